@@ -1,0 +1,45 @@
+# demo, test, lint, bench: the four words a newcomer needs.
+.DEFAULT_GOAL := demo
+.PHONY: demo test lint bench lock
+CORES ?= 2
+BIN := .venv/bin
+export PYTHONWARNINGS ?= ignore::FutureWarning
+# nothing here calls home, and nothing is installed at run time
+export YOLO_OFFLINE := true
+export YOLO_AUTOINSTALL := false
+export HF_HUB_OFFLINE := 1
+export SNAKEMAKE_OUTPUT_CACHE :=
+
+# the environment: made once, and again when the pins change
+.venv/ready: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || python3 -m venv .venv
+	@test -x $(BIN)/uv || $(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+# the whole pipeline on the drawn demo data
+demo: .venv/ready
+	$(BIN)/snakemake --cores $(CORES) --quiet rules
+	@$(BIN)/python -m mmcl.report.summary demo_xsub
+
+test: .venv/ready
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check mmcl tests workflow/scripts
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy
+
+# for maintainers: resolve the pins anew, into both forms
+lock:
+	$(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras --generate-hashes \
+	  --no-emit-index-url --no-header --upgrade --quiet --output-file requirements.lock
+	@{ sed '/^      -/,$$d' environment.yml; \
+	   sed -n 's/^\([a-z0-9][^ ]*==.*[^ ]\) *\\$$/      - "\1"/p' requirements.lock; } > environment.tmp
+	@mv environment.tmp environment.yml
+
+bench: .venv/ready
+	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

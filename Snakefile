@@ -1,0 +1,30 @@
+"""From raw recordings to an ensemble's accuracy. `snakemake --list` names the rules, README the targets."""
+
+from snakemake.utils import min_version
+
+min_version("9.19")
+
+
+configfile: "config.yaml"
+
+
+# one GPU job at a time on this machine, as many as the scheduler grants on a cluster
+resource_scopes:
+    gpu="local",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/recordings.smk"
+include: "workflow/rules/pictures.smk"
+include: "workflow/rules/answers.smk"
+include: "workflow/rules/training.smk"
+include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/demo_weights.smk"
+
+
+rule all:
+    """The whole demo: every stage, the ensemble and zero-shot transfer."""
+    default_target: True
+    input:
+        "results/demo_xsub/ensemble.json",
+        "results/demo_xsub/zero-shot/demo_target.json",

@@ -1,0 +1,254 @@
+"""From a folder of recordings to one store of skeletons that serves every protocol and every stream."""
+
+import logging
+import multiprocessing
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mmcl import store
+from mmcl.datasets import ClipEntry, Reader, open_reader
+from mmcl.datasets.index import read_index, write_index
+from mmcl.errors import UserError
+from mmcl.layouts import layout
+
+log = logging.getLogger(__name__)
+
+SCHEMA = "mmcl.skeletons/1"
+BATCH = 1024
+"""Clips that are in memory at a time: some 30 MB."""
+
+Result = tuple[np.ndarray | None, str]
+"""A clip's joints (T, M, V, 3), or None and why there are none."""
+
+
+def index_clips(dataset: dict[str, Any], output: str | Path) -> None:
+    """List a data set's clips as a TSV file; opens no recording.
+
+    Args:
+        dataset: settings, see `mmcl.datasets.open_reader`.
+        output: the index to write.
+
+    Raises:
+        UserError: a folder is missing or holds no clip.
+    """
+    entries = open_reader(dataset).list_clips()
+    write_index(output, entries)
+    for reason, count in Counter(entry.left_out for entry in entries).items():
+        log.info("%s: %d clips%s", output, count, f" left out: {reason}" if reason else "")
+
+
+def prepare_skeletons(
+    index: str | Path,
+    dataset: dict[str, Any],
+    output: str | Path,
+    settings: dict[str, Any],
+    processes: int = 1,
+) -> None:
+    """Read, clean and centre every clip of an index into a store of schema `mmcl.skeletons/1`.
+
+    Clips that the index leaves out, and those that cannot be used, are rows of `failed` with the reason. The
+    store does not depend on the number of processes.
+
+    Args:
+        index: from `index_clips`.
+        dataset: settings, see `mmcl.datasets.open_reader`.
+        output: the store.
+        settings: kept in the store; a change of them begins it afresh.
+        processes: how many read at a time. With more than one, the calling script must guard its work with
+            `if __name__ == "__main__"`, as the processes import it again.
+
+    Raises:
+        UserError: the index or a folder is missing, the index has no clip, or no clip could be used.
+    """
+    entries = {entry.name: entry for entry in read_index(index)}
+    if not entries:
+        raise UserError(f"{index}: lists no clip")
+    reader = open_reader(dataset)
+    known = {entry.action for entry in entries.values()} & set(reader.class_names())
+    classes = sorted(known, key=class_order)
+    columns = {
+        "joints": store.Column("float32", (len(layout(reader.layout)), 3), flat=True),
+        "offset": store.Column("int64"),
+        "frames": store.Column("int32"),
+        "persons": store.Column("int8"),
+        "labels": store.Column("int64"),
+        "subject": store.Column("int16"),
+        "camera": store.Column("int16"),
+        "setup": store.Column("int16"),
+    }
+
+    def finish(h5: h5py.File) -> None:
+        _number_rows(h5, classes, reader.class_names())
+
+    with _readers(dataset, reader, processes) as read:
+        store.write(
+            output,
+            schema=SCHEMA,
+            settings={**settings, "reader": dataset["reader"], "options": dataset.get("options") or {}},
+            names=list(entries),
+            columns=columns,
+            batch_size=BATCH,
+            work=lambda names: _batch([entries[name] for name in names], classes, read),
+            inputs=[Path(index)],
+            finish=finish,
+            attributes={"layout": reader.layout},
+        )
+
+
+def class_order(action: str) -> list[str | int]:
+    """Sort key of a class id: its numbers count as numbers, so that a9 comes before a10."""
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", action)]
+
+
+# ------------------------------------------------------------------------------------------- one batch
+
+
+def _batch(
+    entries: list[ClipEntry], classes: list[str], read: Callable[[list[ClipEntry]], Iterator[Result]]
+) -> store.Batch:
+    failed = {}
+    wanted = []
+    for entry in entries:
+        reason = entry.left_out or ("" if entry.skeleton else "no skeleton file")
+        if not reason and entry.action not in classes:
+            reason = f"class {entry.action} is not one of the data set's"
+        if reason:
+            failed[entry.name] = reason
+        else:
+            wanted.append(entry)
+    joints, used = [], []
+    for entry, (clip, reason) in zip(wanted, read(wanted), strict=True):
+        if clip is None:
+            failed[entry.name] = reason
+        else:
+            used.append(entry)
+            joints.append(clip)
+    return store.Batch(
+        names=[entry.name for entry in used],
+        columns={
+            "joints": np.concatenate([clip.reshape(-1, *clip.shape[2:]) for clip in joints])
+            if joints
+            else None,
+            "offset": np.zeros(len(used)),  # known when all batches are
+            "frames": [clip.shape[0] for clip in joints],
+            "persons": [clip.shape[1] for clip in joints],
+            "labels": [classes.index(entry.action) for entry in used],
+            "subject": [entry.subject for entry in used],
+            "camera": [entry.camera for entry in used],
+            "setup": [entry.setup for entry in used],
+        },
+        failed=failed,
+    )
+
+
+def _number_rows(h5: h5py.File, classes: list[str], names: dict[str, str]) -> None:
+    """Fill in what depends on all rows: where each clip starts, and labels without gaps."""
+    labels = h5["labels"][:]
+    if not len(labels):
+        reasons = "; ".join(
+            f"{n} × {reason}" for reason, n in Counter(h5["failed/reason"].asstr()[:]).most_common(3)
+        )
+        raise UserError(f"no clip could be used: {reasons}")
+    lengths = h5["frames"][:].astype(np.int64) * h5["persons"][:]
+    h5["offset"][:] = np.cumsum(lengths) - lengths
+    present, dense = np.unique(labels, return_inverse=True)
+    h5["labels"][:] = dense
+    ids = [classes[i] for i in present]
+    h5.create_dataset("classes/id", data=np.array(ids, dtype=object), dtype=store.TEXT)
+    h5.create_dataset("classes/name", data=np.array([names[i] for i in ids], dtype=object), dtype=store.TEXT)
+
+
+# ------------------------------------------------------------------------------------------- processes
+
+_reader: Reader | None = None
+"""A pool process's own reader."""
+
+
+def _start(dataset: dict[str, Any]) -> None:
+    global _reader
+    _reader = open_reader(dataset)
+
+
+def _read_in_process(entry: ClipEntry) -> Result:
+    assert _reader is not None
+    return _read(_reader, entry)
+
+
+def _read(reader: Reader, entry: ClipEntry) -> Result:
+    try:
+        return reader.read_clip(entry), ""
+    except UserError as error:
+        # without the folder: the same recordings give the same store wherever they lie
+        text = str(error)
+        return None, text[max(text.find(entry.skeleton), 0) :]
+
+
+@contextmanager
+def _readers(
+    dataset: dict[str, Any], reader: Reader, processes: int
+) -> Iterator[Callable[[list[ClipEntry]], Iterator[Result]]]:
+    """A function that reads clips and gives the results in order, with one process or several."""
+    if processes <= 1:
+        yield lambda entries: (_read(reader, entry) for entry in entries)
+        return
+    # an executor rather than a Pool: it raises when a process is killed, where a Pool would wait for ever
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start, initargs=(dataset,)) as pool:
+        yield lambda entries: pool.map(_read_in_process, entries, chunksize=16)
+
+
+# --------------------------------------------------------------------------------------------- reading
+
+
+class SkeletonStore:
+    """A sealed store of skeletons, read into memory.
+
+    Attributes:
+        path: of the file.
+        names: clips, in row order.
+        labels: (N,) int64, 0 … C−1.
+        subject, camera, setup: (N,) numbers.
+        offset, frames, persons: (N,), where clip i lies in `joints` and its shape.
+        layout: joint layout.
+        class_ids, class_names: of labels 0 … C−1.
+        failed: clip → why it has no row.
+        settings: with which it was made.
+        fingerprint: of its content.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        shards = store.Shards([self.path], SCHEMA)
+        self.names, self.failed = shards.names, shards.failed
+        self.settings, self.fingerprint = shards.settings, shards.fingerprint
+        with store.opened(self.path, SCHEMA) as h5:
+            self.layout = str(h5.attrs["layout"])
+            self.class_ids: list[str] = h5["classes/id"].asstr()[:].tolist()
+            self.class_names: list[str] = h5["classes/name"].asstr()[:].tolist()
+            self.labels = h5["labels"][:]
+            self.subject, self.camera, self.setup = (h5[key][:] for key in ("subject", "camera", "setup"))
+            self.offset, self.frames, self.persons = (h5[key][:] for key in ("offset", "frames", "persons"))
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @cached_property
+    def joints(self) -> np.ndarray:
+        """(sum of frames × persons, V, 3) float32; read when first asked for."""
+        with store.opened(self.path, SCHEMA) as h5:
+            return h5["joints"][:]
+
+    def clip(self, i: int) -> np.ndarray:
+        """(T, M, V, 3) of clip i, a view of `joints`; M is the number of people stored for this clip."""
+        frames, persons, start = int(self.frames[i]), int(self.persons[i]), int(self.offset[i])
+        rows = self.joints[start : start + frames * persons]
+        return rows.reshape(frames, persons, *rows.shape[1:])

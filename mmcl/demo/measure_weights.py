@@ -1,0 +1,197 @@
+"""How good the demo's weights are: figures on training pictures of held-out subjects and on the demo's clips."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmcl.demo import train_cnn, train_detector
+from mmcl.demo.objects import KINDS
+from mmcl.demo.pictures import Facts, Pictures
+from mmcl.demo.questions import QUESTIONS
+
+ENOUGH = 0.5
+"""Intersection over union from which a box counts as found."""
+CHUNK = 32
+
+
+def vlm_settings(weights: Path) -> dict:
+    """The ``vlm`` settings under which the workflow opens the demo's model."""
+    return {
+        "name": "demo-blip",
+        "adapter": "blip",
+        "weights": str(weights),
+        "sha256": None,
+        "image_size": None,
+        "max_new_tokens": 3,
+        "batch": CHUNK,
+        "dtype": "float32",
+        "also_ask": [],
+    }
+
+
+def detector_settings(weights: Path) -> dict:
+    """The ``detector`` settings under which the workflow opens the demo's detector."""
+    return {
+        "architecture": train_detector.SETTINGS["architecture"],
+        "weights": str(weights),
+        "sha256": None,
+        "classes": 1,
+        "image_size": train_detector.SETTINGS["image_size"],
+        "confidence": 0.25,
+        "iou": 0.45,
+        "max_det": 10,
+    }
+
+
+def measure_vlm(weights: Path, montages: Sequence[np.ndarray], facts: Sequence[Facts]) -> dict[str, dict]:
+    """Right answers, word for word, to the first wording of every question.
+
+    Returns per question ``clips`` and ``right``.
+    """
+    from mmcl import device
+    from mmcl.vlm import open_vlm
+
+    vlm = open_vlm(vlm_settings(weights), device.pick())
+    asked = [question.wordings[0] for question in QUESTIONS.values()]
+    right = dict.fromkeys(QUESTIONS, 0)
+    for i in range(0, len(montages), CHUNK):
+        answers = vlm.answer(montages[i : i + CHUNK], asked)
+        for (name, question), answer in zip(QUESTIONS.items(), answers, strict=True):
+            truth = [question.answer(fact) for fact in facts[i : i + CHUNK]]
+            right[name] += sum(a == b for a, b in zip(answer.text, truth, strict=True))
+    return {name: {"clips": len(montages), "right": count} for name, count in right.items()}
+
+
+def measure_cnn(weights: Path, montages: Sequence[np.ndarray], facts: Sequence[Facts]) -> dict[str, int]:
+    """How often the CNN names the held object: ``clips``, ``right``."""
+    import torch
+
+    from mmcl import device
+    from mmcl.models.cnn import open_cnn
+
+    place = device.pick()
+    cnn = open_cnn(train_cnn.workflow_settings(train_cnn.SETTINGS, str(weights))).eval().to(place)
+    right = 0
+    for i in range(0, len(montages), CHUNK):
+        batch = torch.from_numpy(np.stack(montages[i : i + CHUNK])).to(place)
+        with torch.inference_mode():
+            named = cnn(batch).argmax(1).tolist()
+        right += sum(KINDS[n] == fact.object for n, fact in zip(named, facts[i : i + CHUNK], strict=True))
+    return {"clips": len(montages), "right": right}
+
+
+def measure_detector(weights: Path, frames: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, int]:
+    """Compare found people with the true boxes.
+
+    Args:
+        weights: of the detector.
+        frames: pictures (H, W, 3) with true boxes (M, 4).
+
+    Returns:
+        ``people`` and how many of them are ``found`` (IoU ≥ 0.5), ``pairs`` (frames with two people) and in how
+        many ``both`` are found, ``frames`` and how many boxes there are ``too_many``.
+    """
+    from mmcl import device
+    from mmcl.video.detect import open_detector
+
+    detector = open_detector(detector_settings(weights), device.pick())
+    figures = dict.fromkeys(("frames", "people", "found", "pairs", "both", "too_many"), 0)
+    for i in range(0, len(frames), CHUNK):
+        chunk = frames[i : i + CHUNK]
+        for (_, true), people in zip(chunk, detector.people([image for image, _ in chunk]), strict=True):
+            taken = matched(true, people[:, :4])
+            figures["frames"] += 1
+            figures["people"] += len(true)
+            figures["found"] += taken
+            figures["pairs"] += len(true) == 2
+            figures["both"] += len(true) == 2 == taken
+            figures["too_many"] += len(people) - taken
+    return figures
+
+
+def matched(true: np.ndarray, found: np.ndarray) -> int:
+    """How many of the true boxes (M, 4) have a found box (n, 4) of their own with IoU ≥ 0.5, most certain first."""
+    left = list(range(len(true)))
+    for box in found:
+        overlaps = [overlap(true[k], box) for k in left]
+        if overlaps and max(overlaps) >= ENOUGH:
+            left.pop(int(np.argmax(overlaps)))
+    return len(true) - len(left)
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boxes xyxy (4,)."""
+    sides = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    both = float(np.prod(np.maximum(sides, 0)))
+    return both / float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - both)
+
+
+def measure_pictures(pictures: Path, weights: Path) -> dict:
+    """All figures on a store of training pictures.
+
+    Args:
+        pictures: sealed ``mmcl.training_pictures/1`` of subjects that no training saw.
+        weights: the folder with ``vlm/``, ``cnn.safetensors`` and ``detector.safetensors``.
+    """
+    table = Pictures(pictures)
+    facts, montages = table.facts(), list(table.montages())
+    return {
+        "vlm": measure_vlm(weights / "vlm", montages, facts),
+        "cnn": measure_cnn(weights / "cnn.safetensors", montages, facts),
+        "detector": measure_detector(weights / "detector.safetensors", list(table.frames())),
+    }
+
+
+def measure_recordings(folder: Path, weights: Path, clips: Sequence[str] | None = None) -> dict:
+    """All figures on a drawn data set, from its videos, with the detector's own boxes.
+
+    Args:
+        folder: what ``draw_dataset`` made: ``videos/`` and ``drawn.json`` with every clip's object and boxes.
+        weights: the folder with ``vlm/``, ``cnn.safetensors`` and ``detector.safetensors``.
+        clips: only these names; None takes all that are not damaged.
+
+    Returns:
+        ``detector`` as from ``measure_detector`` over five frames per clip; ``vlm`` and ``cnn`` with ``clips``
+        and ``right`` for the questions that ``drawn.json`` answers, on the clips with a montage.
+    """
+    from mmcl import device
+    from mmcl.demo.actions import TWO_PERSONS
+    from mmcl.video import jpeg
+    from mmcl.video.boxes import choose_people, clip
+    from mmcl.video.decode import Recording
+    from mmcl.video.detect import open_detector
+    from mmcl.video.montage import join
+    from mmcl.video.sampling import uniform_indices
+
+    drawn = json.loads((folder / "drawn.json").read_text())
+    ending = "_rgb.avi" if drawn["settings"]["form"] == "ntu" else "_color.avi"
+    detector = open_detector(detector_settings(weights / "detector.safetensors"), device.pick())
+    frames, montages, facts = [], [], []
+    for record in drawn["clips"]:
+        if record["damage"] or (clips is not None and record["name"] not in clips):
+            continue
+        recording = Recording(folder / "videos" / f"{record['name']}{ending}")
+        chosen = uniform_indices(recording.frames)
+        images = recording.read(chosen)
+        pictures = [images[i] for i in chosen]
+        frames += zip(pictures, (np.float32(record["boxes"][i]) for i in chosen), strict=True)
+        crops = []
+        for picture, people in zip(pictures, detector.people(pictures), strict=True):
+            box = choose_people(people, record["action"] in TWO_PERSONS)
+            box = clip(box[0], picture.shape[1], picture.shape[0]) if box else None
+            if box is not None:
+                crops.append(jpeg.decode(jpeg.encode(picture[box[1] : box[3], box[0] : box[2]])))
+        if len(crops) == len(chosen):
+            montages.append(jpeg.decode(jpeg.encode(join(crops))))
+            known = {key: record[key] for key in ("action", "subject", "camera", "object", "persons")}
+            facts.append(Facts(**known, hand_at_head=False, hand_at_foot=False))
+    vlm = measure_vlm(weights / "vlm", montages, facts)
+    return {
+        "detector": measure_detector(weights / "detector.safetensors", frames),
+        "vlm": {name: count for name, count in vlm.items() if not name.startswith("touching")},
+        "cnn": measure_cnn(weights / "cnn.safetensors", montages, facts),
+    }

@@ -1,0 +1,228 @@
+"""Training pictures for the demo's weights: drawn clips of subjects that the demo does not have.
+
+Every clip gives five frames with the true boxes of the people, and one montage as the pipeline would make it
+from an imperfect detector's boxes. In half of the clips the hand holds something else than the action's own
+object, so that a model must see the object and not guess it from the pose.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmcl import store
+
+if TYPE_CHECKING:
+    from mmcl.demo.draw import Shot
+
+SCHEMA = "mmcl.training_pictures/1"
+SETTINGS = {
+    "seed": 4100,
+    "subjects": [101, 170],
+    "repeats": 4,
+    "frames": [36, 60],
+    "size": [480, 270],
+    "utd_share": 0.15,
+    "box_jitter": 0.05,
+    "processes_batch": 48,
+}
+COUNT = 5
+PERSONS = 2
+HEAD, HANDS, FEET = 3, (7, 11, 21, 23), (14, 15, 18, 19)
+"""Places of joints in the NTU order, from 0."""
+TOUCH = 0.25
+"""Metres between hand and head joint that count as touching: the head joint is the middle of the head."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is true of a clip."""
+
+    action: int
+    subject: int
+    camera: int
+    object: str
+    persons: int
+    hand_at_head: bool
+    hand_at_foot: bool
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip to draw."""
+
+    name: str
+    action: int
+    subject: int
+    camera: int
+    repeat: int
+    frames: int
+    held: str | None
+    form: str
+    seed: int
+
+
+def plan(settings: dict) -> list[Job]:
+    """The clips of a set of training pictures: every action of every subject, ``repeats`` times.
+
+    Every subject has a seed, and so a room and a camera, of its own.
+    """
+    from mmcl.demo.actions import ACTIONS
+    from mmcl.demo.draw import UTD_ACTIONS
+    from mmcl.demo.objects import KINDS
+    from mmcl.demo.seeding import generator
+
+    jobs = []
+    first, last = settings["subjects"]
+    for subject in range(first, last + 1):
+        for action in ACTIONS:
+            for repeat in range(1, settings["repeats"] + 1):
+                rng = generator("training pictures", settings["seed"], subject, action, repeat)
+                # every second clip keeps the action's own object; of the others half are empty-handed
+                other = str(rng.choice(KINDS[1:])) if rng.random() < 0.5 else "none"
+                utd = action in UTD_ACTIONS and rng.random() < settings["utd_share"]
+                jobs.append(
+                    Job(
+                        name=f"P{subject:03d}A{action:03d}R{repeat:03d}",
+                        action=action,
+                        subject=subject,
+                        camera=1 if utd else int(rng.integers(1, 4)),
+                        repeat=repeat,
+                        frames=int(rng.integers(settings["frames"][0], settings["frames"][1] + 1)),
+                        held=None if repeat % 2 else other,
+                        form="utd_mhad" if utd else "ntu",
+                        seed=settings["seed"] + subject,
+                    )
+                )
+    return jobs
+
+
+def draw_training_pictures(output: Path, settings: dict, processes: int = 1) -> None:
+    """Draw the clips of ``plan`` into a store ``mmcl.training_pictures/1``.
+
+    Columns: ``montage`` JPEG (480×480), ``frames`` five JPEGs, ``empty`` a JPEG of the room without anybody,
+    ``boxes`` (5, 2, 4) xyxy px with NaN for an absent person, ``facts`` JSON of ``Facts``.
+
+    Args:
+        output: the store.
+        settings: see ``SETTINGS``; ``subjects`` is a first and a last number.
+        processes: clips drawn side by side.
+    """
+    jobs = {job.name: job for job in plan(settings)}
+    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+
+        def work(names: list[str]) -> store.Batch:
+            rows = pool.map(functools.partial(draw_one, settings=settings), [jobs[n] for n in names], 4)
+            return store.Batch(names, {key: [row[key] for row in rows] for key in rows[0]}, {})
+
+        store.write(
+            output,
+            schema=SCHEMA,
+            settings=settings,
+            names=list(jobs),
+            columns={
+                "montage": store.Column("bytes"),
+                "frames": store.Column("bytes", (COUNT,)),
+                "empty": store.Column("bytes"),
+                "boxes": store.Column("float32", (COUNT, PERSONS, 4)),
+                "facts": store.Column("text"),
+            },
+            batch_size=settings["processes_batch"],
+            work=work,
+        )
+
+
+def draw_one(job: Job, settings: dict) -> dict:
+    """Draw one clip: a row of the store."""
+    from mmcl.demo.draw import Shot
+    from mmcl.demo.seeding import generator
+    from mmcl.video import jpeg, sampling
+    from mmcl.video.montage import join
+
+    rng = generator("training picture", settings["seed"], job.name)
+    shot = Shot(
+        job.action, job.subject, job.camera, job.repeat, seed=job.seed, frames=job.frames,
+        size=tuple(settings["size"]), held=job.held, form=job.form,
+    )  # fmt: skip
+    indices = sampling.uniform_indices(job.frames, COUNT)
+    drawn = [frame for frame, _ in zip(shot.pictures(every=job.frames // COUNT), indices, strict=False)]
+    # a video codec has been at the pictures before anybody sees them
+    quality = int(rng.integers(70, 96))
+    coded = [jpeg.encode(frame, quality) for frame in drawn]
+    boxes = np.full((COUNT, PERSONS, 4), np.nan, np.float32)
+    boxes[:, : shot.boxes.shape[1]] = shot.boxes[indices]
+    crops = [_crop(jpeg.decode(data), boxes[i], rng, settings["box_jitter"]) for i, data in enumerate(coded)]
+    crops = [jpeg.decode(jpeg.encode(crop)) for crop in crops]
+    return {
+        "montage": jpeg.encode(join(crops)),
+        "frames": coded,
+        "empty": jpeg.encode(shot.empty(), quality),
+        "boxes": boxes,
+        "facts": json.dumps(asdict(_facts(job, shot, indices))),
+    }
+
+
+def _crop(image: np.ndarray, boxes: np.ndarray, rng: np.random.Generator, jitter: float) -> np.ndarray:
+    """The union of the people's boxes, its edges moved by a few percent of its sides as a detector's are."""
+    from mmcl.video.boxes import clip, union
+
+    box = union(boxes[np.isfinite(boxes[:, 0])])
+    sides = np.tile(box[2:] - box[:2], 2)
+    wider = rng.uniform(-0.02, 0.04) * np.array([-1, -1, 1, 1])
+    box = box + (rng.normal(0, jitter / 2, 4) + wider) * sides
+    x1, y1, x2, y2 = clip(box, image.shape[1], image.shape[0])
+    return image[y1:y2, x1:x2]
+
+
+def _facts(job: Job, shot: Shot, indices: list[int]) -> Facts:
+    joints = shot.joints[indices]  # (5, M, 25, 3) metres
+
+    def near(places: tuple[int, ...]) -> bool:
+        apart = joints[:, :, HANDS, None] - joints[:, :, None, places]
+        return bool((np.linalg.norm(apart, axis=-1) < TOUCH).any())
+
+    return Facts(
+        action=job.action,
+        subject=job.subject,
+        camera=job.camera,
+        object=shot.object,
+        persons=shot.boxes.shape[1],
+        hand_at_head=near((HEAD,)),
+        hand_at_foot=near(FEET),
+    )
+
+
+class Pictures:
+    """A sealed store of training pictures."""
+
+    def __init__(self, path: Path):
+        self.store = store.Shards([path], SCHEMA)
+        self.names = self.store.names
+
+    def montages(self) -> Iterator[np.ndarray]:
+        """Every clip's montage, RGB uint8 (480, 480, 3)."""
+        from mmcl.video import jpeg
+
+        return (jpeg.decode(data) for data in self.store.read("montage"))
+
+    def frames(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Every frame of every clip with its boxes (M, 4), then every empty room with none."""
+        from mmcl.video import jpeg
+
+        boxes = self.store.read("boxes")
+        for row, five in enumerate(self.store.read("frames")):
+            for t, data in enumerate(five):
+                yield jpeg.decode(data), boxes[row, t][np.isfinite(boxes[row, t, :, 0])]
+        for data in self.store.read("empty"):
+            yield jpeg.decode(data), np.empty((0, 4), np.float32)
+
+    def facts(self) -> list[Facts]:
+        """What is true of every clip."""
+        return [Facts(**json.loads(text)) for text in self.store.read("facts")]

@@ -1,0 +1,162 @@
+"""Training the demo's vision-language model: a small BLIP-VQA on drawn montages (rule ``train_demo_vlm``)."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mmcl.demo import vocabulary
+from mmcl.demo.learning import augment, batches, optimizer_of
+from mmcl.demo.pictures import Pictures
+from mmcl.demo.questions import QUESTIONS, vocabulary_texts
+
+if TYPE_CHECKING:
+    import torch
+
+log = logging.getLogger(__name__)
+
+SETTINGS = {
+    "seed": 0,
+    "image_size": 240,
+    "patch_size": 16,
+    "hidden": 128,
+    "vision_layers": 4,
+    "text_layers": 2,
+    "epochs": 14,
+    "batch": 48,
+    "learning_rate": 1e-3,
+    "weight_decay": 0.05,
+    "warmup_epochs": 1,
+    "precision": "bf16",
+}
+
+
+def train_vlm(pictures: Path, output: Path, settings: dict, threads: int = 1) -> list[float]:
+    """Train from random weights and write a folder that ``mmcl.vlm.blip`` and transformers open.
+
+    Args:
+        pictures: sealed ``mmcl.training_pictures/1``.
+        output: the folder: model.safetensors in half precision, configuration, tokenizer,
+            preprocessor.
+        settings: see ``SETTINGS``.
+        threads: CPU threads of torch.
+
+    Returns:
+        The mean loss of every epoch.
+    """
+    import torch
+
+    from mmcl import device
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(settings["seed"])
+    rng = np.random.default_rng(settings["seed"])
+    place = device.pick()
+    tokenizer = vocabulary.write_tokenizer(output, vocabulary_texts())
+    processor = _write_processor(output, settings["image_size"])
+    model = build(settings, len(tokenizer)).to(place).train()
+    table = Pictures(pictures)
+    images = np.stack([_resized(image, settings["image_size"]) for image in table.montages()])
+    facts = table.facts()
+    optimizer, schedule = optimizer_of(model, settings, len(images))
+    mean, std = (torch.tensor(x).view(3, 1, 1) for x in (processor.image_mean, processor.image_std))
+    history = []
+    for epoch in range(settings["epochs"]):
+        losses = []
+        for rows in batches(len(images), settings["batch"], rng):
+            batch = torch.from_numpy(np.stack([augment(images[row], rng) for row in rows]))
+            pixels = ((batch.permute(0, 3, 1, 2).float() / 255 - mean) / std).to(place)
+            asked = _ask([facts[row] for row in rows], tokenizer, rng)
+            with torch.autocast(place.type, torch.bfloat16, enabled=settings["precision"] == "bf16"):
+                picture = model.vision_model(pixels).last_hidden_state
+                loss = sum(_loss(model, picture, *(x.to(place) for x in one)) for one in asked) / len(asked)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        history.append(float(np.mean(losses)))
+        log.info("epoch %d of %d: loss %.3f", epoch + 1, settings["epochs"], history[-1])
+    model.half().save_pretrained(output)
+    return history
+
+
+def build(settings: dict, words: int) -> torch.nn.Module:
+    """A ``BlipForQuestionAnswering`` with random weights for a vocabulary of ``words`` entries."""
+    from transformers import BlipConfig, BlipForQuestionAnswering
+
+    hidden = settings["hidden"]
+    # the answer decoder attends to the question encoder's states, so both towers have one width
+    size = {"hidden_size": hidden, "intermediate_size": 2 * hidden, "num_attention_heads": hidden // 32}
+    vision = {
+        **size,
+        "num_hidden_layers": settings["vision_layers"],
+        "image_size": settings["image_size"],
+        "patch_size": settings["patch_size"],
+        "initializer_range": 0.02,
+    }
+    text = {
+        **size,
+        "num_hidden_layers": settings["text_layers"],
+        "vocab_size": words,
+        "max_position_embeddings": 64,
+        "bos_token_id": vocabulary.START,
+        "sep_token_id": vocabulary.END,
+        "eos_token_id": vocabulary.END,
+        "pad_token_id": vocabulary.PADDING,
+    }
+    return BlipForQuestionAnswering(BlipConfig(text_config=text, vision_config=vision))
+
+
+def _ask(facts: list, tokenizer, rng: np.random.Generator) -> list[tuple[torch.Tensor, ...]]:
+    """Questions of this step, each in one wording for the whole batch, so that nothing is padded.
+
+    Returns per question: question ids (B, L), decoder input (B, A), labels (B, A) with −100 after the end.
+    """
+    import torch
+
+    asked = []
+    for question in QUESTIONS.values():
+        if rng.random() >= question.share:
+            continue
+        wording = question.wordings[0] if rng.random() < 0.4 else rng.choice(question.wordings)
+        ids = torch.tensor(tokenizer(str(wording))["input_ids"]).expand(len(facts), -1)
+        answers = [tokenizer(question.answer(fact), add_special_tokens=False)["input_ids"] for fact in facts]
+        length = 1 + max(map(len, answers))
+        given = torch.full((len(facts), length), vocabulary.PADDING)
+        labels = torch.full((len(facts), length), -100)
+        for row, answer in enumerate(answers):
+            given[row, : len(answer) + 1] = torch.tensor([vocabulary.START, *answer])
+            labels[row, : len(answer) + 1] = torch.tensor([*answer, vocabulary.END])
+        asked.append((ids, given, labels))
+    return asked
+
+
+def _loss(model, picture, question, given, labels) -> torch.Tensor:
+    """Cross-entropy of the answer's tokens, teacher-forced."""
+    from torch.nn.functional import cross_entropy
+
+    states = model.text_encoder(
+        input_ids=question, attention_mask=question.new_ones(question.shape), encoder_hidden_states=picture
+    ).last_hidden_state
+    logits = model.text_decoder(given, encoder_hidden_states=states).logits
+    return cross_entropy(logits.flatten(0, 1).float(), labels.flatten(), ignore_index=-100)
+
+
+def _resized(image: np.ndarray, size: int) -> np.ndarray:
+    """As BLIP's own preprocessing resizes: bicubic, in whole numbers."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC))
+
+
+def _write_processor(folder: Path, size: int):
+    from transformers import BlipImageProcessorPil
+
+    processor = BlipImageProcessorPil(size={"height": size, "width": size})
+    processor.save_pretrained(folder)
+    return processor

@@ -1,0 +1,1 @@
+"""From scores to results: metrics, ensembles, zero-shot transfer."""

@@ -1,0 +1,140 @@
+"""What `mmcl inspect` prints: any store, finished or in progress, as text."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mmcl.errors import UserError
+from mmcl.store import read_plan
+
+
+def inspect(path: str | Path, rows: int = 3) -> str:
+    """Describe a store: schema, completeness, settings, arrays, failed clips with reasons, a few rows.
+
+    Args:
+        path: a sealed store (`….h5`) or one in progress (`….h5.part`).
+        rows: how many clips to show.
+
+    Raises:
+        UserError: nothing there, or it is no store.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _in_progress(path)
+    if not path.is_file():
+        # a job at work is what one most likely wants to see
+        part = Path(f"{path}.part")
+        if part.is_dir():
+            return _in_progress(part)
+        raise UserError(f"{path}: no such file")
+    # opened for reading only: anything else would touch the file's time and make Snakemake run again what follows
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read as HDF5 ({error})") from None
+    with file:
+        if "schema" not in file.attrs or "names" not in file:
+            raise UserError(f"{path}: an HDF5 file, but not one of mmcl's stores (no attribute `schema`)")
+        return "\n".join([*_header(path, file), *_arrays(file), *_failures(file), *_rows(file, rows)])
+
+
+def _in_progress(part: Path) -> str:
+    plan = read_plan(part)
+    if plan is None:
+        raise UserError(f"{part}: a folder, but not a store in progress (no readable plan.json)")
+    done = len(list(part.glob("[0-9]*.h5")))
+    return "\n".join(
+        [
+            str(part),
+            f"  schema       {plan['schema']}",
+            f"  in progress  {done} of {plan['batches']} batches kept, {plan['clips']} clips planned",
+            f"  settings     {_indented(plan['settings'])}",
+        ]
+    )
+
+
+def _header(path: Path, file: h5py.File) -> list[str]:
+    attributes = dict(file.attrs)
+    lines = [str(path), f"  schema       {attributes.pop('schema')}"]
+    lines.append(f"  complete     {'yes' if attributes.pop('complete', False) else 'NO'}")
+    lines.append(f"  clips        {len(file['names'])}, and {len(file['failed/names'])} failed")
+    settings = json.loads(attributes.pop("settings", "{}"))
+    lines += [f"  {key:<12} {value}" for key, value in attributes.items()]
+    return [*lines, f"  settings     {_indented(settings)}"]
+
+
+def _indented(settings: dict) -> str:
+    return json.dumps(settings, indent=2, ensure_ascii=False).replace("\n", "\n               ")
+
+
+def _arrays(file: h5py.File) -> list[str]:
+    found: list[str] = []
+
+    def add(name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            found.append(f"  {name:<28} {'×'.join(map(str, item.shape)):<16} {_type(item)}")
+
+    file.visititems(add)
+    return ["arrays", *found]
+
+
+def _type(dataset: h5py.Dataset) -> str:
+    if h5py.check_string_dtype(dataset.dtype):
+        return "text"
+    return "bytes" if h5py.check_vlen_dtype(dataset.dtype) else str(dataset.dtype)
+
+
+def _failures(file: h5py.File) -> list[str]:
+    names = file["failed/names"].asstr()[:]
+    reasons = file["failed/reason"].asstr()[:]
+    if not len(names):
+        return []
+    lines = [f"failed clips ({len(names)})"]
+    lines += [f"  {name}: {reason}" for name, reason in zip(names[:20], reasons[:20], strict=True)]
+    if len(names) > 20:
+        counts = Counter(reasons).most_common(10)
+        lines += [f"  … and {len(names) - 20} more; by reason:", *(f"  {count:>6} × {why}" for why, count in counts)]
+    return lines
+
+
+def _rows(file: h5py.File, count: int) -> list[str]:
+    names = file["names"].asstr()[:count]
+    lines = ["first clips"] if len(names) else []
+    for row, name in enumerate(names):
+        lines.append(f"  {name}")
+        if file.attrs["schema"].startswith("mmcl.answers/"):
+            lines += _answer(file, row)
+            continue
+        for key, item in file.items():
+            # arrays with another first axis (joints of all clips, class tables) have no row for a clip
+            if isinstance(item, h5py.Dataset) and key != "names" and len(item) == len(file["names"]):
+                lines.append(f"    {key:<10} {_value(item, row)}")
+    return lines
+
+
+def _answer(file: h5py.File, row: int) -> list[str]:
+    lines = []
+    groups = [file, *(file["also"].values() if "also" in file else [])]
+    for group in groups:
+        question = group.attrs.get("question", group.name.rsplit("/", 1)[-1])
+        sure = float(group["p_yes"][row])
+        lines.append(f"    Q: {question}")
+        lines.append(f"    A: {group['text'].asstr()[row]}" + ("" if np.isnan(sure) else f"   (p_yes {sure:.3f})"))
+        lines.append(f"       tokens {group['ids'][row].tolist()}, states {'×'.join(map(str, group['states'].shape[1:]))}")
+    return lines
+
+
+def _value(dataset: h5py.Dataset, row: int) -> str:
+    value = dataset[row]
+    if h5py.check_vlen_dtype(dataset.dtype):
+        sizes = [len(item) for item in np.atleast_1d(value)] if dataset.ndim > 1 else [len(value)]
+        return f"{' '.join(map(str, sizes))} bytes"
+    if isinstance(value, bytes):
+        return value.decode()
+    if np.ndim(value) == 0:
+        return str(value)
+    flat = np.asarray(value).ravel()
+    return " ".join(f"{number:.4g}" for number in flat[:8]) + (" …" if len(flat) > 8 else "")

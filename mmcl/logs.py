@@ -1,0 +1,37 @@
+"""One way to log for all jobs: to the rule's log file and to stderr."""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmcl.errors import UserError
+
+FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+@contextmanager
+def job_log(path: str | Path) -> Iterator[None]:
+    """Log a job to `path` and to stderr.
+
+    A `UserError` ends the job with its message alone; any other exception is logged with its traceback.
+    Both end the process with status 1, so that Snakemake sees a failed job.
+    """
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    logging.basicConfig(
+        level=logging.INFO,
+        format=FORMAT,
+        handlers=[logging.FileHandler(path), logging.StreamHandler(sys.stderr)],
+        force=True,
+    )
+    logging.captureWarnings(True)
+    try:
+        yield
+    except UserError as error:
+        logging.getLogger("mmcl").error("%s", error)
+        raise SystemExit(1) from None
+    except Exception:
+        logging.getLogger("mmcl").error("%s", traceback.format_exc())
+        raise SystemExit(1) from None

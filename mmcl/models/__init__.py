@@ -1,0 +1,45 @@
+"""Backbones by name. A new one is a file in this folder and a line in BACKBONES."""
+
+from importlib import import_module
+
+from torch import nn
+
+from mmcl.errors import UserError
+
+BACKBONES = {
+    "ctrgcn": "mmcl.models.ctrgcn:CTRGCN",
+}
+
+
+def build_backbone(
+    name: str,
+    num_classes: int,
+    layout: str = "ntu25",
+    persons: int = 2,
+    graph: str = "natural",
+    in_channels: int = 3,
+    width: float = 1.0,
+) -> nn.Module:
+    """Build a skeleton classifier.
+
+    Args:
+        name: a key of BACKBONES.
+        num_classes: classes.
+        layout: name of the joint layout.
+        persons: persons per clip.
+        graph: `natural | hd1 | hd2 | hd21`.
+        in_channels: channels per joint.
+        width: factor on the number of channels.
+
+    Returns:
+        A module `net` with `net(x)`: clips (N, C, T, V, M) -> logits (N, num_classes); `net.features(x)` ->
+        (N, net.feature_dim); `net.classify(features)` -> logits; `net.reference_names()` for
+        `mmcl.checkpoints.load_reference`.
+
+    Raises:
+        UserError: no such backbone, layout or graph.
+    """
+    if name not in BACKBONES:
+        raise UserError(f"no backbone {name!r}; there are: {', '.join(BACKBONES)}")
+    module, _, cls = BACKBONES[name].partition(":")
+    return getattr(import_module(module), cls)(num_classes, layout, persons, graph, in_channels, width)

@@ -1,0 +1,125 @@
+"""Θ of FAM: an image classifier of torchvision that turns a montage into a feature (MMCL, Eq. 3)."""
+
+import re
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from mmcl.errors import UserError
+from mmcl.naming import find_weights, sha256
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+FEATURES = ("logits", "pooled")
+DENSENET_OLD = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
+"""torchvision's DenseNet files still have the layer names of an older release."""
+AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
+"""Side heads of Inception and GoogLeNet: in FAM they get no gradient, so they are not built."""
+
+
+class CNN(nn.Module):
+    """A classifier with its preprocessing inside.
+
+    Attributes:
+        feature_dim: D, the length of a feature.
+    """
+
+    def __init__(self, net: nn.Module, image_size: int, feature_dim: int):
+        super().__init__()
+        self.net = net
+        self.image_size = image_size
+        self.feature_dim = feature_dim
+        self.register_buffer("mean", torch.tensor(MEAN).view(1, 3, 1, 1) * 255, persistent=False)
+        self.register_buffer("std", torch.tensor(STD).view(1, 3, 1, 1) * 255, persistent=False)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Square pictures (N, H, W, 3) uint8 → features (N, D).
+
+        They are resized to `image_size` (bilinear with antialias, as torchvision's Resize does on pictures)
+        and normalised with ImageNet's mean and standard deviation.
+        """
+        from torchvision.transforms.v2 import functional
+
+        x = functional.resize(images.permute(0, 3, 1, 2), [self.image_size, self.image_size], antialias=True)
+        return self.net((x.float() - self.mean) / self.std)
+
+
+def open_cnn(settings: dict) -> CNN:
+    """Build a torchvision classifier and load its weights from a file; nothing is ever downloaded.
+
+    Args:
+        settings: `architecture` (torchvision's name), `weights` (path of a state dict as .safetensors or of
+            `torch.save`; None for random weights), `sha256`, `num_classes`, `image_size`, `feature`: `logits`
+            (N, num_classes) or `pooled`, what enters the last linear layer.
+
+    Raises:
+        UserError: unknown architecture or feature, missing or unfit weights.
+    """
+    path = _find(settings)
+    net = _build(settings["architecture"], settings["num_classes"], pretrained=path is not None)
+    if path:
+        _load(net, path, settings)
+    feature_dim = settings["num_classes"]
+    if settings["feature"] not in FEATURES:
+        raise UserError(f"cnn.feature: {settings['feature']} is none of {', '.join(FEATURES)}")
+    if settings["feature"] == "pooled":
+        feature_dim = _drop_last_linear(net, settings["architecture"])
+    return CNN(net, settings["image_size"], feature_dim)
+
+
+def weights_sha256(settings: dict) -> str | None:
+    """sha256 of the weights that are really there; None for random weights."""
+    path = _find(settings)
+    return sha256(path) if path else None
+
+
+def _find(settings: dict) -> Path | None:
+    if settings["weights"] is None:
+        return None
+    what = (
+        f"The weights of torchvision's {settings['architecture']} belong there: the file that its "
+        "documentation names for the wanted `…_Weights` (Inception-V3: inception_v3_google-0cc3c7bd.pth), "
+        "or a state dict of your own"
+    )
+    return find_weights(settings["weights"], settings.get("sha256"), what)
+
+
+def _build(architecture: str, classes: int, pretrained: bool) -> nn.Module:
+    from torchvision import models
+
+    if architecture not in models.list_models(module=models):
+        raise UserError(f"cnn.architecture: torchvision has no classifier {architecture}")
+    options: dict[str, bool] = {}
+    if architecture in ("inception_v3", "googlenet"):
+        # ImageNet weights of these two expect inputs of mean and deviation 0.5: transform_input makes them
+        options = {"aux_logits": False, "transform_input": pretrained, "init_weights": not pretrained}
+    return models.get_model(architecture, weights=None, num_classes=classes, **options)
+
+
+def _load(net: nn.Module, path: Path, settings: dict) -> None:
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            state = load_file(path)
+        else:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # by the kind of damage, and where a pickle names anything but tensors
+        raise UserError(f"{path}: not a state dict that can be read safely ({error})") from None
+    try:
+        state = {DENSENET_OLD.sub(r"\1\2.", key): value for key, value in state.items()}
+        net.load_state_dict({key: value for key, value in state.items() if not key.startswith(AUXILIARY)})
+    except (RuntimeError, TypeError, AttributeError) as error:
+        what = f"{settings['architecture']} with {settings['num_classes']} classes"
+        raise UserError(f"{path}: does not fit {what}: {' '.join(str(error).split())[:300]}") from None
+
+
+def _drop_last_linear(net: nn.Module, architecture: str) -> int:
+    """Replace the classifier's last linear layer by the identity; return the length of what entered it."""
+    linear = [(name, module) for name, module in net.named_modules() if isinstance(module, nn.Linear)]
+    if not linear:
+        raise UserError(f"cnn.feature: {architecture} has no linear layer at its end, use logits")
+    name, layer = linear[-1]
+    net.set_submodule(name, nn.Identity())
+    return layer.in_features

@@ -1,0 +1,189 @@
+"""CTR-GCN: channel-wise topology refinement graph convolution (Chen et al., ICCV 2021)."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mmcl.errors import UserError
+from mmcl.models.graphs import adjacency
+from mmcl.models.layers import Aggregate, ChannelNorm, MultiScaleTemporal, PointConv, PointNorm
+
+CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
+STRIDES = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1)
+SUBSETS = 3
+
+
+class RefinedGraphConv(nn.Module):
+    """CTR-GC for the three subsets of the graph at once (equations 2-6).
+
+    With q, p two 1×1 convolutions of the time mean, R channels each:
+        G_k[u, v] = A_k[u, v] + α · W_k tanh(q_k[u] − p_k[v])        one graph per output channel
+        z[u] = Σ_k Σ_v G_k[u, v] · V_k x[v]
+        y = ReLU(BN(z) + down(x))
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        graph: (3, V, V) initial value of the shared graph A.
+        reduced: R.
+    """
+
+    def __init__(self, inputs: int, outputs: int, graph: Tensor, reduced: int):
+        super().__init__()
+        self.reduced = reduced
+        self.embed = PointConv(inputs, 2 * SUBSETS * reduced, parts=2 * SUBSETS)  # q of the subsets, then p
+        self.value = PointConv(inputs, SUBSETS * outputs, parts=SUBSETS)
+        refine = torch.empty(SUBSETS, outputs, reduced).normal_(0, (2 / outputs) ** 0.5)
+        self.refine_weight = nn.Parameter(refine)
+        self.refine_bias = nn.Parameter(torch.zeros(SUBSETS, outputs))
+        self.alpha = nn.Parameter(torch.zeros(1))
+        self.graph = nn.Parameter(graph.clone())
+        self.norm = ChannelNorm(outputs, 1e-6)  # so that a fresh block is its skip path
+        self.down = nn.Identity() if inputs == outputs else PointNorm(inputs, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, N, V, T) -> (O, N, V, T)."""
+        _, count, joints, frames = x.shape
+        graphs = self.graphs(x).view(SUBSETS, -1, joints, joints)
+        values = self.value(x).view(SUBSETS, -1, joints, frames)
+        z = Aggregate.apply(graphs, values).view(-1, count, joints, frames)
+        return F.relu(self.norm(z) + self.down(x))
+
+    def graphs(self, x: Tensor) -> Tensor:
+        """The refined graphs of x (C, N, V, T): (3, O, N·V·V)."""
+        _, count, joints, _ = x.shape
+        # a 1×1 convolution commutes with the mean over time, so the mean comes first
+        q, p = self.embed(x.mean(-1)).view(2, SUBSETS, self.reduced, count, joints)
+        relation = torch.tanh(q[..., :, None] - p[..., None, :]).flatten(2)  # (3, R, N·V·V)
+        # α, the bias and the shared graph join the product as two more channels: [αW | αb | 1] · [tanh; 1; A]
+        shared = self.graph.flatten(1).repeat(1, count)[:, None].to(relation.dtype)
+        weight = torch.cat(
+            [
+                self.alpha * self.refine_weight,
+                (self.alpha * self.refine_bias)[..., None],
+                torch.ones_like(self.refine_bias)[..., None],
+            ],
+            dim=2,
+        )
+        return torch.bmm(weight, torch.cat([relation, torch.ones_like(shared), shared], dim=1))
+
+
+class Block(nn.Module):
+    """Graph convolution, temporal convolution, skip path: ReLU(TCN(GCN(x)) + skip(x))."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int, graph: Tensor, reduced: int, skip: bool):
+        super().__init__()
+        self.spatial = RefinedGraphConv(inputs, outputs, graph, reduced)
+        self.temporal = MultiScaleTemporal(outputs, stride)
+        self.skip: nn.Module | None = None
+        if skip:
+            same = inputs == outputs and stride == 1
+            self.skip = nn.Identity() if same else PointNorm(inputs, outputs, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
+        y = self.temporal(self.spatial(x))
+        return F.relu(y if self.skip is None else y + self.skip(x))
+
+
+class CTRGCN(nn.Module):
+    """The backbone.
+
+    Args:
+        num_classes: classes.
+        layout: name of the joint layout.
+        persons: persons per clip, M.
+        graph: `natural`, or `hd1 | hd2 | hd21` for the HD-Graph summed over its layers.
+        in_channels: channels per joint.
+        width: factor on the number of channels; 64 · width must be a multiple of 8.
+
+    Attributes:
+        feature_dim: width of `features`, 256 · width.
+
+    Raises:
+        UserError: a width that does not give whole channels.
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        layout: str = "ntu25",
+        persons: int = 2,
+        graph: str = "natural",
+        in_channels: int = 3,
+        width: float = 1.0,
+    ):
+        super().__init__()
+        if width <= 0 or (64 * width) % 8:
+            raise UserError(f"width {width}: 64 · width must be a positive multiple of 8 for ctrgcn")
+        matrix = adjacency(layout, graph)
+        channels = [int(c * width) for c in CHANNELS]
+        sources = [in_channels, *channels[:-1]]
+        self.input_norm = nn.BatchNorm1d(persons * matrix.shape[-1] * in_channels)
+        self.blocks = nn.ModuleList(
+            Block(source, target, stride, matrix, reduced=source // 8 if number else 8, skip=number > 0)
+            for number, (source, target, stride) in enumerate(zip(sources, channels, STRIDES, strict=True))
+        )
+        self.feature_dim = channels[-1]
+        self.head = nn.Linear(self.feature_dim, num_classes)
+        nn.init.normal_(self.head.weight, 0, (2 / num_classes) ** 0.5)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Clips (N, C, T, V, M) -> (N, feature_dim): the last block's mean over time, joints and persons."""
+        clips, channels, frames, joints, persons = x.shape
+        x = x.permute(0, 4, 3, 1, 2).reshape(clips, -1, frames)  # (N, M·V·C, T)
+        x = self.input_norm(x).view(clips, persons, joints, channels, frames)
+        x = x.permute(3, 0, 1, 2, 4).reshape(channels, clips * persons, joints, frames)
+        for block in self.blocks:
+            x = block(x)
+        return x.view(self.feature_dim, clips, -1).float().mean(-1).T
+
+    def classify(self, features: Tensor) -> Tensor:
+        """(N, feature_dim) -> logits (N, num_classes)."""
+        return self.head(features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Clips (N, C, T, V, M) -> logits (N, num_classes)."""
+        return self.classify(self.features(x))
+
+    def reference_names(self) -> dict[str, list[str]]:
+        """Our state entries → the entries of the released CTR-GCN that they hold, joined along the first axis."""
+        names = _norm("input_norm", "data_bn") | _same("head", "fc", "weight", "bias")
+        for number, block in enumerate(self.blocks, start=1):
+            names |= _block(block, f"blocks.{number - 1}", f"l{number}")
+        return names
+
+
+def _same(ours: str, theirs: str | list[str], *entries: str) -> dict[str, list[str]]:
+    parts = [theirs] if isinstance(theirs, str) else theirs
+    return {f"{ours}.{entry}": [f"{part}.{entry}" for part in parts] for entry in entries}
+
+
+def _norm(ours: str, theirs: str | list[str]) -> dict[str, list[str]]:
+    return _same(ours, theirs, "weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def _block(block: Block, ours: str, theirs: str) -> dict[str, list[str]]:
+    spatial, temporal = f"{ours}.spatial", f"{ours}.temporal"
+    gcn, branch = f"{theirs}.gcn1", f"{theirs}.tcn1.branches"
+
+    def convs(name: str) -> list[str]:
+        return [f"{gcn}.convs.{k}.{name}" for k in range(SUBSETS)]
+
+    names = {f"{spatial}.graph": [f"{gcn}.PA"], f"{spatial}.alpha": [f"{gcn}.alpha"]}
+    names |= _same(f"{spatial}.embed", convs("conv1") + convs("conv2"), "weight", "bias")
+    names |= _same(f"{spatial}.value", convs("conv3"), "weight", "bias")
+    names |= {f"{spatial}.refine_{entry}": [f"{c}.{entry}" for c in convs("conv4")] for entry in ("weight", "bias")}
+    names |= _norm(f"{spatial}.norm", f"{gcn}.bn")
+    if isinstance(block.spatial.down, PointNorm):
+        names |= _same(f"{spatial}.down.0", f"{gcn}.down.0", "weight", "bias")
+        names |= _norm(f"{spatial}.down.1", f"{gcn}.down.1")
+    names |= _same(f"{temporal}.reduce", [f"{branch}.{k}.0" for k in range(4)], "weight", "bias")
+    names |= _norm(f"{temporal}.reduce_norm", [f"{branch}.{k}.1" for k in range(3)])
+    for k in range(2):
+        names |= _same(f"{temporal}.convs.{k}", f"{branch}.{k}.3.conv", "weight", "bias")
+    names |= _norm(f"{temporal}.norm", [f"{branch}.0.3.bn", f"{branch}.1.3.bn", f"{branch}.2.4", f"{branch}.3.1"])
+    if isinstance(block.skip, PointNorm):
+        names |= _same(f"{ours}.skip.0", f"{theirs}.residual.conv", "weight", "bias")
+        names |= _norm(f"{ours}.skip.1", f"{theirs}.residual.bn")
+    return names

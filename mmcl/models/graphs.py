@@ -1,0 +1,85 @@
+"""Adjacency matrices of skeleton graphs.
+
+An entry [u, v] is the weight with which joint v (column, the source) reaches joint u (row, the receiver). Every
+non-empty column sums to one: A D⁻¹, as the released code of CTR-GCN and HD-GCN normalises.
+"""
+
+import torch
+
+from mmcl.errors import UserError
+from mmcl.layouts import layout as get_layout
+
+GRAPHS = ("natural", "hd1", "hd2", "hd21")
+
+
+def adjacency(layout: str, graph: str = "natural") -> torch.Tensor:
+    """Adjacency for backbones that take three subsets: identity, towards the centre, away from it.
+
+    Args:
+        layout: name of a joint layout.
+        graph: `natural` (the bones), or `hd1 | hd2 | hd21`: the layers of the HD-Graph summed, so that it can
+            take the place of the natural graph (MMCL, section 3.4).
+
+    Returns:
+        (3, V, V) float32.
+
+    Raises:
+        UserError: no such layout or graph.
+    """
+    if graph == "natural":
+        return natural(layout)
+    return hierarchical(layout, graph).sum(0)
+
+
+def natural(layout: str) -> torch.Tensor:
+    """The bones as a graph (CTR-GCN, section 3.1): [I, child → parent, parent → child], (3, V, V) float32."""
+    skeleton = get_layout(layout)
+    size = len(skeleton)
+    return torch.stack(
+        [
+            torch.eye(size),
+            _normalised(size, skeleton.edges),
+            _normalised(size, [(parent, child) for child, parent in skeleton.edges]),
+        ]
+    )
+
+
+def hierarchical(layout: str, graph: str) -> torch.Tensor:
+    """The HD-Graph (Lee et al., ICCV 2023, section 3.1).
+
+    Joints form groups from a centre outwards; a layer connects every joint of one group with every joint of
+    the next.
+
+    Args:
+        layout: name of a joint layout.
+        graph: `hd1 | hd2 | hd21`, by the centre: spine base, spine middle, between the shoulders.
+
+    Returns:
+        (L, 3, V, V) float32, L = 6 for ntu25: per layer [I on its joints, outwards, inwards].
+
+    Raises:
+        UserError: no such layout or graph.
+    """
+    skeleton = get_layout(layout)
+    if graph not in skeleton.hd_groups:
+        raise UserError(f"no graph {graph!r} for layout {layout}; there are: {', '.join(GRAPHS)}")
+    groups = skeleton.hd_groups[graph]
+    size = len(skeleton)
+    layers = []
+    for near, far in zip(groups, groups[1:], strict=False):
+        own = torch.zeros(size)
+        own[[*near, *far]] = 1
+        outwards = [(source, target) for source in near for target in far]
+        inwards = [(source, target) for target, source in outwards]
+        layers.append(
+            torch.stack([torch.diag(own), _normalised(size, outwards), _normalised(size, inwards)])
+        )
+    return torch.stack(layers)
+
+
+def _normalised(size: int, edges: list[tuple[int, int]] | tuple[tuple[int, int], ...]) -> torch.Tensor:
+    """(V, V) matrix of (source, target) edges, columns summing to one; empty columns stay zero."""
+    matrix = torch.zeros(size, size)
+    for source, target in edges:
+        matrix[target, source] = 1
+    return matrix / matrix.sum(0).clamp(min=1)

@@ -1,0 +1,131 @@
+"""Building blocks that work channel-major.
+
+Activations have shape (C, N, V, T): channels, skeletons, joints, frames. With channels outermost a 1×1
+convolution over the whole batch is one matrix product, and what lies side by side in channels (graph subsets,
+temporal branches) can be computed at once and split without a copy.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class PointConv(nn.Module):
+    """1×1 convolution, or several of the same input with their outputs concatenated.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        parts: how many convolutions `outputs` is made of. The initialisation (He, fan-out) depends on it.
+    """
+
+    def __init__(self, inputs: int, outputs: int, parts: int = 1):
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(outputs, inputs).normal_(0, (2 * parts / outputs) ** 0.5))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, …) -> (O, …)."""
+        return point_conv(x, self.weight, self.bias)
+
+
+def point_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """1×1 convolution of x (C, …) with weight (O, C) and bias (O): (O, …)."""
+    return torch.addmm(bias[:, None], weight, x.flatten(1)).view(-1, *x.shape[1:])
+
+
+class ChannelNorm(nn.BatchNorm1d):
+    """Batch normalisation of (C, …) over everything but the channel."""
+
+    def __init__(self, channels: int, scale: float = 1.0, spread: float = 0.0):
+        super().__init__(channels)
+        nn.init.normal_(self.weight, scale, spread)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, …) -> (C, …)."""
+        return super().forward(x.reshape(1, len(x), -1)).view(x.shape)
+
+
+class PointNorm(nn.Sequential):
+    """1×1 convolution, every `stride`-th frame, and batch normalisation: a skip path that changes the shape."""
+
+    def __init__(self, inputs: int, outputs: int, stride: int = 1):
+        super().__init__(PointConv(inputs, outputs), ChannelNorm(outputs))
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, N, V, T) -> (O, N, V, T/stride)."""
+        return super().forward(x[..., :: self.stride])
+
+
+class MultiScaleTemporal(nn.Module):
+    """Temporal convolution in four branches of a quarter of the channels each (Chen et al., ICCV 2021, 3.3).
+
+    1×1 convolution, then: 5 frames; 5 frames at dilation 2; maximum of 3 frames; nothing. The four 1×1
+    convolutions are one product and the four final normalisations one call.
+
+    Args:
+        channels: in and out, a multiple of four.
+        stride: keep every `stride`-th frame.
+    """
+
+    dilations = (1, 2)
+
+    def __init__(self, channels: int, stride: int = 1):
+        super().__init__()
+        self.stride = stride
+        self.quarter = quarter = channels // 4
+        self.reduce = PointConv(channels, channels, parts=4)
+        self.reduce_norm = ChannelNorm(3 * quarter, 1, 0.02)
+        self.convs = nn.ModuleList(
+            nn.Conv2d(quarter, quarter, (1, 5), (1, stride), (0, 2 * d), (1, d)) for d in self.dilations
+        )
+        for conv in self.convs:
+            nn.init.kaiming_normal_(conv.weight, mode="fan_out")
+            nn.init.zeros_(conv.bias)
+        self.norm = ChannelNorm(channels, 1, 0.02)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, N, V, T) -> (C, N, V, ⌈T/stride⌉)."""
+        _, count, joints, _ = x.shape
+        three = 3 * self.quarter
+        if self.stride == 1:
+            y = self.reduce(x)
+            moving, still = y[:three], y[three:]
+        else:  # the branch without a time window needs only the frames that stay
+            weight, bias = self.reduce.weight, self.reduce.bias
+            moving = point_conv(x, weight[:three], bias[:three])
+            still = point_conv(x[..., :: self.stride], weight[three:], bias[three:])
+        moving = F.relu(self.reduce_norm(moving)).flatten(1, 2)  # (3C/4, N·V, T)
+        *inputs, pooled = moving.split(self.quarter)
+        branches = [conv(y) for conv, y in zip(self.convs, inputs, strict=True)]
+        branches.append(F.max_pool2d(pooled, (1, 3), (1, self.stride), (0, 1)))
+        branches.append(still.flatten(1, 2))
+        return self.norm(torch.cat(branches)).unflatten(1, (count, joints))
+
+
+class Aggregate(torch.autograd.Function):
+    """Σ_k A_k x_k for a batch of graphs, summed in place and with gradients written where they belong.
+
+    Plain autograd gives the same numbers with two more copies of the graphs and features.
+    """
+
+    @staticmethod
+    def forward(ctx, graphs: Tensor, x: Tensor) -> Tensor:
+        """graphs (K, B, V, V), x (K, B, V, T) -> (B, V, T)."""
+        ctx.save_for_backward(graphs, x)
+        out = torch.bmm(graphs[0], x[0])
+        for graph, features in zip(graphs[1:], x[1:], strict=True):
+            out.baddbmm_(graph, features)
+        return out
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of graphs and x."""
+        graphs, x = ctx.saved_tensors
+        grad = grad.contiguous()
+        of_graphs, of_x = torch.empty_like(graphs), torch.empty_like(x)
+        for k in range(len(graphs)):
+            torch.bmm(grad, x[k].transpose(1, 2), out=of_graphs[k])
+            torch.bmm(graphs[k].transpose(1, 2), grad, out=of_x[k])
+        return of_graphs, of_x

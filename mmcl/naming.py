@@ -1,0 +1,82 @@
+"""Names of things on disk: question slugs, shards, weight files. Standard library only."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmcl.errors import UserError
+
+PROJECT = Path(__file__).resolve().parent.parent
+"""The folder that holds Snakefile, mmcl/ and resources/."""
+
+NO_QUESTION = "no-question"
+"""The <question> part of a path whose benchmark uses no answers (FRM off)."""
+
+SHARD = "[0-9]+-of-[0-9]+"
+"""Pattern of a shard's name."""
+
+
+def slug(text: str) -> str:
+    """A question's name in paths: its first four words and 8 hex digits of the sha256 of the exact text.
+
+    The text is not normalised: two questions that differ in case or punctuation may be answered
+    differently, so they get different names.
+    """
+    words = re.findall(r"[a-z0-9]+", text.lower())[:4]
+    return "-".join([*words, hashlib.sha256(text.encode()).hexdigest()[:8]])
+
+
+def shard_names(count: int) -> list[str]:
+    """The names of `count` shards: `000-of-032`, `001-of-032`, …"""
+    return [f"{i:03d}-of-{count:03d}" for i in range(count)]
+
+
+def parse_shard(name: str) -> tuple[int, int]:
+    """`007-of-032` to (7, 32)."""
+    index, count = name.split("-of-")
+    return int(index), int(count)
+
+
+def members(names: Sequence[str], shard: tuple[int, int]) -> list[str]:
+    """The names that belong to shard (i, n): every n-th of the sorted list, from the i-th."""
+    index, count = shard
+    return sorted(names)[index::count]
+
+
+def find(path: str | Path) -> Path:
+    """Where a path named in the config lies: as given, else below the project's own folder.
+
+    So `resources/…` is found also when the workflow runs in another directory.
+    """
+    path = Path(path).expanduser()
+    return path if path.exists() or path.is_absolute() else PROJECT / path
+
+
+def sha256(path: Path) -> str:
+    """sha256 of a file; of a folder, that of its `model.safetensors`."""
+    if path.is_dir():
+        path = path / "model.safetensors"
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def find_weights(path: str | Path, expected: str | None, what: str) -> Path:
+    """Find a weights file or folder named in the config and check its sha256.
+
+    Args:
+        path: as written in the config.
+        expected: sha256 in hex, or None to accept any file.
+        what: what belongs there and where it comes from, for the message.
+
+    Raises:
+        UserError: nothing lies there, or it is another file than the config says.
+    """
+    found = find(path)
+    if not found.exists():
+        raise UserError(f"weights not found: {path}. {what}")
+    if expected:
+        actual = sha256(found)
+        if actual != expected:
+            raise UserError(f"{found}: sha256 is {actual}, but the config says {expected}. {what}")
+    return found

@@ -1,0 +1,250 @@
+"""What each rule of the workflow needs and is told: input and params functions over the configuration.
+
+Light to import. A function that finds something wrong raises a `UserError`, which stops the plan of the targets
+that need it and of nothing else.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mmcl.config import Config, Settings, canonical
+from mmcl.datasets import require_folder
+from mmcl.errors import UserError
+from mmcl.naming import NO_QUESTION, shard_names, slug
+from mmcl.stages import VERSIONS
+
+GPU = int(Path("/dev/nvidiactl").exists())
+"""What a GPU job counts against this machine's one GPU: nothing if there is none. Cluster profiles ask for theirs."""
+
+
+def versioned(stage: str, settings: Settings) -> Settings:
+    """Settings of a stage as its rule's params: keys sorted, with the stage's version."""
+    return canonical({**settings, "version": VERSIONS[stage]})
+
+
+class Plan:
+    """Input and params functions of the rules; each takes Snakemake's wildcards."""
+
+    def __init__(self, config: Config):
+        self.config = config
+
+    # ------------------------------------------------------------------------------------------- data sets
+
+    def dataset(self, wildcards: Any) -> Settings:
+        """Settings of the path's data set."""
+        return self.config.dataset(wildcards.dataset)
+
+    def dataset_threads(self, wildcards: Any) -> int:
+        """Cores of a heavy job on a data set."""
+        return self.dataset(wildcards)["threads"]
+
+    def folder(self, kind: str) -> Callable[[Any], Path | None]:
+        """Params function for a folder of recordings.
+
+        It gives a Path, which Snakemake does not compare: data that was moved is not read again.
+        """
+
+        def path(wildcards: Any) -> Path | None:
+            found = self.dataset(wildcards)[kind]
+            return Path(found) if found else None
+
+        return path
+
+    def recordings(self, wildcards: Any) -> list[str]:
+        """What must be there before a data set can be indexed: what the demo draws, or the user's folders."""
+        dataset = self.dataset(wildcards)
+        if "drawn" in dataset:
+            return [f"results/demo/raw/{wildcards.dataset}/drawn.json"]
+        # an index that exists is used as it is, so that results outlive the recordings they were made from
+        if not Path(f"results/index/{wildcards.dataset}.tsv").exists():
+            self._require(wildcards.dataset, "skeletons")
+        return []
+
+    def _require(self, dataset: str, kind: str) -> None:
+        try:
+            require_folder(self.config.dataset(dataset), kind)
+        except UserError as missing:
+            raise UserError(f"datasets.{dataset}.{missing}") from None
+
+    def drawn_settings(self, wildcards: Any) -> Settings:
+        """Params of draw_demo."""
+        dataset = self.dataset(wildcards)
+        if "drawn" not in dataset:
+            raise UserError(f"datasets.{wildcards.dataset} is not drawn by the project: it has no key `drawn`")
+        return versioned("draw_demo", dataset["drawn"])
+
+    def index_settings(self, wildcards: Any) -> Settings:
+        """Params of index_clips: here the folders count, as another folder may hold other clips."""
+        dataset = self.dataset(wildcards)
+        return versioned("index_clips", {k: dataset[k] for k in ("reader", "options", "skeletons", "videos")})
+
+    def prepare_settings(self, wildcards: Any) -> Settings:
+        """Params of prepare_skeletons."""
+        dataset = self.dataset(wildcards)
+        return versioned("prepare_skeletons", {k: dataset[k] for k in ("reader", "options")})
+
+    def crop_settings(self, wildcards: Any) -> Settings:
+        """Params of crop_people: all of `video` but what comes after the crops."""
+        dataset = self.dataset(wildcards)
+        video = {key: value for key, value in dataset["video"].items() if key != "montage"}
+        return versioned("crop_people", {k: dataset[k] for k in ("reader", "options")} | {"video": video})
+
+    def montage_settings(self, wildcards: Any) -> Settings:
+        """Params of concatenate_frames."""
+        video = self.dataset(wildcards)["video"]
+        return versioned("concatenate_frames", {k: video[k] for k in ("montage", "jpeg_quality", "batch")})
+
+    def shards(self, pattern: str, dataset: str) -> list[str]:
+        """All shards of a data set, by a path pattern with {shard}."""
+        return [pattern.format(shard=shard) for shard in shard_names(self.config.dataset(dataset)["shards"])]
+
+    # --------------------------------------------------------------------------------- question and answers
+
+    def question_text(self, wildcards: Any) -> str:
+        """The instruction, if it is the one the path asks for.
+
+        A params function, as Snakemake would take braces in a plain string for wildcards.
+        """
+        if slug(self.config.instruction) != wildcards.question:
+            raise UserError(
+                f"results/questions/{wildcards.question}.txt is not there, and `instruction` in config.yaml is another"
+                f" question ({slug(self.config.instruction)}); set `instruction` to the text you want answered"
+            )
+        return self.config.instruction
+
+    def vlm_settings(self, wildcards: Any) -> Settings:
+        """Params of answer_question."""
+        return versioned("answer_question", _named(self.config.vlms, wildcards.vlm, "vlm"))
+
+    def cnn_settings(self, wildcards: Any) -> Settings:
+        """Params of encode_montages."""
+        return versioned("encode_montages", _named(self.config.cnns, wildcards.cnn, "model.fam.cnn"))
+
+    # ------------------------------------------------------------------------------------------ benchmarks
+
+    def benchmark(self, wildcards: Any) -> Settings:
+        """Settings of the path's benchmark."""
+        return self.config.benchmark(wildcards.benchmark)
+
+    def benchmark_threads(self, wildcards: Any) -> int:
+        """Cores of a heavy job on a benchmark."""
+        return self.benchmark(wildcards)["threads"]
+
+    def skeletons(self, wildcards: Any) -> str:
+        """The benchmark's skeleton store."""
+        return f"results/skeletons/{self.benchmark(wildcards)['dataset']}.h5"
+
+    def training_pictures(self, wildcards: Any) -> list[str]:
+        """What the Feature Alignment Module sees: pictures, or features of a frozen CNN; nothing without it."""
+        dataset = self.benchmark(wildcards)["dataset"]
+        if self.config.uses_pictures(wildcards.benchmark) and not self.config.dataset(dataset)["videos"]:
+            self._require(dataset, "videos")
+        fam = self.benchmark(wildcards)["model"]["fam"]
+        if not fam["enabled"]:
+            return []
+        if fam["cnn"]["frozen"]:
+            return self.shards(f"results/rgb/{dataset}/{fam['cnn']['name']}/{{shard}}.h5", dataset)
+        return self.shards(f"results/montages/{dataset}/{{shard}}.h5", dataset)
+
+    def training_answers(self, wildcards: Any) -> list[str]:
+        """What the Feature Refinement Module sees; nothing without it."""
+        if wildcards.question == NO_QUESTION:
+            return []
+        return self._answers(wildcards.benchmark, self.benchmark(wildcards)["dataset"], wildcards.question)
+
+    def _answers(self, benchmark: str, dataset: str, question: str) -> list[str]:
+        vlm = self.config.benchmark(benchmark)["vlm"]["name"]
+        return self.shards(f"results/answers/{dataset}/{vlm}/{question}/{{shard}}.h5", dataset)
+
+    def stream_settings(self, wildcards: Any) -> Settings:
+        """Params of train_stream."""
+        benchmark = self.benchmark(wildcards)
+        fit = wildcards.run.endswith("/fit")
+        train = dict(benchmark["train"])
+        if fit and benchmark["ensemble"]["fit_epochs"]:
+            # fewer epochs: the steps of the learning rate move along
+            share = benchmark["ensemble"]["fit_epochs"] / train["epochs"]
+            train["epochs"] = benchmark["ensemble"]["fit_epochs"]
+            train["steps"] = [max(1, round(step * share)) for step in train["steps"]]
+        settings = {
+            "protocol": benchmark["protocol"],
+            "stream": wildcards.stream,
+            "seed": int(wildcards.run.split("/")[0].removeprefix("seed-")),
+            "fit": fit,
+            "model": {**benchmark["model"], "backbone": wildcards.backbone, "graph": wildcards.graph},
+            "train": train,
+        }
+        return versioned("train_stream", settings)
+
+    def score_settings(self, wildcards: Any) -> Settings:
+        """Params of score_stream; the rest stands in the model file."""
+        fit = wildcards.run.endswith("/fit")
+        return versioned("score_stream", {"protocol": self.benchmark(wildcards)["protocol"], "fit": fit})
+
+    # ---------------------------------------------------------------------------------------------- results
+
+    def member_files(self, file: str, runs: str) -> Callable[[Any], list[str]]:
+        """Input function: one file of every member of the configured ensemble, run by run.
+
+        Args:
+            file: its name, such as scores.h5.
+            runs: `seeds` (all), `first` (the first seed), or `fit` (the first seed's run that fixes the fusion
+                weights, if they are to be fitted).
+        """
+
+        def paths(wildcards: Any) -> list[str]:
+            benchmark = self.benchmark(wildcards)
+            first = f"seed-{benchmark['seeds'][0]}"
+            fitted = benchmark["ensemble"]["weights"] == "fitted"
+            folders = {
+                "seeds": [f"seed-{seed}" for seed in benchmark["seeds"]],
+                "first": [first],
+                "fit": [f"{first}/fit"] if fitted else [],
+            }[runs]
+            question = self.config.question(wildcards.benchmark)
+            return [
+                f"results/{wildcards.benchmark}/{question}/{m['backbone']}-{m['graph']}/{m['stream']}/{folder}/{file}"
+                for folder in folders
+                for m in benchmark["ensemble"]["members"]
+            ]
+
+        return paths
+
+    def ensemble_settings(self, wildcards: Any) -> Settings:
+        """Params of ensemble: all that its members were made with."""
+        benchmark = self.benchmark(wildcards)
+        question = self.config.question(wildcards.benchmark)
+        used = {key: benchmark[key] for key in ("dataset", "protocol", "model", "train", "ensemble", "seeds")}
+        if question != NO_QUESTION:
+            used["vlm"] = benchmark["vlm"]
+        return versioned("ensemble", {"benchmark": wildcards.benchmark, "question": question, **used})
+
+    def target_answers(self, wildcards: Any) -> list[str]:
+        """The target's answers to the same question, where FRM can use them."""
+        question = self.config.question(wildcards.benchmark)
+        if question == NO_QUESTION or not self.config.dataset(wildcards.target)["videos"]:
+            return []
+        return self._answers(wildcards.benchmark, wildcards.target, question)
+
+    def zero_shot_settings(self, wildcards: Any) -> Settings:
+        """Params of zero_shot."""
+        benchmark = self.benchmark(wildcards)
+        targets = benchmark["zero_shot"]["targets"]
+        if wildcards.target not in targets:
+            known = ", ".join(targets) or "none"
+            raise UserError(f"{wildcards.target} is no zero-shot target of {wildcards.benchmark}; it has: {known}")
+        settings = {
+            "benchmark": wildcards.benchmark,
+            "target": wildcards.target,
+            "class_map": targets[wildcards.target],
+            "members": benchmark["ensemble"]["members"],
+            "seed": benchmark["seeds"][0],
+        }
+        return versioned("zero_shot", settings)
+
+
+def _named(settings: dict[str, Settings], name: str, key: str) -> Settings:
+    if name not in settings:
+        raise UserError(f"no benchmark has {key}.name {name!r}; there are: {', '.join(sorted(settings))}")
+    return settings[name]

@@ -1,0 +1,68 @@
+"""Plots of training and of what is mistaken for what."""
+
+from pathlib import Path
+
+import numpy as np
+
+
+def plot_confusion(guesses: np.ndarray, labels: np.ndarray, names: list[str], title: str, output: Path) -> None:
+    """Confusion matrix, rows normalised to the class's clips.
+
+    Args:
+        guesses, labels: (N,) class numbers.
+        names: of all classes.
+        title: above the plot.
+        output: PNG file.
+    """
+    counts = np.zeros((len(names), len(names)))
+    np.add.at(counts, (labels, guesses), 1)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    plt = _pyplot()
+    side = max(5.0, 0.28 * len(names) + 2.5)
+    figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
+    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
+    axes.set_yticks(range(len(names)), names, fontsize=7)
+    axes.set_xlabel("recognised as")
+    axes.set_ylabel("class")
+    axes.set_title(title, fontsize=10)
+    if len(names) <= 20:
+        for row, column in zip(*np.nonzero(counts), strict=True):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, int(counts[row, column]), ha="center", va="center", fontsize=7, color=colour)
+    figure.colorbar(image, shrink=0.7, label="share of the class's clips")
+    figure.savefig(output, dpi=120)
+    plt.close(figure)
+
+
+def plot_history(histories: dict[str, Path], title: str, output: Path) -> None:
+    """Loss and training accuracy over the epochs of several runs.
+
+    Args:
+        histories: label → history.csv.
+        title: above the plot.
+        output: PNG file.
+    """
+    import pandas as pd
+
+    plt = _pyplot()
+    figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for label, path in histories.items():
+        history = pd.read_csv(path)
+        loss.plot(history["epoch"], history["loss"], label=label)
+        accuracy.plot(history["epoch"], history["accuracy"], label=label)
+    loss.set(xlabel="epoch", ylabel="total loss", yscale="log")
+    accuracy.set(xlabel="epoch", ylabel="accuracy on training clips, %", ylim=(0, 101))
+    accuracy.legend(fontsize=7)
+    figure.suptitle(title, fontsize=10)
+    figure.savefig(output, dpi=120)
+    plt.close(figure)
+
+
+def _pyplot():
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    return plt

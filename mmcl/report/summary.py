@@ -1,0 +1,131 @@
+"""What a finished benchmark came to: a table, the clips that were left out, and pictures to look at.
+
+`python -m mmcl.report.summary demo_xsub` after the workflow has run; `make demo` ends with it.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mmcl.errors import UserError
+from mmcl.report.contact_sheet import contact_sheet
+from mmcl.report.plots import plot_confusion, plot_history
+from mmcl.store import Shards
+
+
+def summarise(benchmark: str, results: Path = Path("results")) -> None:
+    """Print a benchmark's table to stdout and write its pictures to results/<benchmark>/pictures/.
+
+    Raises:
+        UserError: the benchmark has no result yet.
+    """
+    from rich.console import Console
+
+    path = results / benchmark / "ensemble.json"
+    if not path.exists():
+        raise UserError(f"{path}: not there; run `snakemake --cores 2 {path}` first")
+    ensemble = json.loads(path.read_text())
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(_accuracies(ensemble))
+    targets = sorted((results / benchmark / "zero-shot").glob("*.json"))
+    if targets:
+        console.print(_transfer([json.loads(target.read_text()) for target in targets]))
+    for line in _left_out(ensemble, results):
+        console.print(line)
+    console.print("Pictures:")
+    for picture in _pictures(ensemble, results):
+        console.print(f"  {picture}")
+    if benchmark.startswith("demo"):
+        console.print("The demo shows that every part works. Its accuracy says nothing about the method.")
+
+
+def _accuracies(ensemble: dict):
+    from rich.table import Table
+
+    table = Table(title=f"{ensemble['benchmark']}: accuracy in %, {ensemble['clips']} test clips, skeleton alone")
+    for column in ("stream", "graph", "weight", "top-1", "top-5"):
+        table.add_column(column, justify="left" if column in ("stream", "graph") else "right")
+    for m in ensemble["members"]:
+        table.add_row(m["stream"], m["graph"], f"{m['weight']:.3f}", f"{m['top1']:.2f}", f"{m['top5']:.2f}")
+    table.add_section()
+    origin = {"fitted": "fitted on held-out training subjects", "equal": "equal", "preset": "preset"}
+    table.add_row("ensemble", "", origin[ensemble["weights_from"]], f"{ensemble['top1']:.2f}", f"{ensemble['top5']:.2f}")
+    return table
+
+
+def _transfer(results: list[dict]):
+    from rich.table import Table
+
+    table = Table(title="Zero-shot transfer: accuracy in %, all source classes are candidates")
+    for column in ("target", "classes", "model", "clips", "top-1 [95 %]", "top-5"):
+        table.add_column(column, justify="left" if column in ("target", "classes", "model") else "right")
+    for result in results:
+        for name, subset in result["subsets"].items():
+            for row in subset["models"]:
+                if row["member"] != "ensemble" and row["stream_order"] > 0:
+                    continue  # the other members stand in the file
+                low, high = row["interval"]
+                model = row["member"] + (" + answers" if row["refined"] else "")
+                top1 = f"{row['top1']:.2f} [{low:.1f}, {high:.1f}]"
+                table.add_row(result["target"], name, model, str(subset["clips"]), top1, f"{row['top5']:.2f}")
+    return table
+
+
+def _left_out(ensemble: dict, results: Path) -> list[str]:
+    """Clips without a usable skeleton, and clips that were trained without a picture, with the reasons."""
+    dataset = ensemble["settings"]["dataset"]
+    skeletons = Shards([results / "skeletons" / f"{dataset}.h5"], "mmcl.skeletons/1")
+    lines = [f"Left out, no usable skeleton ({len(skeletons.failed)}):"]
+    lines += [f"  {name}: {reason}" for name, reason in sorted(skeletons.failed.items())[:20]]
+    crops = sorted((results / "crops" / dataset).glob("*.h5"))
+    failed = Shards(crops, "mmcl.crops/1").failed if crops else {}
+    if failed:
+        lines.append(f"Without a picture, trained on the skeleton alone ({len(failed)}):")
+        lines += [f"  {name}: {reason}" for name, reason in sorted(failed.items())[:20]]
+    return lines
+
+
+def _pictures(ensemble: dict, results: Path) -> list[Path]:
+    benchmark, dataset = ensemble["benchmark"], ensemble["settings"]["dataset"]
+    folder = results / benchmark / "pictures"
+    folder.mkdir(exist_ok=True)
+    made = []
+    montages = sorted((results / "montages" / dataset).glob("*.h5"))
+    if montages:
+        contact_sheet(montages, folder / "montages.png", captions=_answers(ensemble, results))
+        made.append(folder / "montages.png")
+    member = ensemble["members"][0]
+    seed = ensemble["settings"]["seeds"][0]
+    runs = results / benchmark / ensemble["question"]
+    first = runs / f"{member['backbone']}-{member['graph']}" / member["stream"] / f"seed-{seed}"
+    with h5py.File(first / "scores.h5", "r") as h5:
+        names = h5["classes/name"].asstr()[:].tolist()
+        guesses, labels = np.argmax(h5["logits"][:], axis=1), h5["labels"][:]
+    plot_confusion(guesses, labels, names, f"{benchmark}, {member['stream']} stream", folder / "confusion.png")
+    made.append(folder / "confusion.png")
+    histories = {
+        f"{m['stream']} {m['graph']}": runs / f"{m['backbone']}-{m['graph']}" / m["stream"] / f"seed-{seed}/history.csv"
+        for m in ensemble["members"]
+    }
+    plot_history(histories, f"{benchmark}, training", folder / "training.png")
+    return [*made, folder / "training.png"]
+
+
+def _answers(ensemble: dict, results: Path) -> dict[str, str]:
+    """Clip name → name and answer, for captions."""
+    if "vlm" not in ensemble["settings"]:
+        return {}
+    where = results / "answers" / ensemble["settings"]["dataset"] / ensemble["settings"]["vlm"]["name"]
+    answers = Shards(sorted((where / ensemble["question"]).glob("*.h5")), "mmcl.answers/1")
+    return {name: f"{name}: {text}" for name, text in zip(answers.names, answers.read("text"), strict=True)}
+
+
+if __name__ == "__main__":
+    try:
+        for benchmark in sys.argv[1:]:
+            summarise(benchmark)
+    except UserError as error:
+        sys.exit(f"mmcl: {error}")

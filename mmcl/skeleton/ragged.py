@@ -1,0 +1,42 @@
+"""Clips of different lengths in one tensor, so that a batch is gathered without a loop over clips."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Ragged(NamedTuple):
+    """N clips, their frames one after another.
+
+    Attributes:
+        joints: (sum of frames, M, V, 3) float32.
+        start: (N) int64, where each clip begins.
+        length: (N) int64, frames of each clip.
+    """
+
+    joints: Tensor
+    start: Tensor
+    length: Tensor
+
+    def to(self, device: torch.device | str) -> "Ragged":
+        """The same on another device."""
+        return Ragged(*(part.to(device) for part in self))
+
+
+def join(clips: Sequence[np.ndarray], persons: int) -> Ragged:
+    """Put clips together.
+
+    Args:
+        clips: arrays (T, M, V, 3); T and M may differ.
+        persons: people per clip in the result. Those that a clip lacks are zero; those it has too many are left out.
+    """
+    length = torch.tensor([len(clip) for clip in clips])
+    start = length.cumsum(0) - length
+    joints = torch.zeros(int(length.sum()), persons, *clips[0].shape[2:])
+    for begin, clip in zip(start.tolist(), clips, strict=True):
+        there = min(persons, clip.shape[1])
+        joints[begin : begin + len(clip), :there] = torch.from_numpy(np.ascontiguousarray(clip[:, :there]))
+    return Ragged(joints, start, length)

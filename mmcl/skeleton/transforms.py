@@ -1,0 +1,86 @@
+"""Crop, resampling in time and rotation of a batch of clips at once, on the device where they lie.
+
+The same numbers as CTR-GCN's feeder (Chen et al., ICCV 2021), which MMCL uses unchanged. All frames of a clip
+are valid: stores keep no padding.
+"""
+
+import torch
+from torch import Tensor
+
+from mmcl.skeleton.ragged import Ragged
+
+
+def random_crop(length: Tensor, share: Tensor, position: Tensor, min_frames: int) -> tuple[Tensor, Tensor]:
+    """Where a training crop lies.
+
+    Args:
+        length: (B) frames of the clips.
+        share: (B) float64, part of the clip to keep.
+        position: (B) float64 in [0, 1), where among the possible first frames it begins.
+        min_frames: fewest frames to keep; a clip that has no more is kept whole.
+
+    Returns:
+        First frame and number of frames, (B) int64 each.
+    """
+    kept = (length * share).long().clamp(min=min_frames).minimum(length)
+    return (position * (length - kept + 1)).long(), kept
+
+
+def centre_crop(length: Tensor, share: float) -> tuple[Tensor, Tensor]:
+    """Where a test crop lies: ⌊(1 − share) · length / 2⌋ frames are cut off at each end.
+
+    Returns:
+        First frame and number of frames, (B) int64 each.
+    """
+    cut = ((1 - share) * length.double() / 2).long()
+    return cut, length - 2 * cut
+
+
+def crop_resize(clips: Ragged, rows: Tensor, first: Tensor, kept: Tensor, window: int) -> Tensor:
+    """Resample a part of each clip to `window` frames, linearly between frames.
+
+    Frame i is read at (i + ½) · kept / window − ½, not before the first or after the last frame of the part
+    (what `interpolate(…, align_corners=False)` does).
+
+    Args:
+        clips: N clips.
+        rows: (B) which of them.
+        first: (B) first frame of the part.
+        kept: (B) frames of the part.
+        window: frames of the result.
+
+    Returns:
+        (B, 3, window, V, M).
+    """
+    step = (kept.float() / window)[:, None]
+    time = ((torch.arange(window, device=step.device) + 0.5) * step - 0.5).clamp(min=0)  # (B, window)
+    last = kept[:, None] - 1
+    before = time.long().minimum(last)
+    after = (before + 1).minimum(last)
+    begin = (clips.start[rows] + first)[:, None]
+    weight = (time - before).clamp(max=1)[..., None, None, None]
+    x = torch.lerp(clips.joints[begin + before], clips.joints[begin + after], weight)
+    return x.permute(0, 4, 1, 3, 2).contiguous()
+
+
+def rotation_matrices(angles: Tensor) -> Tensor:
+    """R = Rz · Ry · Rx for angles (B, 3) in radians: (B, 3, 3).
+
+    In the feeder's sign convention, where a positive angle turns clockwise: Rx = [1 0 0; 0 c s; 0 −s c],
+    Ry = [c 0 −s; 0 1 0; s 0 c], Rz = [c s 0; −s c 0; 0 0 1].
+    """
+    (cx, cy, cz), (sx, sy, sz) = angles.cos().unbind(1), angles.sin().unbind(1)
+    zero, one = torch.zeros_like(cx), torch.ones_like(cx)
+
+    def matrix(*entries: Tensor) -> Tensor:
+        return torch.stack(entries, dim=1).view(-1, 3, 3)
+
+    about_x = matrix(one, zero, zero, zero, cx, sx, zero, -sx, cx)
+    about_y = matrix(cy, zero, -sy, zero, one, zero, sy, zero, cy)
+    about_z = matrix(cz, sz, zero, -sz, cz, zero, zero, zero, one)
+    return about_z @ about_y @ about_x
+
+
+def rotate(x: Tensor, angles: Tensor) -> Tensor:
+    """Turn each clip (B, 3, T, V, M) by its own angles (B, 3), the same in all frames and for all persons."""
+    return torch.bmm(rotation_matrices(angles), x.flatten(2)).view(x.shape)

@@ -1,0 +1,203 @@
+"""Finding people: a table of detectors.
+
+ultralytics is AGPL-3.0 and optional: it is imported here alone, when a detector is opened, and so runs only
+in the process of the rule that asked for it.
+"""
+
+import atexit
+import functools
+import os
+import shutil
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from mmcl.errors import UserError
+from mmcl.naming import find_weights, sha256
+from mmcl.video import weights
+
+if TYPE_CHECKING:
+    import torch
+
+STRIDE = 32
+GREY = 114
+PERSON = 0
+CHUNK = 16
+"""Pictures per forward pass."""
+
+WHAT_BELONGS = (
+    "A person detector's weights belong there: yolov5{n,s,m,l,x}u.pt as published by ultralytics (AGPL-3.0), "
+    "or a network of the same architecture of your own as .pt or .safetensors"
+)
+
+
+class Detector(Protocol):
+    """Finds people in pictures."""
+
+    def people(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Per picture (H, W, 3) uint8 RGB the people in it: (n, 5) float32, box in pixels and confidence,
+        most confident first. Pictures may differ in size."""
+
+
+def open_detector(settings: dict, device: "torch.device") -> Detector:
+    """Open the detector that `architecture` names.
+
+    Args:
+        settings: `architecture`, `weights`, `sha256`, `classes`, `image_size`, `confidence`, `iou`,
+            `max_det`.
+        device: where it runs.
+
+    Raises:
+        UserError: unknown architecture, missing or unfit weights, missing package.
+    """
+    architecture = settings["architecture"]
+    if architecture not in DETECTORS:
+        raise UserError(f"detector.architecture: {architecture} is none of {', '.join(DETECTORS)}")
+    return DETECTORS[architecture](settings, device)
+
+
+@functools.cache
+def import_ultralytics() -> ModuleType:
+    """ultralytics with everything off that writes, prints, installs or calls home.
+
+    All of it is read when the package is imported, so no other place may import it first.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    folder = tempfile.mkdtemp(prefix="mmcl-ultralytics-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ |= {
+        "YOLO_OFFLINE": "true",  # no probe whether there is a network
+        "YOLO_AUTOINSTALL": "false",  # it would pip-install what it misses
+        "YOLO_VERBOSE": "false",
+        "YOLO_CONFIG_DIR": folder,  # nothing in the user's home, no settings from there
+    }
+    try:
+        import ultralytics
+    except ModuleNotFoundError as error:
+        raise UserError(f"the detector needs ultralytics: pip install mmcl[yolo] ({error})") from None
+    ultralytics.settings.update(sync=False)  # usage events
+    return ultralytics
+
+
+class Yolov5:
+    """YOLOv5 in its anchor-free form (ultralytics' `u` models).
+
+    Every picture is scaled to `image_size` on its longer side and padded to multiples of 32 with grey by its
+    own size alone, so what else is in a batch does not change what the network sees of it.
+    """
+
+    def __init__(self, settings: dict, device: "torch.device"):
+        """See `open_detector`."""
+        import torch
+
+        path = find_weights(settings["weights"], settings.get("sha256"), WHAT_BELONGS)
+        state, names = weights.read_state(path)
+        if names and settings["classes"] > 1 and names.get(PERSON) not in ("person", "0"):  # 0: never named
+            raise UserError(f"{path}: class 0 is {names.get(PERSON)!r}, expected 'person'")
+        self.net = _build_yolov5(settings["architecture"], settings["classes"])
+        try:
+            self.net.load_state_dict(state)
+        except RuntimeError as error:
+            what = f"{settings['architecture']} with {settings['classes']} class(es)"
+            raise UserError(f"{path}: does not fit {what}: {' '.join(str(error).split())[:300]}") from None
+        self.net.requires_grad_(False).eval().fuse(verbose=False)
+        # pictures come channels last, and CPUs convolve them faster so
+        self.net.to(device).to(memory_format=torch.channels_last)
+        self.device = device
+        self.side = settings["image_size"]
+        self.confidence, self.iou = settings["confidence"], settings["iou"]
+        self.most = settings.get("max_det", 1000)
+
+    def people(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """See `Detector`."""
+        found: list[np.ndarray] = [np.zeros((0, 5), np.float32)] * len(images)
+        by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for number, image in enumerate(images):
+            by_size[image.shape].append(number)
+        for numbers in by_size.values():
+            for i in range(0, len(numbers), CHUNK):
+                chunk = numbers[i : i + CHUNK]
+                for number, people in zip(chunk, self._same_size([images[n] for n in chunk]), strict=True):
+                    found[number] = people
+        return found
+
+    def _same_size(self, images: list[np.ndarray]) -> list[np.ndarray]:
+        import torch
+
+        height, width = images[0].shape[:2]
+        padded = [letterbox(image, self.side) for image in images]
+        scale, left, top = padded[0][1]
+        batch = torch.from_numpy(np.stack([picture for picture, _ in padded])).to(self.device)
+        batch = batch.permute(0, 3, 1, 2).float() / 255
+        with torch.inference_mode():
+            raw = self.net(batch)[0]  # (B, 4 + classes, places): centre, size, then a score per class
+            people = [self._select(one) for one in raw]
+        for boxes in people:
+            boxes[:, [0, 2]] = ((boxes[:, [0, 2]] - left) / scale).clip(0, width)
+            boxes[:, [1, 3]] = ((boxes[:, [1, 3]] - top) / scale).clip(0, height)
+        return people
+
+    def _select(self, raw: "torch.Tensor") -> np.ndarray:
+        """Raw output of one picture (4 + classes, places) → people (n, 5) after non-maximum suppression."""
+        import torch
+        from torchvision.ops import nms
+
+        confidence, label = raw[4:].max(0)
+        sure = (label == PERSON) & (confidence > self.confidence)
+        confidence, (x, y, w, h) = confidence[sure], raw[:4, sure]
+        boxes = torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], 1)
+        kept = nms(boxes, confidence, self.iou)[: self.most]
+        return torch.cat([boxes, confidence[:, None]], 1)[kept].cpu().numpy()
+
+
+def letterbox(image: np.ndarray, side: int) -> tuple[np.ndarray, tuple[float, int, int]]:
+    """Scale a picture to `side` on its longer side and pad it with grey to multiples of 32.
+
+    Args:
+        image: (H, W, 3) uint8.
+        side: length of the longer side.
+
+    Returns:
+        The padded picture, and scale, left and top margin: x in the result = x · scale + left.
+    """
+    import cv2
+
+    height, width = image.shape[:2]
+    scale = side / max(height, width)
+    w, h = max(1, round(width * scale)), max(1, round(height * scale))
+    if (w, h) != (width, height):
+        image = cv2.resize(image, (w, h), interpolation=cv2.INTER_LINEAR)
+    padded = np.full((-(-h // STRIDE) * STRIDE, -(-w // STRIDE) * STRIDE, 3), GREY, np.uint8)
+    top, left = (padded.shape[0] - h) // 2, (padded.shape[1] - w) // 2
+    padded[top : top + h, left : left + w] = image
+    return padded, (scale, left, top)
+
+
+def _build_yolov5(architecture: str, classes: int) -> Any:
+    """The network, a torch.nn.Module of ultralytics, without weights; `architecture` such as `yolov5m`."""
+    import_ultralytics()
+    from ultralytics.nn.tasks import DetectionModel
+
+    return DetectionModel(f"{architecture}.yaml", nc=classes, verbose=False)
+
+
+DETECTORS: dict[str, Callable[[dict, "torch.device"], Detector]] = {
+    f"yolov5{size}": Yolov5 for size in "nsmlx"
+}
+"""Setting `architecture` → what opens it."""
+
+
+def known_weights(settings: dict) -> dict:
+    """Detector settings with the sha256 of the file that is really there, to go into a store's fingerprint.
+
+    Raises:
+        UserError: the weights are missing or others than the config says.
+    """
+    path = find_weights(settings["weights"], settings.get("sha256"), WHAT_BELONGS)
+    return {**settings, "sha256": sha256(path)}

@@ -1,0 +1,75 @@
+"""Features of a frozen CNN for every montage (rule `encode_montages`)."""
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from mmcl import device, store
+from mmcl.errors import UserError
+from mmcl.stages import VERSIONS
+from mmcl.video import jpeg
+
+SCHEMA = "mmcl.rgb/1"
+
+
+def encode_montages(montages: Path, output: Path, settings: dict, threads: int) -> None:
+    """Compute a shard's CNN features, `mmcl.rgb/1`, from its montages.
+
+    Clips without a montage stay failed, with their reason.
+
+    Args:
+        montages: sealed `mmcl.montages/1`.
+        output: where to write.
+        settings: a CNN's settings, see `mmcl.models.cnn.open_cnn`, with `batch`.
+        threads: pictures decoded side by side, and threads of the network.
+
+    Raises:
+        UserError: the CNN cannot be opened.
+    """
+    import torch
+
+    from mmcl.models.cnn import open_cnn, weights_sha256
+
+    torch.set_num_threads(max(1, threads))
+    table = store.Shards([montages], "mmcl.montages/1")
+    place = device.pick()
+    net = open_cnn(settings).eval().requires_grad_(False).to(place)
+    used = {key: settings[key] for key in ("architecture", "weights", "num_classes", "feature", "image_size")}
+
+    def work(names: list[str]) -> store.Batch:
+        failed = {name: table.failed[name] for name in names if name in table.failed}
+        images: dict[str, np.ndarray] = {}
+        left = [name for name in names if name not in failed]
+        for name, picture in zip(
+            left, pool.map(_decode, [table.row("images", n) for n in left]), strict=True
+        ):
+            if isinstance(picture, str):
+                failed[name] = picture
+            else:
+                images[name] = picture
+        features = np.empty((0, net.feature_dim), np.float32)
+        if images:
+            with torch.inference_mode():
+                batch = torch.from_numpy(np.stack(list(images.values()))).to(place)
+                features = net(batch).float().cpu().numpy()
+        return store.Batch(list(images), {"features": features}, failed)
+
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        store.write(
+            output,
+            schema=SCHEMA,
+            settings={**used, "sha256": weights_sha256(settings), "version": VERSIONS["encode_montages"]},
+            names=sorted([*table.names, *table.failed]),
+            columns={"features": store.Column("float32", (net.feature_dim,))},
+            batch_size=settings["batch"],
+            work=work,
+            inputs=[montages],
+        )
+
+
+def _decode(data: np.ndarray) -> np.ndarray | str:
+    try:
+        return jpeg.decode(data)
+    except UserError as error:
+        return str(error)

@@ -1,0 +1,91 @@
+"""Where the people are in a picture: the configured source of boxes behind one signature."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from mmcl import device
+from mmcl.datasets import ClipEntry, Reader
+from mmcl.errors import UserError
+from mmcl.video import boxes, detect
+
+log = logging.getLogger(__name__)
+
+
+class Picture(NamedTuple):
+    """A frame of a clip.
+
+    Attributes:
+        entry: the clip.
+        frame: the frame's number in the recording.
+        frames: the number of frames of the recording.
+        image: (H, W, 3) uint8.
+    """
+
+    entry: ClipEntry
+    frame: int
+    frames: int
+    image: np.ndarray
+
+
+Locate = Callable[[Sequence[Picture]], list[np.ndarray]]
+"""Pictures → per picture people (n, 5): box and confidence, best first."""
+
+
+def open_source(settings: dict, reader: Reader, threads: int) -> Locate:
+    """What finds people, as the setting `boxes` says: `detector`, `projected_joints` or `whole_frame`.
+
+    Args:
+        settings: a data set's video settings.
+        reader: of that data set.
+        threads: of the detector's network.
+
+    Raises:
+        UserError: unknown source, or the detector cannot be opened.
+    """
+    sources: dict[str, Callable[[], Locate]] = {
+        "detector": lambda: _detector(settings["detector"], threads),
+        "projected_joints": lambda: _projected_joints(reader, settings.get("margin", 0.0)),
+        "whole_frame": lambda: _whole_frame,
+    }
+    if settings["boxes"] not in sources:
+        raise UserError(f"video.boxes: {settings['boxes']} is none of {', '.join(sources)}")
+    return sources[settings["boxes"]]()
+
+
+def _detector(settings: dict, threads: int) -> Locate:
+    import torch  # seconds to import, and the other sources do without
+
+    torch.set_num_threads(max(1, threads))
+    detector = detect.open_detector(settings, device.pick())
+    return lambda pictures: detector.people([picture.image for picture in pictures])
+
+
+def _whole_frame(pictures: Sequence[Picture]) -> list[np.ndarray]:
+    return [boxes.whole_frame(p.image.shape[1], p.image.shape[0]) for p in pictures]
+
+
+def _projected_joints(reader: Reader, margin: float) -> Locate:
+    def locate(pictures: Sequence[Picture]) -> list[np.ndarray]:
+        joints: dict[str, np.ndarray] = {}
+        return [around(picture, joints) for picture in pictures]
+
+    def around(picture: Picture, joints: dict[str, np.ndarray]) -> np.ndarray:
+        height, width = picture.image.shape[:2]
+        name = picture.entry.name
+        if name not in joints:
+            try:
+                joints[name] = reader.pixel_joints(picture.entry, width, height)
+            except UserError as error:
+                log.warning("%s: no joints to place a box by (%s)", name, error)
+                joints[name] = np.empty((0, 0, 0, 2), np.float32)
+        clip = joints[name]
+        if not len(clip):
+            return boxes.from_joints(np.empty((0, 0, 2), np.float32), width, height)
+        # the colour camera may run at another rate than the skeleton: same moment, not same number
+        moment = (2 * picture.frame + 1) * len(clip) // (2 * picture.frames)
+        return boxes.from_joints(clip[min(moment, len(clip) - 1)], width, height, margin)
+
+    return locate

@@ -1,0 +1,26 @@
+"""What all tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# the tests share the machine with each other; libraries that spin on all cores make them slower, not faster
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def project() -> Path:
+    """The folder of Snakefile and mmcl/."""
+    return PROJECT
+
+
+@pytest.fixture
+def mmcl_data() -> Path:
+    """The folder with real recordings; the test is skipped where there is none."""
+    folder = os.environ.get("MMCL_DATA")
+    if not folder:
+        pytest.skip("real recordings: set MMCL_DATA to their folder")
+    return Path(folder)

@@ -1,0 +1,126 @@
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+from made_recordings import joints, write_ntu
+
+from mmcl.datasets.index import read_index
+from mmcl.datasets.prepare import SkeletonStore, class_order, index_clips, prepare_skeletons
+from mmcl.errors import UserError
+
+NAMES = [f"S001C00{c}P00{p}R001A0{a}" for a in ("01", "09", "23") for p in (1, 3) for c in (1, 2)]
+LISTED, BROKEN = "S001C002P005R002A008", "S001C003P001R001A050"
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    for i, name in enumerate([*NAMES, LISTED, BROKEN]):
+        write_ntu(tmp_path / "raw", name, frames=15 + i, seed=i)
+    (tmp_path / "raw" / f"{BROKEN}.skeleton").write_text("15\n1\n")
+    return {"reader": "ntu", "skeletons": str(tmp_path / "raw"), "videos": None, "options": {}}
+
+
+def prepare(tmp_path, dataset, name="a.h5", processes=1):
+    index_clips(dataset, tmp_path / "index.tsv")
+    prepare_skeletons(tmp_path / "index.tsv", dataset, tmp_path / name, {"version": 1}, processes)
+    return SkeletonStore(tmp_path / name)
+
+
+def test_store(tmp_path, dataset):
+    skeletons = prepare(tmp_path, dataset)
+    assert skeletons.names == sorted(NAMES)
+    assert len(skeletons) == 12
+    assert skeletons.class_ids == ["A001", "A009", "A023"]  # A008 and A050 have no clip that could be used
+    assert skeletons.class_names == ["drink water", "standing up (from sitting position)", "hand waving"]
+    assert skeletons.layout == "ntu25"
+    assert skeletons.settings == {
+        "version": 1,
+        "reader": "ntu",
+        "options": {},
+    }
+    for i, name in enumerate(skeletons.names):
+        assert f"A{('001', '009', '023')[skeletons.labels[i]]}" == name[-4:]
+        assert (skeletons.camera[i], skeletons.subject[i], skeletons.setup[i]) == (
+            int(name[7]),
+            int(name[11]),
+            1,
+        )
+        seed = NAMES.index(name)
+        clip = skeletons.clip(i)
+        assert clip.shape == (15 + seed, 1, 25, 3)
+        expected = joints(15 + seed, seed)
+        np.testing.assert_allclose(clip[:, 0], expected - expected[0, 1], atol=1e-5)
+    assert len(skeletons.joints) == sum(15 + i for i in range(12))
+
+
+def test_what_failed_and_why(tmp_path, dataset):
+    failed = prepare(tmp_path, dataset).failed
+    assert failed[LISTED] == "listed as missing skeleton by the authors (302/535)"
+    # without the folder, so that the store does not depend on where the recordings lie
+    assert failed[BROKEN] == f"{BROKEN}.skeleton: line 1: says 15 frames, but only 1 lines follow"
+    assert len(failed) == 2
+
+
+def test_any_number_of_processes_gives_the_same_file(tmp_path, dataset):
+    prepare(tmp_path, dataset, "one.h5", 1)
+    prepare(tmp_path, dataset, "two.h5", 2)
+    assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
+
+
+def test_several_batches(tmp_path, dataset, monkeypatch):
+    whole = prepare(tmp_path, dataset, "a.h5")
+    monkeypatch.setattr("mmcl.datasets.prepare.BATCH", 5)
+    parts = prepare(tmp_path, dataset, "b.h5")
+    assert parts.names == whole.names
+    assert parts.class_ids == whole.class_ids
+    for column in ("joints", "offset", "frames", "persons", "labels"):
+        np.testing.assert_array_equal(getattr(parts, column), getattr(whole, column))
+
+
+def test_duplicated_person(tmp_path, dataset):
+    clip = prepare(tmp_path, {**dataset, "options": {"person2": "duplicated"}}).clip(3)
+    assert clip.shape[1] == 2
+    np.testing.assert_array_equal(clip[:, 0], clip[:, 1])
+
+
+def test_index_tells_everything(tmp_path, dataset):
+    index_clips(dataset, tmp_path / "index.tsv")
+    entries = read_index(tmp_path / "index.tsv")
+    assert [entry.name for entry in entries] == sorted([*NAMES, LISTED, BROKEN])
+
+
+def test_nothing_usable(tmp_path, dataset):
+    index_clips(dataset, tmp_path / "index.tsv")
+    for name in NAMES:
+        (tmp_path / "raw" / f"{name}.skeleton").unlink()
+    with pytest.raises(UserError, match=r"no clip could be used: "):
+        prepare_skeletons(tmp_path / "index.tsv", dataset, tmp_path / "a.h5", {}, 1)
+    assert not (tmp_path / "a.h5").exists()
+
+
+def test_class_order():
+    assert sorted(["a10", "a9", "a1"], key=class_order) == ["a1", "a9", "a10"]
+    assert sorted(["A120", "A023"], key=class_order) == ["A023", "A120"]
+
+
+def test_readable_by_plain_h5py(tmp_path, dataset):
+    prepare(tmp_path, dataset)
+    with h5py.File(tmp_path / "a.h5") as h5:
+        assert h5.attrs["schema"] == "mmcl.skeletons/1"
+        assert h5.attrs["complete"]
+        assert h5["classes/id"].asstr()[:].tolist() == ["A001", "A009", "A023"]
+        assert h5["joints"].dtype == np.float32
+        assert h5["persons"].dtype == np.int8
+
+
+def test_light_to_import():
+    code = (
+        "import sys, mmcl.datasets.prepare, mmcl.datasets.protocols;"
+        "import mmcl.datasets.ntu, mmcl.datasets.utd_mhad;"
+        "print({'torch', 'cv2', 'scipy', 'pandas'} & set(sys.modules))"
+    )
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "set()"
+    )

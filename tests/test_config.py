@@ -1,0 +1,163 @@
+import copy
+
+import pytest
+import yaml
+
+from mmcl.config import Config, ConfigError, canonical, load_schema, merge
+from mmcl.naming import slug
+
+
+@pytest.fixture
+def raw(project):
+    return yaml.safe_load((project / "config.yaml").read_text())
+
+
+def test_the_shipped_config_holds_every_benchmark_and_data_set(raw):
+    config = Config(raw)
+    benchmarks = {
+        "demo_xsub",
+        "ntu60_xsub",
+        "ntu60_xview",
+        "ntu120_xsub",
+        "ntu120_xset",
+        "nw_ucla",
+        "utd_mhad",
+    }
+    assert benchmarks <= set(config.benchmarks)
+    datasets = {"demo", "demo_target", "ntu60", "ntu120", "nw_ucla", "utd_mhad", "sysu"}
+    assert datasets == set(config.values["datasets"])
+
+
+def test_the_shipped_config_holds_the_papers_settings(raw):
+    ntu120 = Config(raw).benchmark("ntu120_xsub")
+    train = ntu120["train"]
+    assert (train["epochs"], train["batch"], train["steps"], train["window"]) == (110, 200, [90, 100], 64)
+    assert (train["learning_rate"], train["weight_decay"], train["warmup_epochs"]) == (0.1, 4e-4, 5)
+    assert (ntu120["model"]["fam"]["weight"], ntu120["model"]["frm"]["weight"]) == (0.1, 0.2)
+    assert ntu120["model"]["fam"]["temperature"] == 0.4
+    assert [f"{m['stream']}-{m['graph']}" for m in ntu120["ensemble"]["members"]] == [
+        "joint-natural",
+        "bone-natural",
+        "joint_motion-natural",
+        "bone_motion-natural",
+        "joint-hd21",
+        "bone-hd21",
+    ]
+    assert set(ntu120["zero_shot"]["targets"]) == {"utd_mhad", "sysu"}
+
+
+def test_every_key_of_the_schema_is_described():
+    schema = load_schema()
+
+    def undescribed(node, path):
+        if not isinstance(node, dict):
+            return
+        for key, sub in node.get("properties", {}).items():
+            target = schema["$defs"].get(sub.get("$ref", "").removeprefix("#/$defs/"), {})
+            if "description" not in sub and "description" not in target and "properties" not in target:
+                yield f"{path}.{key}"
+            yield from undescribed(sub, f"{path}.{key}")
+        assert "properties" not in node or node["additionalProperties"] is False, f"{path} is open"
+
+    found = list(undescribed(schema, "config"))
+    for name, node in schema["$defs"].items():
+        found += undescribed(node, name)
+    assert found == []
+
+
+MISTAKES = [
+    (
+        lambda r: r["train"].update(epoch=3),
+        "train.epoch: unknown key; did you mean 'epochs'?; allowed here: batch, ",
+    ),
+    (lambda r: r["train"].update(epochs="ten"), 'train.epochs: "ten" is not of type integer'),
+    (lambda r: r["train"].update(epochs=0), "train.epochs: 0 is less than the minimum of 1"),
+    (
+        lambda r: r["datasets"]["demo"].update(reader="kinect"),
+        'datasets.demo.reader: "kinect" is not allowed; allowed: "ntu"',
+    ),
+    (
+        lambda r: r["datasets"]["demo"]["options"].update(person_2="absent"),
+        "datasets.demo.options.person_2: unknown key",
+    ),
+    (
+        lambda r: r["benchmarks"]["demo_xsub"]["model"]["fam"].update(cnn="big"),
+        'benchmarks.demo_xsub.model.fam.cnn: "big" is not',
+    ),
+    (
+        lambda r: r["benchmarks"].update(x={"like": "demo_xsubb"}),
+        "benchmarks.x.like: no benchmark 'demo_xsubb'; did you mean 'demo_xsub'?",
+    ),
+    (lambda r: r["benchmarks"].update(x={"like": "y"}, y={"like": "x"}), "goes in a circle: x → y → x"),
+    (lambda r: r["benchmarks"].update(x={}), "benchmarks.x: needs dataset"),
+    (
+        lambda r: r["benchmarks"]["demo_xsub"].update(dataset="demos"),
+        "benchmarks.demo_xsub.dataset: no data set 'demos'",
+    ),
+    (
+        lambda r: r["benchmarks"]["demo_xsub"].update(protocol="odd"),
+        "benchmarks.demo_xsub.protocol: no protocol 'odd'",
+    ),
+    (
+        lambda r: r["benchmarks"]["demo_xsub"].update(zero_shot={"targets": {"sysu": "no_map"}}),
+        "no file resources/class_maps/no_map.json",
+    ),
+    (
+        lambda r: r["benchmarks"]["utd_mhad"]["ensemble"].update(weights="preset"),
+        "benchmarks.utd_mhad.ensemble.preset: 6 weights for 4 members",
+    ),
+    (lambda r: r["train"].update(crop=[1.0, 0.5]), "train.crop: the smallest part 1.0 exceeds 0.5"),
+    (lambda r: r["benchmarks"]["demo_xsub_plain"].update(vlm={"batch": 3}), "the same name 'demo-blip'"),
+    (lambda r: r.update(instruction="two\nlines"), "instruction: "),
+    (lambda r: r.pop("instruction"), "the key 'instruction' is missing"),
+    (lambda r: r.update(sedes=[1]), "sedes: unknown key; did you mean 'seeds'?"),
+]
+
+
+@pytest.mark.parametrize(("mistake", "message"), MISTAKES, ids=[m[1][:40] for m in MISTAKES])
+def test_a_mistake_is_named_with_its_path(raw, mistake, message):
+    mistake(raw)
+    with pytest.raises(ConfigError) as caught:
+        Config(raw)
+    assert message in str(caught.value)
+
+
+def test_a_benchmark_overrides_and_inherits(raw):
+    config = Config(raw)
+    plain, base = config.benchmark("demo_xsub_plain"), config.benchmark("demo_xsub")
+    assert not plain["model"]["fam"]["enabled"]
+    assert plain["model"]["width"] == base["model"]["width"] == 0.25
+    assert plain["train"] == base["train"]
+    assert base["train"]["learning_rate"] == config.values["train"]["learning_rate"]
+    assert config.benchmark("ntu120_xsub")["model"]["width"] == 1.0
+
+
+def test_the_question_names_paths_only_where_it_matters(raw):
+    config = Config(raw)
+    assert config.question("demo_xsub") == slug(raw["instruction"])
+    assert config.question("demo_xsub_no_frm") == "no-question"
+    assert config.uses_pictures("demo_xsub_no_frm")
+    assert not config.uses_pictures("demo_xsub_plain")
+
+
+def test_a_data_set_has_its_own_video_settings_on_top(raw):
+    config = Config(raw)
+    assert config.dataset("demo")["video"]["detector"]["architecture"] == "yolov5n"
+    assert config.dataset("demo")["video"]["detector"]["confidence"] == 0.25
+    assert config.dataset("ntu120")["video"]["detector"]["architecture"] == "yolov5m"
+
+
+def test_the_raw_configuration_is_not_changed(raw):
+    before = copy.deepcopy(raw)
+    Config(raw).benchmark("demo_xsub")["train"]["epochs"] = 1
+    assert raw == before
+
+
+def test_merge_replaces_lists_and_merges_dicts():
+    base = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
+    assert merge(base, {"a": {"c": [9]}}) == {"a": {"b": 1, "c": [9]}, "d": 3}
+    assert base["a"]["c"] == [1, 2]
+
+
+def test_canonical_settings_do_not_depend_on_the_order_of_keys():
+    assert str(canonical({"b": {"y": 1, "x": 2}, "a": 3})) == str(canonical({"a": 3, "b": {"x": 2, "y": 1}}))

@@ -1,0 +1,128 @@
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from mmcl.cli import app
+from mmcl.store import Batch, Column, write
+
+run = CliRunner().invoke
+
+
+def jpeg(value):
+    import io
+
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(np.full((40, 40, 3), value, np.uint8)).save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def montages(tmp_path):
+    def work(names):
+        good = [n for n in names if n != "bad"]
+        return Batch(good, {"images": [jpeg(50 * i) for i in range(len(good))]}, {"bad": "no person"})
+
+    path = tmp_path / "montages.h5"
+    names = ["bad", "one", "two"]
+    columns = {"images": Column("bytes")}
+    settings = {"size": 40, "jpeg_quality": 95}
+    write(path, schema="mmcl.montages/1", settings=settings, names=names, columns=columns, batch_size=9, work=work)
+    return path
+
+
+@pytest.fixture
+def answers(tmp_path):
+    def work(names):
+        n = len(names)
+        states, mask, ids = np.zeros((n, 3, 8)), np.ones((n, 3)), np.full((n, 3), 7)
+        answer = {"states": states, "mask": mask, "ids": ids, "text": ["yes"] * n, "p_yes": [0.75] * n}
+        also = {f"also/what-1/{k}": v for k, v in (answer | {"text": ["cup"] * n, "p_yes": [np.nan] * n}).items()}
+        return Batch(list(names), answer | also, {})
+
+    one = {
+        "states": Column("float32", (3, 8)),
+        "mask": Column("bool", (3,)),
+        "ids": Column("int64", (3,)),
+        "text": Column("text"),
+        "p_yes": Column("float32"),
+    }
+    columns = one | {f"also/what-1/{k}": v for k, v in one.items()}
+    path = tmp_path / "answers.h5"
+    write(
+        path,
+        schema="mmcl.answers/1",
+        settings={},
+        names=["one"],
+        columns=columns,
+        batch_size=9,
+        work=work,
+        attributes={"question": "whether?"},
+    )
+    return path
+
+
+def test_it_shows_what_a_store_holds(montages):
+    shown = run(app, ["inspect", str(montages)])
+    assert shown.exit_code == 0
+    for part in ("mmcl.montages/1", "complete     yes", "2, and 1 failed", '"size": 40', "bad: no person", "one"):
+        assert part in shown.stdout
+    assert any(line.split() == ["images", "2", "bytes"] for line in shown.stdout.splitlines())
+
+
+def test_it_does_not_touch_the_file(montages):
+    before = montages.stat().st_mtime_ns
+    run(app, ["inspect", str(montages)])
+    assert montages.stat().st_mtime_ns == before
+
+
+def test_it_shows_question_and_answer(answers):
+    shown = run(app, ["inspect", str(answers)]).stdout
+    assert "Q: whether?" in shown
+    assert "A: yes   (p_yes 0.750)" in shown
+    assert "A: cup\n" in shown
+    assert any(line.split() == ["states", "1×3×8", "float32"] for line in shown.splitlines())
+
+
+def test_it_draws_a_contact_sheet(montages, tmp_path):
+    from PIL import Image
+
+    done = run(app, ["inspect", str(montages), "--picture", str(tmp_path / "sheet.png")])
+    assert done.exit_code == 0
+    assert "2 clips drawn" in done.stderr
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (2 * 196 + 4, 192 + 18 + 4 + 4)
+        # the second thumbnail is the brighter one: JPEG of grey 50
+        assert abs(sheet.getpixel((4 + 196 + 20, 4 + 20))[0] - 50) < 4
+
+
+def test_it_shows_a_store_in_progress(tmp_path):
+    def work(names):
+        if names == ["b"]:
+            raise KeyboardInterrupt
+        return Batch(list(names), {"x": [1.0]}, {})
+
+    path = tmp_path / "s.h5"
+    with pytest.raises(KeyboardInterrupt):
+        columns = {"x": Column("float32")}
+        write(path, schema="t/1", settings={}, names=["a", "b"], columns=columns, batch_size=1, work=work)
+    for target in (path, f"{path}.part"):
+        assert "1 of 2 batches kept" in run(app, ["inspect", str(target)]).stdout
+
+
+def test_mistakes(tmp_path, answers):
+    missing = run(app, ["inspect", str(tmp_path / "no.h5")])
+    assert missing.exit_code == 1
+    assert "no such file" in missing.stderr
+    (tmp_path / "text.h5").write_text("no")
+    assert "cannot be read as HDF5" in run(app, ["inspect", str(tmp_path / "text.h5")]).stderr
+    none = run(app, ["inspect", str(answers), "--picture", str(tmp_path / "x.png")])
+    assert none.exit_code == 1
+    assert "holds no pictures" in none.stderr
+    assert run(app, ["inspect"]).exit_code == 2
+    assert run(app, ["inspect", "--wrong"]).exit_code == 2
+
+
+def test_help_has_an_example():
+    assert "Example: mmcl inspect" in run(app, ["inspect", "--help"]).stdout

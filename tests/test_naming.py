@@ -1,0 +1,46 @@
+import hashlib
+import subprocess
+import sys
+
+import pytest
+
+from mmcl.errors import UserError
+from mmcl.naming import find_weights, members, parse_shard, sha256, shard_names, slug
+
+
+def test_slug_is_four_words_and_a_hash_of_the_exact_text():
+    text = "whether the people are holding objects?"
+    assert slug(text) == "whether-the-people-are-" + hashlib.sha256(text.encode()).hexdigest()[:8]
+    assert slug(text) != slug(text.capitalize())
+
+
+@pytest.mark.parametrize("text", ["{cup}?", "Was hält er?", "../../etc", "?"])
+def test_slugs_are_safe_in_paths(text):
+    assert set(slug(text)) <= set("abcdefghijklmnopqrstuvwxyz0123456789-")
+
+
+def test_shards_partition_the_sorted_names():
+    names = [f"c{i}" for i in range(10)][::-1]
+    assert shard_names(3) == ["000-of-003", "001-of-003", "002-of-003"]
+    parts = [members(names, parse_shard(shard)) for shard in shard_names(3)]
+    assert parts[1] == ["c1", "c4", "c7"]
+    assert sorted(sum(parts, [])) == sorted(names)
+
+
+def test_weights_are_found_and_checked(tmp_path):
+    with pytest.raises(UserError, match="get it there"):
+        find_weights(tmp_path / "no.pt", None, "get it there")
+    file = tmp_path / "w.pt"
+    file.write_bytes(b"abc")
+    assert find_weights(file, sha256(file), "") == file
+    with pytest.raises(UserError, match="sha256 is ba7816bf"):
+        find_weights(file, "0" * 64, "get the right one")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "model.safetensors").write_bytes(b"abc")
+    assert find_weights(tmp_path / "folder", sha256(file), "") == tmp_path / "folder"
+
+
+def test_what_the_snakefile_imports_is_light():
+    code = "import sys, mmcl.config, mmcl.datasets, mmcl.naming, mmcl.stages; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert not {"torch", "cv2", "transformers", "ultralytics", "pandas", "scipy"} & set(loaded)

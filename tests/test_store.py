@@ -1,0 +1,212 @@
+import errno
+import fcntl
+import json
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+
+from mmcl import store
+from mmcl.errors import UserError
+from mmcl.store import Batch, Column, Shards, write
+
+COLUMNS = {
+    "box": Column("float32", (4,)),
+    "images": Column("bytes", (2,)),
+    "image": Column("bytes"),
+    "text": Column("text"),
+    "joints": Column("float32", (3,), flat=True),
+}
+NAMES = [f"clip{i:02d}" for i in range(10)]
+FAILED = {"clip04": "no person"}
+
+
+def rows(names):
+    """Clip i has i frames; clip 4 fails."""
+    good = [n for n in names if n not in FAILED]
+    number = [int(n[4:]) for n in good]
+    return Batch(
+        good,
+        {
+            "box": [[i, i, i + 1, i + 1] for i in number],
+            "images": [[b"a" * (i + 1), b"same"] for i in number],
+            "image": [b"xyz" for _ in number],
+            "text": [f"antwört {i}" for i in number],
+            "joints": np.concatenate([np.full((i, 3), i) for i in number] or [np.empty((0, 3))]),
+        },
+        {n: FAILED[n] for n in names if n in FAILED},
+    )
+
+
+def build(path, work=rows, settings=None, batch_size=3, names=NAMES, **more):
+    settings = {"a": 1} if settings is None else settings
+    write(path, schema="t/1", settings=settings, names=names, columns=COLUMNS, batch_size=batch_size, work=work, **more)
+
+
+def datasets(path):
+    found = {}
+    with h5py.File(path, "r") as h5:
+        h5.visititems(lambda k, d: found.update({k: d[:]}) if isinstance(d, h5py.Dataset) else None)
+        return {k: [np.asarray(x).tolist() for x in v.ravel()] for k, v in found.items()}, dict(h5.attrs)
+
+
+class Counting:
+    """The work, counted, and stopped in the middle of batch `stop`."""
+
+    def __init__(self, stop=None):
+        self.calls, self.stop = [], stop
+
+    def __call__(self, names):
+        if len(self.calls) == self.stop:
+            raise KeyboardInterrupt
+        self.calls.append(names)
+        return rows(names)
+
+
+def test_what_is_written_is_read_by_name(tmp_path):
+    build(tmp_path / "s.h5", attributes={"layout": "ntu25"})
+    table = Shards([tmp_path / "s.h5"], "t/1")
+    assert table.names == [n for n in NAMES if n != "clip04"]
+    assert table.failed == FAILED
+    assert table.settings == {"a": 1}
+    assert table.attribute("layout") == "ntu25"
+    assert "clip04" not in table
+    assert table.read("box", ["clip09", "clip00"])[:, 0].tolist() == [9, 0]
+    assert bytes(table.row("images", "clip03")[0]) == b"aaaa"
+    assert bytes(table.row("image", "clip03")) == b"xyz"
+    assert table.row("text", "clip03") == "antwört 3"
+    assert table.read("text", ["clip03"]).tolist() == ["antwört 3"]
+    assert table.read("joints", table.names[:0]).shape == (0, 3)
+    assert pickle.loads(pickle.dumps(table)).row("text", "clip01") == "antwört 1"
+
+
+def test_readable_without_mmcl(tmp_path):
+    build(tmp_path / "s.h5")
+    with h5py.File(tmp_path / "s.h5", "r") as h5:
+        assert h5["failed/reason"].asstr()[:].tolist() == ["no person"]
+        assert h5.attrs["schema"] == "t/1"
+        assert json.loads(h5.attrs["settings"]) == {"a": 1}
+        assert h5.attrs["complete"]
+        assert len(h5.attrs["fingerprint"]) == 64
+        assert len(h5["joints"]) == sum(range(10)) - 4
+
+
+def test_a_stopped_job_continues_and_seals_the_same(tmp_path):
+    build(tmp_path / "straight.h5")
+    first = Counting(stop=2)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "s.h5", first)
+    assert not (tmp_path / "s.h5").exists()
+    second = Counting()
+    build(tmp_path / "s.h5", second)
+    assert second.calls == [NAMES[6:9], NAMES[9:]]
+    assert datasets(tmp_path / "s.h5") == datasets(tmp_path / "straight.h5")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["s.h5", "straight.h5"]
+
+
+def test_another_setting_starts_afresh(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "s.h5", Counting(stop=2))
+    work = Counting()
+    build(tmp_path / "s.h5", work, settings={"a": 2})
+    assert len(work.calls) == 4
+
+
+def test_another_input_starts_afresh(tmp_path):
+    source = tmp_path / "input.txt"
+    source.write_text("one")
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "s.h5", Counting(stop=2), inputs=[source])
+    source.write_text("two")
+    work = Counting()
+    build(tmp_path / "s.h5", work, inputs=[source])
+    assert len(work.calls) == 4
+
+
+def test_an_unreadable_batch_is_set_aside_and_made_again(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "s.h5", Counting(stop=3))
+    (tmp_path / "s.h5.part" / "000001.h5").write_bytes(b"\x89HDF nonsense")
+    work = Counting(stop=1)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "s.h5", work)
+    assert work.calls == [NAMES[3:6]]
+    assert (tmp_path / "s.h5.part" / "000001.unreadable").exists()
+    build(tmp_path / "s.h5")
+    assert len(Shards([tmp_path / "s.h5"], "t/1")) == 9
+
+
+def test_an_unreadable_plan_starts_afresh(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "s.h5", Counting(stop=2))
+    (tmp_path / "s.h5.part" / "plan.json").write_text("{")
+    work = Counting()
+    build(tmp_path / "s.h5", work)
+    assert len(work.calls) == 4
+
+
+def test_a_second_writer_is_told(tmp_path):
+    part = tmp_path / "s.h5.part"
+    part.mkdir()
+    with open(part / "lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another process"):
+            build(tmp_path / "s.h5")
+    build(tmp_path / "s.h5")
+
+
+def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
+    whole = store._write_batch
+
+    def full(file, *rest):
+        if file.name == "000002.h5":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        whole(file, *rest)
+
+    monkeypatch.setattr(store, "_write_batch", full)
+    with pytest.raises(UserError, match="disk full"):
+        build(tmp_path / "s.h5")
+    monkeypatch.undo()
+    work = Counting()
+    build(tmp_path / "s.h5", work)
+    assert len(work.calls) == 2
+
+
+def test_a_forgotten_clip_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="every clip once"):
+        build(tmp_path / "s.h5", lambda names: Batch([], {}, {}))
+
+
+@pytest.mark.parametrize("names", [[], ["clip04"]])
+def test_a_store_without_rows_keeps_its_columns(tmp_path, names):
+    build(tmp_path / "s.h5", names=names)
+    table = Shards([tmp_path / "s.h5"], "t/1")
+    assert table.names == []
+    assert table.read("box").shape == (0, 4)
+    assert table.shape("images") == (2,)
+    assert list(table.failed) == names
+
+
+def test_wrong_files_are_named(tmp_path):
+    build(tmp_path / "s.h5")
+    with pytest.raises(UserError, match="holds t/1, expected u/1"):
+        Shards([tmp_path / "s.h5"], "u/1")
+    with pytest.raises(UserError, match="no such store"):
+        Shards([tmp_path / "no.h5"], "t/1")
+    (tmp_path / "text.h5").write_text("hello")
+    with pytest.raises(UserError, match="cannot be read as HDF5"):
+        Shards([tmp_path / "text.h5"], "t/1")
+    with pytest.raises(UserError, match="clip00 is also in"):
+        Shards([tmp_path / "s.h5", tmp_path / "s.h5"], "t/1")
+    with h5py.File(tmp_path / "s.h5", "a") as h5:
+        h5.attrs["complete"] = False
+    with pytest.raises(UserError, match="not complete"):
+        Shards([tmp_path / "s.h5"], "t/1")
+
+
+def test_two_shards_are_one_table(tmp_path):
+    build(tmp_path / "a.h5", names=NAMES[::2])
+    build(tmp_path / "b.h5", names=NAMES[1::2])
+    table = Shards([tmp_path / "a.h5", tmp_path / "b.h5"], "t/1")
+    assert table.read("box", ["clip03", "clip02", "clip01"])[:, 0].tolist() == [3, 2, 1]

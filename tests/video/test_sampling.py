@@ -1,0 +1,53 @@
+import pytest
+
+from mmcl.video.sampling import nearest_found, search_order, segment_centres, uniform_indices
+
+
+@pytest.mark.parametrize(
+    ("F", "expected"),
+    [
+        (0, []),
+        (1, [0, 0, 0, 0, 0]),
+        (2, [0, 0, 0, 1, 1]),
+        (3, [0, 0, 1, 1, 2]),
+        (4, [0, 0, 1, 2, 3]),
+        (5, [0, 1, 2, 3, 4]),
+        (6, [0, 1, 2, 3, 4]),
+        (7, [0, 1, 2, 3, 4]),
+        (8, [0, 1, 2, 3, 4]),
+        (9, [0, 1, 2, 3, 4]),
+        (10, [0, 2, 4, 6, 8]),
+        (11, [0, 2, 4, 6, 8]),
+        (12, [0, 2, 4, 6, 8]),
+        (50, [0, 10, 20, 30, 40]),
+        (103, [0, 20, 40, 60, 80]),
+    ],
+)
+def test_uniform_indices(F, expected):
+    assert uniform_indices(F) == expected
+
+
+def test_segment_centres():
+    assert segment_centres(50) == [5, 15, 25, 35, 45]
+    assert segment_centres(5) == [0, 1, 2, 3, 4]
+    assert segment_centres(7) == [0, 2, 3, 4, 6]
+    assert segment_centres(2) == [0, 0, 1, 1, 1]
+    assert segment_centres(1) == [0, 0, 0, 0, 0]
+    assert segment_centres(0) == []
+
+
+def test_search_order_is_nearest_and_earlier_first_within_half_a_step():
+    assert search_order(20, 50) == [19, 21, 18, 22, 17, 23, 16, 24, 15, 25]
+    assert search_order(0, 50) == [1, 2, 3, 4, 5]
+    assert search_order(4, 10) == [3, 5]
+    assert search_order(10, 27) == [9, 11, 8, 12]  # k = 5: half of it is 2.5
+    assert search_order(2, 9) == []
+    assert search_order(1, 3) == []
+
+
+def test_nearest_found():
+    indices = [0, 10, 20, 30, 40]
+    assert nearest_found(2, indices, [True, False, False, True, True]) == 3
+    assert nearest_found(2, indices, [True, True, False, True, True]) == 1  # as near: the earlier
+    assert nearest_found(0, indices, [False, False, False, False, True]) == 4
+    assert nearest_found(0, indices, [False] * 5) is None

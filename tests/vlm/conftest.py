@@ -1,0 +1,45 @@
+"""A tiny BLIP with random weights, in transformers' own form."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def blip_folder(tmp_path_factory):
+    """32 px pictures, 8 px patches, D = 16, two layers each; weights large enough to give varied answers."""
+    import torch
+    from transformers import BlipConfig, BlipForQuestionAnswering, BlipImageProcessor
+
+    from mmcl.demo import vocabulary
+
+    folder = tmp_path_factory.mktemp("blip")
+    texts = ["whether the people are holding objects", "what colour is it", "yes no cup food ball"]
+    tokenizer = vocabulary.write_tokenizer(folder, texts)
+    BlipImageProcessor(size={"height": 32, "width": 32}).save_pretrained(folder)
+    layers = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    special = {"bos_token_id": vocabulary.START, "sep_token_id": vocabulary.END}
+    text = {**layers, **special, "vocab_size": len(tokenizer), "max_position_embeddings": 24}
+    vision = {**layers, "image_size": 32, "patch_size": 8}
+    torch.manual_seed(5)
+    model = BlipForQuestionAnswering(BlipConfig(text_config=text, vision_config=vision))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.normal_(0, 0.6)
+    model.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def blip_settings(blip_folder):
+    return {
+        "name": "tiny", "adapter": "blip", "weights": str(blip_folder), "sha256": None, "image_size": None,
+        "max_new_tokens": 4, "batch": 2, "dtype": "float32", "also_ask": [],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def pictures():
+    """Three pictures of other sizes than the model's."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (48, 40, 3), dtype=np.uint8) for _ in range(3)]

@@ -1,0 +1,141 @@
+"""Planning the real benchmarks, and what a mistake in the configuration looks like. Nothing is computed."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import PROJECT, Run
+
+TARGET = "results/ntu120_xsub/ensemble.json"
+
+
+@pytest.fixture
+def run(tmp_path):
+    """An empty working directory with the project's own configuration."""
+    run = Run(tmp_path)
+    shutil.copy(PROJECT / "config.yaml", run.config)
+    return run
+
+
+@pytest.fixture
+def ntu(run):
+    """The same with data folders for NTU-120, empty: planning opens nothing."""
+    for kind in ("skeletons", "videos"):
+        (run.folder / kind).mkdir()
+    head, tail = run.config.read_text().split("  ntu120:\n", 1)
+    tail = tail.replace("skeletons: null", f"skeletons: {run.folder}/skeletons", 1)
+    tail = tail.replace("videos: null", f"videos: {run.folder}/videos", 1)
+    run.config.write_text(f"{head}  ntu120:\n{tail}")
+    return run
+
+
+def test_the_ntu120_chain_is_planned_in_under_150_jobs(ntu):
+    jobs = ntu.jobs(TARGET)
+    assert jobs == {
+        "index_clips": 1,
+        "prepare_skeletons": 1,
+        "crop_people": 32,
+        "concatenate_frames": 32,
+        "write_question": 1,
+        "answer_question": 32,
+        "train_stream": 12,
+        "score_stream": 12,
+        "ensemble": 1,
+    }
+    assert sum(jobs.values()) < 150
+
+
+@pytest.mark.parametrize("kind", ["equal", "preset"])
+def test_without_fitted_weights_no_fit_run_is_planned(ntu, kind):
+    ntu.edit("    dataset: ntu120\n", f"    dataset: ntu120\n    ensemble: {{weights: {kind}}}\n")
+    assert ntu.jobs(TARGET)["train_stream"] == 6
+
+
+def test_missing_data_is_named_with_what_belongs_there(run):
+    said = run("--dry-run", TARGET, fails=True)
+    assert "datasets.ntu120" in said
+    assert "SsssCcccPpppRrrrAaaa.skeleton" in said
+    run.edit("skeletons: null                # the folder of S001", "skeletons: /nowhere/ntu  # S001")
+    said = run("--dry-run", "results/ntu60_xsub_plain/ensemble.json", fails=True)
+    run.config.write_text(
+        run.config.read_text().replace(
+            "  ntu60_xsub:", "  ntu60_plain: {like: ntu120_xsub_plain, dataset: ntu60}\n  ntu60_xsub:"
+        )
+    )
+    said = run("--dry-run", "results/ntu60_plain/ensemble.json", fails=True)
+    assert "no folder /nowhere/ntu" in said
+
+
+def test_missing_data_stops_only_what_needs_it(run):
+    assert run.jobs()["ensemble"] == 1
+
+
+def test_missing_videos_are_named(ntu):
+    text = ntu.config.read_text()
+    ntu.config.write_text(text.replace(f"videos: {ntu.folder}/videos", "videos: null"))
+    said = ntu("--dry-run", TARGET, fails=True)
+    assert "datasets.ntu120.videos: no folder is given" in said
+    assert ntu.jobs("results/ntu120_xsub_plain/ensemble.json")["train_stream"] == 12
+
+
+def test_a_reader_that_is_not_there_yet_is_named(run):
+    said = run("--dry-run", "results/nw_ucla/ensemble.json", fails=True)
+    assert "nw_ucla" in said
+    assert "no reader 'nw_ucla'" in said
+
+
+def test_a_typo_stops_at_once(run):
+    run.edit("  epochs: 110", "  epoch: 110")
+    said = run("--dry-run", fails=True)
+    assert "train.epoch: unknown key; did you mean 'epochs'?" in said
+
+
+def test_a_wrong_type_stops_at_once(run):
+    run.edit("  epochs: 110", "  epochs: many")
+    assert 'train.epochs: "many" is not of type integer' in run("--dry-run", fails=True)
+
+
+def test_slurm_profile_asks_for_what_each_rule_needs(ntu):
+    said = ntu("--dry-run", "--profile", str(PROJECT / "workflow/profiles/slurm"), TARGET)
+    resources = {}
+    for block in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", said, re.M):
+        found = re.search(r"resources: (.*)", block[1])
+        resources[block[0]] = found.group(1) if found else ""
+    for rule in ("crop_people", "answer_question", "train_stream"):
+        assert "slurm_partition=gpu" in resources[rule], rule
+        assert "gpu=1" in resources[rule], rule
+    assert "runtime=2880" in resources["train_stream"]
+    assert "mem_mb=64000" in resources["train_stream"]
+    for rule in ("index_clips", "prepare_skeletons", "concatenate_frames"):
+        assert "slurm_partition=cpu" in resources[rule], rule
+    # the question is frozen where Snakemake runs
+    assert re.search(r"^localrules:\n    write_question,", (PROJECT / "workflow/rules/answers.smk").read_text(), re.M)
+
+
+def test_a_question_that_is_not_the_configured_one_is_refused(ntu):
+    said = ntu("--dry-run", "results/questions/what-else-00000000.txt", fails=True)
+    assert "set `instruction` to the text you want answered" in said
+
+
+def test_all_rules_have_a_docstring_and_a_log():
+    listed = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--list"], cwd=PROJECT, capture_output=True, text=True, check=True
+    ).stdout
+    rules = [line for line in listed.splitlines() if re.match(r"[a-z_]+\b", line)]
+    assert len(rules) >= 16
+    for file in sorted((PROJECT / "workflow/rules").glob("*.smk")):
+        text = file.read_text()
+        assert text.startswith('"""'), file
+        for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", text, re.M):
+            assert body.lstrip().startswith('"""'), name
+            assert "log:" in body or "output:" not in body, name
+
+
+def test_scripts_are_glue():
+    for script in sorted((PROJECT / "workflow/scripts").glob("*.py")):
+        lines = [line for line in script.read_text().splitlines() if line.strip()]
+        assert len(lines) <= 24, script
+        assert os.path.basename(script) and "job_log(snakemake.log[0])" in script.read_text()

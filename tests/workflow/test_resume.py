@@ -1,0 +1,137 @@
+"""kill -9 in the middle, the same command again: the work goes on and ends the same."""
+
+import os
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import h5py
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from mmcl.naming import slug
+
+QUESTION = slug("whether the people are holding objects?")
+LONG = f"results/tiny_long/{QUESTION}/ctrgcn-natural/joint/seed-1/model.pt"
+
+
+def content(path: Path) -> dict[str, np.ndarray]:
+    """Every array of a store, with variable-length rows as lists."""
+    found = {}
+
+    def add(name, item):
+        if isinstance(item, h5py.Dataset):
+            found[name] = [np.asarray(x).tolist() for x in item[:].ravel()]
+
+    with h5py.File(path, "r") as h5:
+        h5.visititems(add)
+    return found
+
+
+def wait_for(condition, process, seconds=90):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, (
+            f"the run ended before it could be killed:\n{process.communicate()[0][-3000:]}"
+        )
+        assert time.monotonic() < end, "what to wait for did not come"
+        time.sleep(0.002)
+
+
+def kill_job(process, rule):
+    """kill -9 the process of one job, not Snakemake itself."""
+    for child in psutil.Process(process.pid).children(recursive=True):
+        if any(part.endswith(f"{rule}.py") for part in child.cmdline()):
+            child.kill()
+            return
+    raise AssertionError(f"no process of {rule}")
+
+
+STAGES = {
+    "crop_people": ("results/crops/tiny/000-of-001.h5", "results/crops"),
+    "answer_question": (f"results/answers/tiny/demo-blip/{QUESTION}/000-of-001.h5", "results/answers"),
+}
+
+
+@pytest.mark.parametrize("rule", STAGES)
+def test_a_killed_feature_job_continues(copy, finished, rule):
+    target, folder = STAGES[rule]
+    shutil.rmtree(copy.folder / folder)
+    part = copy.folder / f"{target}.part"
+    process = copy.start(target)
+    wait_for(lambda: (part / "000001.h5").exists(), process)
+    kill_job(process, rule)
+    process.wait()
+    assert not (copy.folder / target).exists()
+    kept = sorted(part.glob("[0-9]*.h5"))
+    assert len(kept) >= 2
+    said = copy(target)
+    assert f"continuing after {len(kept)} of" in said
+    assert content(copy.folder / target) == content(finished.folder / target)
+
+
+@pytest.fixture(scope="module")
+def straight(finished, tmp_path_factory):
+    """The model of a training that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("straight") / "run"
+    shutil.copytree(finished.folder, folder, symlinks=True)
+    run = type(finished)(folder)
+    run(LONG)
+    return torch.load(folder / LONG, weights_only=True)
+
+
+def assert_same_weights(path, straight):
+    model = torch.load(path, weights_only=True)
+    assert model["state"].keys() == straight["state"].keys()
+    for name, value in straight["state"].items():
+        assert torch.equal(model["state"][name], value), name
+
+
+def kept_epochs(path):
+    try:
+        return torch.load(path, weights_only=True)["epoch"]
+    except (OSError, RuntimeError):
+        return 0
+
+
+def test_a_killed_training_continues(copy, straight):
+    last = copy.folder / LONG.replace("model.pt", "last.pt")
+    process = copy.start(LONG)
+    wait_for(lambda: kept_epochs(last) >= 2, process)
+    kill_job(process, "train_stream")
+    process.wait()
+    assert not (copy.folder / LONG).exists()
+    kept = kept_epochs(last)
+    assert 2 <= kept < 30
+    said = copy(LONG)
+    assert f"continuing after epoch {kept} of 30" in said
+    assert_same_weights(copy.folder / LONG, straight)
+    history = (copy.folder / LONG.replace("model.pt", "history.csv")).read_text().splitlines()
+    assert [int(line.split(",")[0]) for line in history[1:]] == list(range(1, 31))
+    assert not last.exists()
+
+
+def test_a_killed_snakemake_continues_after_unlock(copy, straight):
+    last = copy.folder / LONG.replace("model.pt", "last.pt")
+    process = copy.start(LONG)
+    wait_for(lambda: kept_epochs(last) >= 2, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    wait_for_end(copy.folder)
+    assert "locked" in copy(LONG, fails=True).lower()
+    copy("--unlock")
+    assert "continuing after epoch" in copy(LONG)
+    assert_same_weights(copy.folder / LONG, straight)
+
+
+def wait_for_end(folder):
+    """Until no process works in the folder any more."""
+    for _ in range(500):
+        working = [p for p in psutil.process_iter(["cwd"]) if p.info["cwd"] == str(folder)]
+        if not working:
+            return
+        time.sleep(0.01)
+    raise AssertionError("processes outlived the kill")

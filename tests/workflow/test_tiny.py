@@ -1,0 +1,161 @@
+"""What a finished run holds, and what runs again after which change."""
+
+import json
+
+import h5py
+import pytest
+
+from mmcl.naming import slug
+
+INSTRUCTION = "whether the people are holding objects?"
+
+
+def result(run, path="results/tiny/ensemble.json"):
+    return json.loads((run.folder / path).read_text())
+
+
+def failed(run, path):
+    with h5py.File(run.folder / path, "r") as h5:
+        return dict(zip(h5["failed/names"].asstr()[:], h5["failed/reason"].asstr()[:], strict=True))
+
+
+def test_the_ensemble_is_told_as_promised(finished):
+    ensemble = result(finished)
+    keys = "benchmark question classes clips left_out members weights_from top1 top5 mean_class_accuracy per_class"
+    assert set(f"{keys} seeds mean sd settings versions".split()) <= set(ensemble)
+    assert ensemble["classes"] == 4
+    assert ensemble["question"] == slug(INSTRUCTION)
+    assert [m["stream"] for m in ensemble["members"]] == ["joint", "bone"]
+    assert sum(m["weight"] for m in ensemble["members"]) == pytest.approx(1.0, abs=1e-5)
+    assert ensemble["weights_from"] == "fitted"
+    # subjects 1 and 3 train; every fifth of them, the first, is held out to fit the weights
+    assert ensemble["weights_fitted_on_clips"] >= 4
+    assert sum(c["clips"] for c in ensemble["per_class"]) == ensemble["clips"] >= 8
+    assert {c["id"] for c in ensemble["per_class"]} == {"A001", "A023", "A050", "A096"}
+
+
+def test_accuracy_follows_from_the_stored_scores(finished):
+    """ensemble.json recomputed by hand from the files beside it."""
+    import numpy as np
+
+    ensemble = result(finished)
+    fused, labels = 0.0, None
+    for member in ensemble["members"]:
+        folder = f"results/tiny/{slug(INSTRUCTION)}/{member['backbone']}-{member['graph']}/{member['stream']}/seed-1"
+        with h5py.File(finished.folder / folder / "scores.h5", "r") as h5:
+            order = np.argsort(h5["names"].asstr()[:])
+            fused = fused + member["weight"] * h5["logits"][:][order]
+            labels = h5["labels"][:][order]
+    assert ensemble["top1"] == pytest.approx(100 * (fused.argmax(1) == labels).mean(), abs=0.01)
+
+
+def test_damaged_recordings_are_listed_with_their_reason(finished):
+    drawn = json.loads((finished.folder / "results/demo/raw/tiny/drawn.json").read_text())
+    damaged = {clip["name"]: clip["damage"] for clip in drawn["clips"] if clip.get("damage")}
+    assert len(damaged) >= 5
+    no_skeleton = failed(finished, "results/skeletons/tiny.h5")
+    no_picture = failed(finished, "results/crops/tiny/000-of-001.h5")
+    told = set(no_skeleton) | set(no_picture)
+    # a video that breaks off half way and a skeleton with some NaN frames are used as far as they go
+    usable = {name for name, damage in damaged.items() if damage in ("video_breaks_off", "nan_frames")}
+    assert set(damaged) - usable <= told
+    assert all(reason for reason in [*no_skeleton.values(), *no_picture.values()])
+    assert "no person" in " ".join(no_picture.values())
+    # every clip of the index has a picture or a reason, in each stage
+    with h5py.File(finished.folder / "results/crops/tiny/000-of-001.h5", "r") as h5:
+        cropped = set(h5["names"].asstr()[:])
+    with h5py.File(finished.folder / "results/skeletons/tiny.h5", "r") as h5:
+        prepared = set(h5["names"].asstr()[:])
+    names = {clip["name"] for clip in drawn["clips"]}
+    assert cropped | set(no_picture) == names
+    assert prepared | set(no_skeleton) == names
+    # those without a skeleton that belong to the test are left out of the result, by name
+    left_out = {clip["name"] for clip in result(finished)["left_out"]}
+    assert left_out == {name for name in no_skeleton if int(name[9:12]) % 2 == 0}
+
+
+def test_zero_shot_counts_every_target_clip(finished):
+    told = result(finished, "results/tiny/zero-shot/tiny_target.json")
+    paper = told["subsets"]["paper"]
+    # squat down is a class the tiny models were not trained on: left out, and counted
+    assert paper["clips"] == 4
+    assert sum(entry["clips"] for entry in paper["left_out"]) == 2
+    rows = {(row["member"], row["refined"]) for row in paper["models"]}
+    assert {("ensemble", False), ("joint-natural", False), ("joint-natural", True)} <= rows
+    for row in paper["models"]:
+        assert row["top1"] == pytest.approx(100 * row["top1_hits"] / 4, abs=0.01)
+        assert row["interval"][0] <= row["top1"] <= row["interval"][1]
+
+
+def test_settings_stand_beside_the_model(finished):
+    folder = finished.folder / f"results/tiny/{slug(INSTRUCTION)}/ctrgcn-natural/joint/seed-1"
+    settings = json.loads((folder / "settings.json").read_text())
+    assert settings["train"]["epochs"] == 2
+    history = (folder / "history.csv").read_text().splitlines()
+    assert len(history) == 3
+    assert not (folder / "last.pt").exists()
+
+
+def test_no_connection_is_attempted(finished):
+    assert finished.attempts.read_text() == ""
+
+
+def test_nothing_is_installed_at_run_time(finished):
+    assert "AutoUpdate" not in finished.said
+    assert "pip install" not in finished.said
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert "Nothing to be done" in finished("results/tiny/ensemble.json")
+
+
+def test_another_instruction_runs_what_depends_on_it(copy):
+    copy.edit(INSTRUCTION, "what is in the {left} hand?")
+    again = {"write_question": 1, "answer_question": 1, "train_stream": 4, "score_stream": 4, "ensemble": 1}
+    assert copy.jobs("results/tiny/ensemble.json") == again
+    copy("results/tiny/ensemble.json")
+    frozen = copy.folder / f"results/questions/{slug('what is in the {left} hand?')}.txt"
+    assert frozen.read_text() == "what is in the {left} hand?"
+    assert copy.jobs("results/tiny/ensemble.json") == {}
+    # and back: everything is still there but the one file at the plain path
+    copy.edit("what is in the {left} hand?", INSTRUCTION)
+    before = result(copy)
+    assert copy.jobs("results/tiny/ensemble.json") == {"ensemble": 1}
+    copy("results/tiny/ensemble.json")
+    assert before["question"] != result(copy)["question"] == slug(INSTRUCTION)
+
+
+def test_other_epochs_touch_no_feature_job(copy):
+    copy.edit("epochs: 2,", "epochs: 3,")
+    assert copy.jobs("results/tiny/ensemble.json") == {"train_stream": 4, "score_stream": 4, "ensemble": 1}
+
+
+def test_other_fusion_weights_train_nothing(copy):
+    copy.edit("ensemble: {members:", "ensemble: {weights: equal, members:")
+    assert copy.jobs("results/tiny/ensemble.json") == {"ensemble": 1}
+
+
+def test_another_detector_threshold_starts_at_the_crops(copy):
+    copy.edit("image_size: 320}", "image_size: 320, confidence: 0.3}")
+    jobs = copy.jobs("results/tiny/ensemble.json")
+    assert "prepare_skeletons" not in jobs
+    assert jobs["crop_people"] == jobs["concatenate_frames"] == jobs["answer_question"] == 1
+
+
+def test_reordered_keys_and_comments_run_nothing(copy):
+    copy.edit("epochs: 2, batch: 4,", "batch: 4, epochs: 2,")
+    copy.config.write_text("# a comment\n" + copy.config.read_text())
+    assert copy.jobs("results/tiny/ensemble.json") == {}
+
+
+def test_without_both_modules_no_video_is_touched(copy):
+    jobs = copy.jobs("results/tiny_plain/ensemble.json")
+    assert jobs == {"train_stream": 4, "score_stream": 4, "ensemble": 1}
+
+
+def test_a_moved_data_folder_runs_only_the_index_again(copy):
+    raw = copy.folder / "results/demo/raw/tiny"
+    (raw / "skeletons").rename(copy.folder / "elsewhere")
+    copy.edit("skeletons: results/demo/raw/tiny/skeletons", "skeletons: elsewhere")
+    copy("results/index/tiny.tsv")
+    assert copy.jobs("results/tiny/ensemble.json") == {}

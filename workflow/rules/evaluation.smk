@@ -1,0 +1,51 @@
+"""The ensemble, and zero-shot transfer to other data sets.
+
+Needs: scores.h5 and metrics.json of every member; for zero-shot the first seed's models, the target's skeletons
+and, where FRM is on and the target has videos, its answers.
+Makes: results/<benchmark>/ensemble.json, results/<benchmark>/zero-shot/<target>.json
+"""
+
+
+localrules:
+    ensemble,
+
+
+rule ensemble:
+    """Add the members' scores and write the benchmark's result."""
+    input:
+        scores=PLAN.member_files("scores.h5", "seeds"),
+        metrics=PLAN.member_files("metrics.json", "first"),
+        fit=PLAN.member_files("scores.h5", "fit"),
+    output:
+        "results/{benchmark}/ensemble.json",
+    log:
+        "results/logs/ensemble/{benchmark}.log",
+    conda:
+        "../../environment.yml"
+    params:
+        settings=PLAN.ensemble_settings,
+    script:
+        "../scripts/ensemble.py"
+
+
+rule zero_shot:
+    """Try the trained models as they are on another data set's clips."""
+    input:
+        models=PLAN.member_files("model.pt", "first"),
+        ensemble="results/{benchmark}/ensemble.json",
+        skeletons="results/skeletons/{target}.h5",
+        answers=PLAN.target_answers,
+    output:
+        "results/{benchmark}/zero-shot/{target}.json",
+    log:
+        "results/logs/zero_shot/{benchmark}/{target}.log",
+    conda:
+        "../../environment.yml"
+    threads: PLAN.benchmark_threads
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+    params:
+        settings=PLAN.zero_shot_settings,
+    script:
+        "../scripts/zero_shot.py"

@@ -1,0 +1,15 @@
+"""Ask the vision-language model about every picture of a shard."""
+
+from pathlib import Path
+
+from mmcl.logs import job_log
+from mmcl.vlm.answer import answer_question
+
+with job_log(snakemake.log[0]):
+    answer_question(
+        montages=Path(snakemake.input.montages),
+        question=Path(snakemake.input.question),
+        output=Path(snakemake.output[0]),
+        settings=snakemake.params.settings,
+        threads=snakemake.threads,
+    )

@@ -1,0 +1,9 @@
+"""Put each clip's five crops side by side."""
+
+from pathlib import Path
+
+from mmcl.logs import job_log
+from mmcl.video.montage import concatenate_frames
+
+with job_log(snakemake.log[0]):
+    concatenate_frames(Path(snakemake.input[0]), Path(snakemake.output[0]), snakemake.params.settings)

@@ -1,0 +1,16 @@
+"""Score the test clips with one trained stream."""
+
+from pathlib import Path
+
+from mmcl.logs import job_log
+from mmcl.training.score import score_stream
+
+with job_log(snakemake.log[0]):
+    score_stream(
+        model=Path(snakemake.input.model),
+        skeletons=Path(snakemake.input.skeletons),
+        output=Path(snakemake.output.scores),
+        metrics=Path(snakemake.output.metrics),
+        settings=snakemake.params.settings,
+        threads=snakemake.threads,
+    )
