@@ -96,7 +96,8 @@ def _build(name: str, data: dict[str, Any]) -> Layout:
 def _hop_groups(parents: tuple[int, ...], centre: int) -> tuple[tuple[int, ...], ...]:
     """Joints in groups of equal distance from `centre`, counted in bones."""
     pairs = list(enumerate(parents))
-    groups, seen = [(centre,)], {centre}
+    groups: list[tuple[int, ...]] = [(centre,)]
+    seen = {centre}
     while len(seen) < len(parents):
         last = set(groups[-1])
         found = {child for child, parent in pairs if parent in last} | {

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-
 FARTHEST = 100.0
 """Metres. Kinect sees 8; a joint beyond this is no measurement, though its number may be finite."""
 

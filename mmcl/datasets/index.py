@@ -5,6 +5,7 @@ import dataclasses
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from mmcl.datasets.clip import ClipEntry
 from mmcl.errors import UserError
@@ -14,7 +15,7 @@ NUMBERS = ("subject", "camera", "setup")
 
 
 def write_index(path: str | Path, entries: Iterable[ClipEntry]) -> None:
-    """Write clips in the order given; `frames` is empty where unknown. The file appears whole or not at all."""
+    """Write clips in the order given; `frames` is empty where unknown. Appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp")
@@ -52,4 +53,5 @@ def _entry(path: str | Path, line: int, row: list[str]) -> ClipEntry:
         frames = int(values["frames"]) if values["frames"] else None
     except ValueError as error:
         raise UserError(f"{path}: line {line}: {error}") from None
-    return ClipEntry(**{**values, **numbers, "frames": frames})
+    merged: dict[str, Any] = {**values, **numbers, "frames": frames}
+    return ClipEntry(**merged)

@@ -18,7 +18,7 @@ MAX_FRAMES = 100_000
 
 
 class UtdMhadReader:
-    """`a1_s1_t1_skeleton.mat` files (`d_skel`, 20 × 3 × T) with colour or depth videos, in any sub-folders."""
+    """`a1_s1_t1_skeleton.mat` files (`d_skel`, 20 × 3 × T) with videos, in any sub-folders."""
 
     layout: ClassVar[str] = "utd20"
     persons: ClassVar[int] = 1

@@ -1,7 +1,7 @@
 """The twelve drawn actions as curves of an `Actor`, each with a clear beginning, action and end.
 
-Numbers are NTU RGB+D 120's. A hand target is a point that moves with the body (mouth, ear, knee), so that a key
-frame "at the mouth" stays at the mouth of a swaying head.
+Numbers are NTU RGB+D 120's. A hand target is a point that moves with the body (mouth, ear, knee), so that a
+key frame "at the mouth" stays at the mouth of a swaying head.
 """
 
 from collections.abc import Callable
@@ -169,11 +169,12 @@ def stand_up(show: Performance, kind: str, main: int) -> None:
 
 
 def wave(show: Performance, kind: str, main: int) -> None:
-    """A023: raise one hand beside the head and wave it three to five times."""
+    """A023: raise one hand beside the head and wave it."""
     a = show.actors[0]
     t = beats(a, 0.08, 0.25, 0.78, 0.94)
     a.settle()
-    swings = a.rng.uniform(2.5, 4.5)
+    # At most 3.2 swings a second, as far as people get.
+    swings = min(a.rng.uniform(2.5, 4.5), 3.2 * (t[2] - t[1]) * a.seconds[-1])
     envelope = curve(a.phase, [(t[0], 0.0), (t[1], 1.0), (t[2], 1.0), (t[3], 0.0)])
     angle = np.sin(2 * np.pi * swings * (a.phase - t[1]) / (t[2] - t[1])) * envelope * a.body.amplitude
     height = a.rng.uniform(0.10, 0.34)

@@ -10,8 +10,8 @@ from mmcl.demo.seeding import generator
 KINECT_COLOUR_FOCAL = 1063.0 / 1920
 """Focal length of Kinect v2's colour camera per pixel of picture width (about 84° across)."""
 
-UTD_FOCAL = 285.63 / 320
-"""Focal length of Kinect v1 as UTD-MHAD's skeletons land on its 320x240 pictures."""
+UTD_FOCAL = 285.63 / 240
+"""Focal length per pixel of picture height with which UTD-MHAD's skeletons land on its 320x240 pictures."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,18 @@ def place_camera(seed: int, form: str, setup: int, camera: int, size: tuple[int,
     side = {1: 0.0, 2: 1.0, 3: -1.0}[camera]
     angle = np.radians(side * rng.uniform(30, 45) + rng.uniform(-4, 4))
     if form == "utd_mhad":
-        angle, distance, height, focal = angle * 2, rng.uniform(3.35, 3.5), rng.uniform(1.05, 1.15), UTD_FOCAL
+        angle, distance, height, focal = (
+            angle * 2,
+            rng.uniform(3.35, 3.5),
+            rng.uniform(1.05, 1.15),
+            UTD_FOCAL * size[1],
+        )
     else:
-        distance, height, focal = rng.uniform(2.5, 2.85), rng.uniform(1.15, 1.5), KINECT_COLOUR_FOCAL
+        distance, height, focal = (
+            rng.uniform(2.5, 2.85),
+            rng.uniform(1.15, 1.5),
+            KINECT_COLOUR_FOCAL * size[0],
+        )
     position = np.array([distance * np.sin(angle), height, -distance * np.cos(angle)])
     level = 1.20 if form == "utd_mhad" else 1.06
     aim = np.array([rng.uniform(-0.08, 0.08), level + rng.uniform(-0.05, 0.05), 0.0])
@@ -66,4 +75,4 @@ def place_camera(seed: int, form: str, setup: int, camera: int, size: tuple[int,
     up = np.array([np.sin(roll), np.cos(roll), 0.0])
     right = np.cross(up, away)
     right /= np.linalg.norm(right)
-    return Camera(position, np.stack([right, np.cross(away, right), away]), focal * size[0], size)
+    return Camera(position, np.stack([right, np.cross(away, right), away]), focal, size)

@@ -87,8 +87,8 @@ def draw_dataset(folder: Path, settings: dict[str, Any], processes: int) -> None
     Args:
         folder: gets `skeletons/`, `videos/` and `drawn.json`.
         settings: `form` ("ntu" or "utd_mhad"), `seed`, `actions` (NTU numbers), `subjects`, `cameras` (NTU
-            form), `trials`, `frames` [least, most], `size` [width, height], `damaged` (NTU form: adds recordings
-            with something wrong, as the replication after the last).
+            form), `trials`, `frames` [least, most], `size` [width, height], `damaged` (NTU form: adds
+            recordings with something wrong, as the replication after the last).
         processes: how many draw at once; the files do not depend on it.
 
     Raises:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmcl.demo.actions import ACTIONS, TWO_PERSONS, Performance, perform
+from mmcl.demo.actions import ACTIONS, Performance, perform
 from mmcl.demo.camera import Camera, place_camera
 from mmcl.demo.figure import figure
 from mmcl.demo.kinematics import Array
@@ -193,8 +193,8 @@ def draw_clip(
         seed: seed of the data set.
         frames: length; None picks 36 to 56.
         size: (width, height) of the picture.
-        held: draw this object in the hand instead of the action's own ("none": empty hands), so that object and
-            action can be told apart in training.
+        held: draw this object in the hand instead of the action's own ("none": empty hands), so that object
+            and action can be told apart in training.
         layout: "ntu25", or "utd20" for the bodies, camera and 20 joints of the UTD-MHAD form.
 
     Raises:
@@ -233,8 +233,8 @@ def draw_clip(
 def utd_joints(joints: Array) -> Array:
     """Kinect v2's joints (…, 25, 3) as Kinect v1 places its 20, in UTD-MHAD's order (…, 20, 3).
 
-    Kinect v1 puts hip centre and spine close together above the pelvis and the shoulder centre higher (seen on the
-    real recordings); the others coincide.
+    Kinect v1 puts hip centre and spine close together above the pelvis and the shoulder centre higher (seen
+    on the real recordings); the others coincide.
     """
     result = joints[..., np.array(UTD20) - 1, :].copy()
     base, middle, top, neck = (joints[..., k - 1, :] for k in (1, 2, 21, 3))
@@ -243,5 +243,3 @@ def utd_joints(joints: Array) -> Array:
     result[..., 3, :] = base + 0.20 * (middle - base)
     return result
 
-
-__all__ = ["TWO_PERSONS", "DrawnClip", "draw_clip"]

@@ -70,7 +70,8 @@ def track(joints: Array, rng: np.random.Generator) -> list[TrackedBody]:
         rng: source.
 
     Returns:
-        One body per person; in some two-person clips one is missing for a few frames, or a third appears briefly.
+        One body per person; in some two-person clips one is missing for a few frames, or a third appears
+        briefly.
     """
     frames, persons = joints.shape[:2]
     identity = 72057594037900000 + int(rng.integers(0, 90000))

@@ -1,4 +1,4 @@
-"""How good the demo's weights are: figures on training pictures of held-out subjects and on the demo's clips."""
+"""How good the demo's weights are: figures on drawn pictures of held-out subjects and on the demo's clips."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ def measure_detector(weights: Path, frames: Sequence[tuple[np.ndarray, np.ndarra
         frames: pictures (H, W, 3) with true boxes (M, 4).
 
     Returns:
-        ``people`` and how many of them are ``found`` (IoU ≥ 0.5), ``pairs`` (frames with two people) and in how
-        many ``both`` are found, ``frames`` and how many boxes there are ``too_many``.
+        ``frames``; ``people`` and how many of them are ``found`` (IoU ≥ 0.5); ``pairs``, frames with two
+        people, and in how many ``both`` are found; how many boxes are ``too_many``.
     """
     from mmcl import device
     from mmcl.video.detect import open_detector
@@ -114,7 +114,7 @@ def measure_detector(weights: Path, frames: Sequence[tuple[np.ndarray, np.ndarra
 
 
 def matched(true: np.ndarray, found: np.ndarray) -> int:
-    """How many of the true boxes (M, 4) have a found box (n, 4) of their own with IoU ≥ 0.5, most certain first."""
+    """How many true boxes (M, 4) have a found box (n, 4) of their own with IoU ≥ 0.5, most certain first."""
     left = list(range(len(true)))
     for box in found:
         overlaps = [overlap(true[k], box) for k in left]
@@ -155,8 +155,8 @@ def measure_recordings(folder: Path, weights: Path, clips: Sequence[str] | None 
         clips: only these names; None takes all that are not damaged.
 
     Returns:
-        ``detector`` as from ``measure_detector`` over five frames per clip; ``vlm`` and ``cnn`` with ``clips``
-        and ``right`` for the questions that ``drawn.json`` answers, on the clips with a montage.
+        ``detector`` as from ``measure_detector`` over five frames per clip; ``vlm`` and ``cnn`` with
+        ``clips`` and ``right`` for the questions that ``drawn.json`` answers, on the clips with a montage.
     """
     from mmcl import device
     from mmcl.demo.actions import TWO_PERSONS

@@ -16,7 +16,7 @@ SIZES = {
     "tablet": (0.33, 0.235),
     "ball": (0.125, 0.25),
 }
-"""Radius and length, or width and height, in metres: somewhat generous, so that they survive small pictures."""
+"""Radius and length, or width and height, in metres: generous, so that they survive small pictures."""
 
 
 @dataclass

@@ -37,13 +37,15 @@ COUNT = 5
 PERSONS = 2
 HEAD, HANDS, FEET = 3, (7, 11, 21, 23), (14, 15, 18, 19)
 """Places of joints in the NTU order, from 0."""
+SEEN = 12
+"""Pixels of an object that count as seen."""
 TOUCH = 0.25
 """Metres between hand and head joint that count as touching: the head joint is the middle of the head."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is true of a clip."""
+    """What is true of a clip; ``object`` is "none" also where a held object is hidden in all five frames."""
 
     action: int
     subject: int
@@ -108,7 +110,9 @@ def draw_training_pictures(output: Path, settings: dict, processes: int = 1) -> 
     """Draw the clips of ``plan`` into a store ``mmcl.training_pictures/1``.
 
     Columns: ``montage`` JPEG (480×480), ``frames`` five JPEGs, ``empty`` a JPEG of the room without anybody,
-    ``boxes`` (5, 2, 4) xyxy px with NaN for an absent person, ``facts`` JSON of ``Facts``.
+    ``boxes`` (5, 2, 4) xyxy px with NaN for an absent person, ``object_at`` (5, 2) where in the montage the
+    held object's centre is, x and y in parts of its side, NaN where it is not seen, ``facts`` JSON of
+    ``Facts``.
 
     Args:
         output: the store.
@@ -132,6 +136,7 @@ def draw_training_pictures(output: Path, settings: dict, processes: int = 1) -> 
                 "frames": store.Column("bytes", (COUNT,)),
                 "empty": store.Column("bytes"),
                 "boxes": store.Column("float32", (COUNT, PERSONS, 4)),
+                "object_at": store.Column("float32", (COUNT, 2)),
                 "facts": store.Column("text"),
             },
             batch_size=settings["processes_batch"],
@@ -158,27 +163,39 @@ def draw_one(job: Job, settings: dict) -> dict:
     coded = [jpeg.encode(frame, quality) for frame in drawn]
     boxes = np.full((COUNT, PERSONS, 4), np.nan, np.float32)
     boxes[:, : shot.boxes.shape[1]] = shot.boxes[indices]
-    crops = [_crop(jpeg.decode(data), boxes[i], rng, settings["box_jitter"]) for i, data in enumerate(coded)]
-    crops = [jpeg.decode(jpeg.encode(crop)) for crop in crops]
+    cuts = [_cut(boxes[i], settings, rng) for i in range(COUNT)]
+    crops = [jpeg.decode(data)[y1:y2, x1:x2] for data, (x1, y1, x2, y2) in zip(coded, cuts, strict=True)]
     return {
-        "montage": jpeg.encode(join(crops)),
+        "montage": jpeg.encode(join([jpeg.decode(jpeg.encode(crop)) for crop in crops])),
         "frames": coded,
         "empty": jpeg.encode(shot.empty(), quality),
         "boxes": boxes,
+        "object_at": _object_at(shot, indices, cuts),
         "facts": json.dumps(asdict(_facts(job, shot, indices))),
     }
 
 
-def _crop(image: np.ndarray, boxes: np.ndarray, rng: np.random.Generator, jitter: float) -> np.ndarray:
-    """The union of the people's boxes, its edges moved by a few percent of its sides as a detector's are."""
+def _cut(boxes: np.ndarray, settings: dict, rng: np.random.Generator) -> np.ndarray:
+    """The union of the people's boxes (2, 4), its edges moved by a few percent, as a detector's are."""
     from mmcl.video.boxes import clip, union
 
     box = union(boxes[np.isfinite(boxes[:, 0])])
     sides = np.tile(box[2:] - box[:2], 2)
     wider = rng.uniform(-0.02, 0.04) * np.array([-1, -1, 1, 1])
-    box = box + (rng.normal(0, jitter / 2, 4) + wider) * sides
-    x1, y1, x2, y2 = clip(box, image.shape[1], image.shape[0])
-    return image[y1:y2, x1:x2]
+    return clip(box + (rng.normal(0, settings["box_jitter"] / 2, 4) + wider) * sides, *settings["size"])
+
+
+def _object_at(shot: Shot, indices: list[int], cuts: list[np.ndarray]) -> np.ndarray:
+    """See ``draw_training_pictures``; of a shot whose frames have been drawn."""
+    at = np.full((COUNT, 2), np.nan, np.float32)
+    if shot.show.held is None:
+        return at
+    pixels = shot.view.project(shot.view.to_camera(shot.show.held.centre[indices]))
+    for i, (pixel, cut) in enumerate(zip(pixels, cuts, strict=True)):
+        place = (pixel - cut[:2]) / (cut[2:] - cut[:2])
+        if shot.object_pixels[indices[i]] >= SEEN and (place > 0).all() and (place < 1).all():
+            at[i] = (i + place[0]) / COUNT, place[1]
+    return at
 
 
 def _facts(job: Job, shot: Shot, indices: list[int]) -> Facts:
@@ -192,7 +209,7 @@ def _facts(job: Job, shot: Shot, indices: list[int]) -> Facts:
         action=job.action,
         subject=job.subject,
         camera=job.camera,
-        object=shot.object,
+        object=shot.object if (shot.object_pixels[indices] >= SEEN).any() else "none",
         persons=shot.boxes.shape[1],
         hand_at_head=near((HEAD,)),
         hand_at_foot=near(FEET),
@@ -222,6 +239,10 @@ class Pictures:
                 yield jpeg.decode(data), boxes[row, t][np.isfinite(boxes[row, t, :, 0])]
         for data in self.store.read("empty"):
             yield jpeg.decode(data), np.empty((0, 4), np.float32)
+
+    def object_at(self) -> np.ndarray:
+        """Where in every montage the held object is, (N, 5, 2) in parts of its side; NaN if unseen."""
+        return self.store.read("object_at")
 
     def facts(self) -> list[Facts]:
         """What is true of every clip."""

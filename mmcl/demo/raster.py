@@ -45,7 +45,7 @@ class Canvas:
 
         Args:
             shape: eleven numbers: x, y of both ends in pixels, both radii in pixels, depth of both ends in
-                metres, thickness in metres (half, towards the camera), and how flat each end's cap is (1 = round).
+                metres, half thickness in metres (towards the camera), how flat each end's cap is (1 = round).
             texture: (ROWS·COLUMNS, 3) float32 lit colours.
         """
         ax, ay, bx, by, ra, rb, za, zb, thick, cap_a, cap_b = shape

@@ -27,7 +27,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Backdrop:
-    """An empty room as a camera sees it: RGB float32 (H, W, 3), depth float32 (H, W); direction of the lamp."""
+    """An empty room seen by a camera: RGB float32 (H, W, 3), depth float32 (H, W); direction of the lamp."""
 
     image: Array
     depth: Array

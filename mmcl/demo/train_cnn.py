@@ -24,6 +24,8 @@ SETTINGS = {
     "warmup_epochs": 1,
 }
 
+NOWHERE = np.full((5, 2), np.nan)
+
 
 def train_cnn(pictures: Path, output: Path, settings: dict, threads: int = 1) -> list[float]:
     """Train from random weights and write a state dict that ``mmcl.models.cnn.open_cnn`` opens.
@@ -57,8 +59,8 @@ def train_cnn(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
     for epoch in range(settings["epochs"]):
         losses = []
         for rows in batches(len(images), settings["batch"], rng):
-            batch = torch.from_numpy(np.stack([augment(images[row], rng) for row in rows])).to(place)
-            loss = cross_entropy(cnn(batch), labels[rows].to(place), label_smoothing=0.05)
+            batch = torch.from_numpy(np.stack([augment(images[row], NOWHERE, rng)[0] for row in rows]))
+            loss = cross_entropy(cnn(batch.to(place)), labels[rows].to(place), label_smoothing=0.05)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

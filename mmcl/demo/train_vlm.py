@@ -10,7 +10,8 @@ import numpy as np
 
 from mmcl.demo import vocabulary
 from mmcl.demo.learning import augment, batches, optimizer_of
-from mmcl.demo.pictures import Pictures
+from mmcl.demo.objects import KINDS
+from mmcl.demo.pictures import Facts, Pictures
 from mmcl.demo.questions import QUESTIONS, vocabulary_texts
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ SETTINGS = {
     "learning_rate": 1e-3,
     "weight_decay": 0.05,
     "warmup_epochs": 1,
+    "patch_loss": 1.0,
     "precision": "bf16",
 }
 
@@ -48,6 +50,7 @@ def train_vlm(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
         The mean loss of every epoch.
     """
     import torch
+    from torch.nn.functional import cross_entropy
 
     from mmcl import device
 
@@ -60,19 +63,28 @@ def train_vlm(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
     model = build(settings, len(tokenizer)).to(place).train()
     table = Pictures(pictures)
     images = np.stack([_resized(image, settings["image_size"]) for image in table.montages()])
-    facts = table.facts()
-    optimizer, schedule = optimizer_of(model, settings, len(images))
+    facts, object_at = table.facts(), table.object_at()
+    kinds = np.array([KINDS.index(fact.object) for fact in facts])
+    grid = settings["image_size"] // settings["patch_size"]
+    # A helper for learning only: it names the object in every patch, and is thrown away afterwards.
+    namer = torch.nn.Linear(settings["hidden"], len(KINDS)).to(place)
+    rarity = torch.tensor([0.03, *(1.0 for _ in KINDS[1:])], device=place)
+    optimizer, schedule = optimizer_of(torch.nn.ModuleList([model, namer]), settings, len(images))
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in (processor.image_mean, processor.image_std))
     history = []
     for epoch in range(settings["epochs"]):
         losses = []
         for rows in batches(len(images), settings["batch"], rng):
-            batch = torch.from_numpy(np.stack([augment(images[row], rng) for row in rows]))
+            seen = [augment(images[row], object_at[row], rng) for row in rows]
+            batch = torch.from_numpy(np.stack([image for image, _ in seen]))
             pixels = ((batch.permute(0, 3, 1, 2).float() / 255 - mean) / std).to(place)
+            patches = patch_labels(np.stack([points for _, points in seen]), kinds[rows], grid).to(place)
             asked = _ask([facts[row] for row in rows], tokenizer, rng)
             with torch.autocast(place.type, torch.bfloat16, enabled=settings["precision"] == "bf16"):
                 picture = model.vision_model(pixels).last_hidden_state
                 loss = sum(_loss(model, picture, *(x.to(place) for x in one)) for one in asked) / len(asked)
+                named = namer(picture[:, 1:]).flatten(0, 1).float()
+            loss = loss + settings["patch_loss"] * cross_entropy(named, patches.flatten(), weight=rarity)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -112,7 +124,30 @@ def build(settings: dict, words: int) -> torch.nn.Module:
     return BlipForQuestionAnswering(BlipConfig(text_config=text, vision_config=vision))
 
 
-def _ask(facts: list, tokenizer, rng: np.random.Generator) -> list[tuple[torch.Tensor, ...]]:
+def patch_labels(points: np.ndarray, kinds: np.ndarray, grid: int) -> torch.Tensor:
+    """What the helper has to say of every patch: the object whose centre is in it, nothing elsewhere.
+
+    Args:
+        points: (B, 5, 2) object centres in parts of the picture, NaN where not seen.
+        kinds: (B,) numbers of the objects.
+        grid: patches along a side.
+
+    Returns:
+        (B, grid²) object numbers, 0 for none, −100 (not asked) around an object.
+    """
+    import torch
+
+    labels = np.zeros((len(points), grid, grid), np.int64)
+    for label, five, kind in zip(labels, points, kinds, strict=True):
+        places = [(int(y * grid), int(x * grid)) for x, y in five[np.isfinite(five[:, 0])]]
+        for row, column in places:
+            label[max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2] = -100
+        for row, column in places:
+            label[row, column] = kind
+    return torch.from_numpy(labels.reshape(len(points), -1))
+
+
+def _ask(facts: list[Facts], tokenizer, rng: np.random.Generator) -> list[tuple[torch.Tensor, ...]]:
     """Questions of this step, each in one wording for the whole batch, so that nothing is padded.
 
     Returns per question: question ids (B, L), decoder input (B, A), labels (B, A) with −100 after the end.

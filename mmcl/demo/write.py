@@ -24,7 +24,7 @@ _BODY = "25\n" + _JOINT * 25
 
 
 def orientations(joints: Array) -> Array:
-    """Quaternions w x y z (T, 25, 4) that turn the y axis along each bone; zeros at the ends, as in Kinect."""
+    """Quaternions w x y z (T, 25, 4) that turn the y axis along each bone; zeros at the ends."""
     parents = np.maximum(np.array(PARENTS), 1) - 1
     bone = unit(joints - joints[:, parents])
     quaternion = np.stack([1 + bone[..., 1], bone[..., 2], np.zeros(bone.shape[:2]), -bone[..., 0]], -1)

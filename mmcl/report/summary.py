@@ -65,7 +65,7 @@ def _transfer(results: list[dict]):
     for result in results:
         for name, subset in result["subsets"].items():
             for row in subset["models"]:
-                if row["member"] != "ensemble" and row["stream_order"] > 0:
+                if row["member"] not in (subset["models"][0]["member"], "ensemble") or not subset["clips"]:
                     continue  # the other members stand in the file
                 low, high = row["interval"]
                 model = row["member"] + (" + answers" if row["refined"] else "")

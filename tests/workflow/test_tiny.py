@@ -90,7 +90,7 @@ def test_zero_shot_counts_every_target_clip(finished):
 def test_settings_stand_beside_the_model(finished):
     folder = finished.folder / f"results/tiny/{slug(INSTRUCTION)}/ctrgcn-natural/joint/seed-1"
     settings = json.loads((folder / "settings.json").read_text())
-    assert settings["train"]["epochs"] == 2
+    assert settings["settings"]["train"]["epochs"] == 2
     history = (folder / "history.csv").read_text().splitlines()
     assert len(history) == 3
     assert not (folder / "last.pt").exists()

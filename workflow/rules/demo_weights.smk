@@ -1,20 +1,44 @@
 """The demo's small networks, trained on drawn pictures of other subjects than the demo's.
 
-Run by hand (`snakemake --cores 2 train_demo_weights`); what they write to resources/demo is committed.
-Needs: nothing. Makes: resources/demo/{detector.safetensors,vlm/,cnn.safetensors}
+Run by hand: `snakemake --cores 2 train_demo_weights`. What the rules write to resources/demo is committed.
+Needs: nothing.
+Makes: resources/demo/{detector.safetensors,vlm/,cnn.safetensors} in the project's folder, and beside every other result
+their settings and figures, results/demo_weights/{detector,vlm,cnn}.json
 """
 
 
 rule train_demo_weights:
     """All three of the demo's networks."""
     input:
-        "results/demo_weights/detector.json",
-        "results/demo_weights/vlm.json",
-        "results/demo_weights/cnn.json",
+        expand("results/demo_weights/{network}.json", network=["detector", "vlm", "cnn"]),
+
+
+rule draw_training_pictures:
+    """Clips of subjects that the demo does not have, as pictures of five crops and as frames."""
+    output:
+        temp("results/demo_weights/{part}.h5"),
+    log:
+        "results/logs/draw_training_pictures/{part}.log",
+    benchmark:
+        "results/times/draw_training_pictures/{part}.tsv"
+    wildcard_constraints:
+        part="train|held_out",
+    conda:
+        "../../environment.yml"
+    threads: 2
+    resources:
+        mem_mb=3000,
+    params:
+        settings=CONFIG.values["demo_weights"],
+    script:
+        "../scripts/draw_training_pictures.py"
 
 
 rule train_demo_detector:
     """A YOLOv5n that finds drawn people (ultralytics, AGPL-3.0)."""
+    input:
+        pictures="results/demo_weights/train.h5",
+        held_out="results/demo_weights/held_out.h5",
     output:
         "results/demo_weights/detector.json",
     log:
@@ -26,7 +50,7 @@ rule train_demo_detector:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=6000,
+        mem_mb=8000,
     params:
         settings=CONFIG.values["demo_weights"],
     script:
@@ -35,6 +59,9 @@ rule train_demo_detector:
 
 rule train_demo_vlm:
     """A small BLIP that answers questions about drawn pictures."""
+    input:
+        pictures="results/demo_weights/train.h5",
+        held_out="results/demo_weights/held_out.h5",
     output:
         "results/demo_weights/vlm.json",
     log:
@@ -46,7 +73,7 @@ rule train_demo_vlm:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=6000,
+        mem_mb=8000,
     params:
         settings=CONFIG.values["demo_weights"],
     script:
@@ -55,6 +82,9 @@ rule train_demo_vlm:
 
 rule train_demo_cnn:
     """A ShuffleNet that names the object in the hand."""
+    input:
+        pictures="results/demo_weights/train.h5",
+        held_out="results/demo_weights/held_out.h5",
     output:
         "results/demo_weights/cnn.json",
     log:
@@ -66,7 +96,7 @@ rule train_demo_cnn:
     threads: 1
     resources:
         gpu=GPU,
-        mem_mb=6000,
+        mem_mb=8000,
     params:
         settings=CONFIG.values["demo_weights"],
     script:

@@ -13,6 +13,6 @@ with job_log(snakemake.log[0]):
         dataset={**snakemake.params.settings, **folders},
         shard=parse_shard(snakemake.wildcards.shard),
         output=Path(snakemake.output[0]),
-        settings=snakemake.params.settings,
+        settings=snakemake.params.settings["video"],
         threads=snakemake.threads,
     )

@@ -1,9 +1,16 @@
-"""Train the demo's cnn."""
+"""Train and measure the demo's cnn."""
 
 from pathlib import Path
 
-from mmcl.demo.train_cnn import train_cnn
+from mmcl.demo.weights import train_and_measure
 from mmcl.logs import job_log
 
 with job_log(snakemake.log[0]):
-    train_cnn(Path(snakemake.output[0]), snakemake.params.settings)
+    train_and_measure(
+        "cnn",
+        Path(snakemake.input.pictures),
+        Path(snakemake.input.held_out),
+        Path(snakemake.output[0]),
+        snakemake.params.settings["seed"],
+        snakemake.threads,
+    )

@@ -1,9 +1,16 @@
-"""Train the demo's vlm."""
+"""Train and measure the demo's vlm."""
 
 from pathlib import Path
 
-from mmcl.demo.train_vlm import train_vlm
+from mmcl.demo.weights import train_and_measure
 from mmcl.logs import job_log
 
 with job_log(snakemake.log[0]):
-    train_vlm(Path(snakemake.output[0]), snakemake.params.settings)
+    train_and_measure(
+        "vlm",
+        Path(snakemake.input.pictures),
+        Path(snakemake.input.held_out),
+        Path(snakemake.output[0]),
+        snakemake.params.settings["seed"],
+        snakemake.threads,
+    )

@@ -1,0 +1,205 @@
+"""Batches: skeletons from one tensor on the training device, pictures from JPEGs.
+
+Order and augmentation of an epoch depend on (seed, epoch) alone, so a run that is continued sees what it would have
+seen.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mmcl.errors import UserError
+from mmcl.skeleton.ragged import Ragged
+from mmcl.skeleton.streams import to_stream
+from mmcl.skeleton.transforms import centre_crop, crop_resize, random_crop, rotate
+from mmcl.store import Shards
+
+
+def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
+    """A seed of 63 bits for one epoch of one process; near numbers give unrelated seeds."""
+    digest = hashlib.sha256(f"{seed}/{epoch}/{rank}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+class Draw(NamedTuple):
+    """The random numbers of an epoch for its P presentations of clips.
+
+    Attributes:
+        order: (P) rows of clips.
+        share, position: (P) float64, see `random_crop`.
+        angles: (P, 3) radians.
+    """
+
+    order: Tensor
+    share: Tensor
+    position: Tensor
+    angles: Tensor
+
+
+def draw_epoch(count: int, settings: dict, generator: torch.Generator) -> Draw:
+    """Draw an epoch over `count` clips by the `train` section: repeat, crop, rotation."""
+    total = count * settings["repeat"]
+    low, high = settings["crop"]
+    order = torch.randperm(total, generator=generator) % count
+    share, position = torch.rand(2, total, dtype=torch.float64, generator=generator)
+    angles = (2 * torch.rand(total, 3, generator=generator) - 1) * settings["rotation"]
+    return Draw(order, low + (high - low) * share, position, angles)
+
+
+@dataclass
+class Batch:
+    """What `CoLearner.losses` takes."""
+
+    x: Tensor
+    labels: Tensor
+    picture: Tensor | None = None
+    has_picture: Tensor | None = None
+    answer: Tensor | None = None
+    has_answer: Tensor | None = None
+
+
+@dataclass
+class TrainingData:
+    """The training clips with what belongs to them, on the training device.
+
+    Attributes:
+        names: N clips.
+        clips: their skeletons.
+        labels: (N) int64.
+        layout: joint layout.
+        picture, has_picture: (N, D) and (N), or None: features of a frozen CNN.
+        montages: pictures for a CNN that is trained along, or None.
+        answer, has_answer: (N, D) and (N), or None.
+    """
+
+    names: list[str]
+    clips: Ragged
+    labels: Tensor
+    layout: str
+    picture: Tensor | None = None
+    has_picture: Tensor | None = None
+    montages: Shards | None = None
+    answer: Tensor | None = None
+    has_answer: Tensor | None = None
+
+
+class Loader:
+    """Batches of training clips, epoch by epoch.
+
+    Incomplete batches at an epoch's end are dropped. With fewer clips than a batch holds, all of them are the
+    batch.
+
+    Args:
+        data: the clips.
+        stream: which stream.
+        settings: the `train` section.
+        seed: of the run.
+        workers: processes that decode pictures; 0 for none.
+    """
+
+    def __init__(self, data: TrainingData, stream: str, settings: dict, seed: int, workers: int = 0):
+        self.data = data
+        self.stream = stream
+        self.settings = settings
+        self.seed = seed
+        total = len(data.names) * settings["repeat"]
+        self.batch = min(settings["batch"], total)
+        self.steps = total // self.batch
+        self._pictures = None
+        if data.montages is not None:
+            self._pictures = _Pictures(Montages(data.montages, data.names), workers)
+
+    def epoch(self, epoch: int) -> Iterator[Batch]:
+        """The batches of an epoch (counted from 0), prepared on the device as they are asked for."""
+        data, place = self.data, self.data.labels.device
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
+        draw = draw_epoch(len(data.names), self.settings, generator)
+        batches = draw.order[: self.steps * self.batch].split(self.batch)
+        pictures = self._pictures.in_order(batches) if self._pictures else None
+        draw = Draw(*(part.to(place) for part in draw))
+        for step in range(self.steps):
+            part = slice(step * self.batch, (step + 1) * self.batch)
+            rows = draw.order[part]
+            crop = random_crop(
+                data.clips.length[rows], draw.share[part], draw.position[part], self.settings["min_crop"]
+            )
+            x = crop_resize(data.clips, rows, *crop, self.settings["window"])
+            x = to_stream(rotate(x, draw.angles[part]), self.stream, data.layout)
+            batch = Batch(x, data.labels[rows])
+            if pictures is not None:
+                batch.picture, batch.has_picture = (part.to(place, non_blocking=True) for part in next(pictures))
+            elif data.picture is not None and data.has_picture is not None:
+                batch.picture, batch.has_picture = data.picture[rows], data.has_picture[rows]
+            if data.answer is not None and data.has_answer is not None:
+                batch.answer, batch.has_answer = data.answer[rows], data.has_answer[rows]
+            yield batch
+
+
+def centre_view(clips: Ragged, rows: Tensor, stream: str, layout: str, settings: dict) -> Tensor:
+    """Clips as a trained network is shown them: centre crop, no rotation. (B) rows -> (B, 3, window, V, M)."""
+    crop = centre_crop(clips.length[rows], settings["test_crop"])
+    return to_stream(crop_resize(clips, rows, *crop, settings["window"]), stream, layout)
+
+
+class Montages(Dataset):
+    """Pictures by row number: uint8 (H, W, 3), or None where there is none or it is damaged."""
+
+    def __init__(self, shards: Shards, names: list[str]):
+        self.shards = shards
+        self.names = names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, row: int) -> np.ndarray | None:
+        from mmcl.video import jpeg
+
+        name = self.names[row]
+        if name not in self.shards:
+            return None
+        try:
+            return jpeg.decode(bytes(self.shards.row("images", name)))
+        except UserError:
+            return None
+
+
+def collate(pictures: list[np.ndarray | None]) -> tuple[Tensor, Tensor]:
+    """Pictures (B, H, W, 3) uint8, black where there is none, and which there are (B) bool."""
+    has = torch.tensor([picture is not None for picture in pictures])
+    shape = next((picture.shape for picture in pictures if picture is not None), (1, 1, 3))
+    stacked = torch.zeros(len(pictures), *shape, dtype=torch.uint8)
+    for row, picture in zip(stacked, pictures, strict=True):
+        if picture is not None:
+            row.copy_(torch.from_numpy(picture))
+    return stacked, has
+
+
+class _Pictures:
+    """A DataLoader whose workers live on from epoch to epoch and which takes its batches from us."""
+
+    def __init__(self, montages: Montages, workers: int):
+        self._batches: list[list[int]] = []
+        self._loader = DataLoader(
+            montages,
+            batch_sampler=self,
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            collate_fn=collate,
+            pin_memory=torch.cuda.is_available(),
+        )
+
+    def in_order(self, batches: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+        self._batches = [rows.tolist() for rows in batches]
+        return iter(self._loader)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        return iter(self._batches)
+
+    def __len__(self) -> int:
+        return len(self._batches)

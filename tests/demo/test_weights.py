@@ -1,0 +1,94 @@
+"""The committed weights do what their card says."""
+
+import json
+
+import numpy as np
+import pytest
+
+from mmcl.demo import measure_weights, pictures
+from mmcl.demo.weights import FOLDER, PARTS, draw_part
+from mmcl.naming import sha256
+
+FILES = {"vlm": "vlm", "cnn": "cnn.safetensors", "detector": "detector.safetensors"}
+
+
+@pytest.fixture(scope="module")
+def card():
+    return json.loads((FOLDER / "figures.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def clips():
+    """One clip per action of a held-out subject: montages, facts, frames with boxes."""
+    from mmcl.video import jpeg
+
+    settings = {**pictures.SETTINGS, "subjects": [92, 92], "repeats": 1}
+    rows = [pictures.draw_one(job, settings) for job in pictures.plan(settings)]
+    montages = [jpeg.decode(row["montage"]) for row in rows]
+    facts = [pictures.Facts(**json.loads(row["facts"])) for row in rows]
+    frames = [(jpeg.decode(r["frames"][2]), r["boxes"][2][np.isfinite(r["boxes"][2][:, 0])]) for r in rows]
+    return montages, facts, frames
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_the_card_is_about_these_files(card, kind):
+    place = FOLDER / FILES[kind]
+    file = place / "model.safetensors" if place.is_dir() else place
+    assert card[kind]["sha256"] == sha256(place)
+    assert card[kind]["bytes"] == file.stat().st_size < 6_000_000
+    assert card[kind]["sha256"] in (FOLDER / "README.md").read_text()
+
+
+def test_the_figures_reach_the_goals(card):
+    def share(counts: dict, right: str = "right", of: str = "clips") -> float:
+        return counts[right] / counts[of]
+
+    for measured in ("held_out", "demo"):
+        assert share(card["vlm"][measured]["holding"]) >= 0.9
+        assert share(card["cnn"][measured]) >= 0.8
+        assert share(card["detector"][measured], "found", "people") >= 0.98
+        assert share(card["detector"][measured], "both", "pairs") >= 0.95
+
+
+def test_the_vlm_answers_a_handful_of_clips(clips):
+    montages, facts, _ = clips
+    figures = measure_weights.measure_vlm(FOLDER / "vlm", montages, facts)
+    assert figures["holding"]["clips"] == 12
+    assert figures["holding"]["right"] >= 11
+    assert figures["object"]["right"] >= 9
+    assert figures["count"]["right"] >= 11
+
+
+def test_an_instruction_it_never_heard_is_answered_with_yes_or_no(clips):
+    import torch
+
+    from mmcl.vlm import open_vlm
+
+    vlm = open_vlm(measure_weights.vlm_settings(FOLDER / "vlm"), torch.device("cpu"))
+    (answers,) = vlm.answer(clips[0][:4], ["Are these people carrying any objects with them, or not?"])
+    assert set(answers.text) <= {"yes", "no"}
+    assert np.isfinite(answers.p_yes).all()
+    assert answers.mask.sum(1).tolist() == [2, 2, 2, 2]
+
+
+def test_the_cnn_names_a_handful_of_objects(clips):
+    montages, facts, _ = clips
+    assert measure_weights.measure_cnn(FOLDER / "cnn.safetensors", montages, facts)["right"] >= 10
+
+
+def test_the_detector_finds_a_handful_of_people(clips):
+    figures = measure_weights.measure_detector(FOLDER / "detector.safetensors", clips[2])
+    assert figures["people"] == 14
+    assert figures["found"] >= 13
+
+
+@pytest.mark.slow
+def test_the_figures_of_the_card_come_out_again(card, tmp_path):
+    draw_part("held_out", tmp_path / "held_out.h5", seed=0, threads=2)
+    figures = measure_weights.measure_pictures(tmp_path / "held_out.h5", FOLDER)
+    assert PARTS["held_out"]["subjects"] == [91, 99]
+    # other processors round otherwise: a clip may tip over
+    for question, counts in figures["vlm"].items():
+        assert abs(counts["right"] - card["vlm"]["held_out"][question]["right"]) <= 2
+    assert abs(figures["cnn"]["right"] - card["cnn"]["held_out"]["right"]) <= 2
+    assert abs(figures["detector"]["found"] - card["detector"]["held_out"]["found"]) <= 3

@@ -1,0 +1,157 @@
+"""A made data set that a network can learn in seconds: each class moves another joint."""
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from mmcl import store
+from mmcl.layouts import layout
+
+SETTINGS = {
+    "protocol": "odd_subjects",
+    "stream": "joint",
+    "seed": 1,
+    "fit": False,
+    "version": 1,
+    "model": {
+        "backbone": "ctrgcn",
+        "graph": "natural",
+        "width": 0.125,
+        "fam": {
+            "enabled": True,
+            "weight": 0.1,
+            "temperature": 0.4,
+            "loss": "grace",
+            "hidden": 16,
+            "cnn": {"frozen": True},
+        },
+        "frm": {
+            "enabled": True,
+            "weight": 0.2,
+            "n": 2,
+            "input": "hidden",
+            "matrices": "diagonal",
+            "detach": False,
+            "hidden": 8,
+        },
+    },
+    "train": {
+        "epochs": 4,
+        "batch": 5,
+        "learning_rate": 0.05,
+        "momentum": 0.9,
+        "nesterov": True,
+        "weight_decay": 0.0004,
+        "warmup_epochs": 1,
+        "schedule": "steps",
+        "steps": [3],
+        "decay": 0.1,
+        "window": 8,
+        "crop": [0.5, 1.0],
+        "min_crop": 4,
+        "test_crop": 0.95,
+        "rotation": 0.3,
+        "precision": "fp32",
+        "repeat": 1,
+    },
+}
+
+
+def changed(settings: dict, **values) -> dict:
+    """Settings with entries replaced: `train__epochs=2` is settings["train"]["epochs"]."""
+    settings = {key: dict(part) if isinstance(part, dict) else part for key, part in settings.items()}
+    settings["model"] = {key: dict(p) if isinstance(p, dict) else p for key, p in settings["model"].items()}
+    for path, value in values.items():
+        *parents, key = path.split("__")
+        place = settings
+        for parent in parents:
+            place = place[parent]
+        place[key] = value
+    return settings
+
+
+def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> dict[str, Path]:
+    """Write the three stores; the clip a1_s1 has neither picture nor answer, and bad_s2 no skeleton."""
+    random = np.random.default_rng(0)
+    joints = len(layout(layout_name))
+    clips = {f"a{a}_s{s}": (a, s) for a in range(4) for s in range(1, 9)}
+    pose = random.normal(0, 0.3, (joints, 3))
+    recordings = {}
+    for name, (action, subject) in clips.items():
+        frames = 12 + (5 * action + subject) % 9
+        x = np.tile(pose * (1 + 0.02 * subject), (frames, persons, 1, 1))
+        x[:, :, 5 + action, 1] += np.sin(np.linspace(0, 6, frames))[:, None]
+        recordings[name] = (x + random.normal(0, 0.01, x.shape)).astype(np.float32)
+
+    def finish(file: h5py.File) -> None:
+        sizes = file["frames"][:].astype(np.int64) * file["persons"][:]
+        file["offset"][:] = np.cumsum(sizes) - sizes
+        for key in ("id", "name"):
+            texts = np.array([f"a{a}" for a in range(4)], dtype=object)
+            file.create_dataset(f"classes/{key}", data=texts, dtype=store.TEXT)
+
+    numbers = ("offset", "frames", "persons", "labels", "subject", "camera", "setup")
+
+    def skeletons(names: list[str]) -> store.Batch:
+        here = [name for name in names if name in clips]
+        columns = {
+            "joints": np.concatenate([recordings[name].reshape(-1, joints, 3) for name in here]),
+            "offset": np.zeros(len(here)),
+            "frames": [len(recordings[name]) for name in here],
+            "persons": [persons] * len(here),
+            "labels": [clips[name][0] for name in here],
+            "subject": [clips[name][1] for name in here],
+            "camera": np.ones(len(here)),
+            "setup": np.ones(len(here)),
+        }
+        return store.Batch(here, columns, {name: "empty" for name in names if name not in clips})
+
+    def write(file: str, schema: str, columns: dict, names: list[str], work, **more) -> Path:
+        store.write(
+            folder / file, schema=schema, settings={}, names=names, columns=columns, batch_size=40, work=work, **more
+        )
+        return folder / file
+
+    pictured = [name for name in clips if name != "a1_s1"]
+
+    def pictures(names: list[str]) -> store.Batch:
+        return store.Batch(names, {"features": _by_action(names, clips, (6,))}, {})
+
+    def answers(names: list[str]) -> store.Batch:
+        columns = {
+            "states": _by_action(names, clips, (3, 7)),
+            "mask": np.ones((len(names), 3)),
+            "ids": np.array([[2748 + clips[name][0] % 2, 102, 0] for name in names]),
+            "text": ["yes"] * len(names),
+            "p_yes": [clips[name][0] % 2 for name in names],
+        }
+        return store.Batch(names, columns, {})
+
+    skeleton_columns = {key: store.Column("int64") for key in numbers}
+    skeleton_columns["joints"] = store.Column("float32", (joints, 3), flat=True)
+    answer_columns = {
+        "states": store.Column("float32", (3, 7)),
+        "mask": store.Column("bool", (3,)),
+        "ids": store.Column("int64", (3,)),
+        "text": store.Column("text"),
+        "p_yes": store.Column("float32"),
+    }
+    return {
+        "skeletons": write(
+            "skeletons.h5",
+            "mmcl.skeletons/1",
+            skeleton_columns,
+            [*clips, "bad_s2"],
+            skeletons,
+            finish=finish,
+            attributes={"layout": layout_name},
+        ),
+        "rgb": write("rgb.h5", "mmcl.rgb/1", {"features": store.Column("float32", (6,))}, pictured, pictures),
+        "answers": write("answers.h5", "mmcl.answers/1", answer_columns, pictured, answers),
+    }
+
+
+def _by_action(names: list[str], clips: dict, shape: tuple[int, ...]) -> np.ndarray:
+    """Features that tell the action."""
+    return np.stack([np.random.default_rng(clips[name][0]).normal(0, 1, shape) for name in names])

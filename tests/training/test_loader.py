@@ -1,0 +1,105 @@
+"""Batches."""
+
+import numpy as np
+import pytest
+import torch
+
+from mmcl import store
+from mmcl.skeleton.ragged import join
+from mmcl.training.loader import Loader, Montages, TrainingData, centre_view, collate, draw_epoch, epoch_seed
+from mmcl.video import jpeg
+
+TRAIN = {"repeat": 1, "crop": [0.5, 1.0], "rotation": 0.3, "batch": 4, "min_crop": 3, "window": 6, "test_crop": 0.95}
+
+
+def made_data(count=10, **more):
+    random = np.random.default_rng(0)
+    clips = [random.normal(0, 1, (5 + i, 2, 20, 3)).astype(np.float32) for i in range(count)]
+    return TrainingData([f"c{i}" for i in range(count)], join(clips, 2), torch.arange(count), "utd20", **more)
+
+
+def test_an_epoch_shows_every_clip_once_in_an_order_of_its_own():
+    def order(seed, epoch):
+        generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
+        return draw_epoch(50, TRAIN, generator).order.tolist()
+
+    assert sorted(order(1, 0)) == list(range(50))
+    assert order(1, 0) == order(1, 0)
+    assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in range(3)}) == 6
+
+
+def test_draws_lie_within_the_settings():
+    draw = draw_epoch(200, TRAIN | {"repeat": 5}, torch.Generator().manual_seed(0))
+    assert torch.bincount(draw.order).tolist() == [5] * 200
+    assert 0.5 <= draw.share.min() < 0.51 and 0.99 < draw.share.max() <= 1
+    assert -0.3 <= draw.angles.min() < -0.299 and 0.299 < draw.angles.max() <= 0.3
+
+
+@pytest.mark.parametrize(("count", "batch", "sizes"), [(10, 4, [4, 4]), (8, 4, [4, 4]), (3, 4, [3]), (10, 1, [1] * 10)])
+def test_incomplete_batches_are_dropped_and_large_ones_reduced(count, batch, sizes):
+    loader = Loader(made_data(count), "bone", TRAIN | {"batch": batch}, seed=1)
+    batches = list(loader.epoch(0))
+    assert [len(batch.labels) for batch in batches] == sizes
+    assert batches[0].x.shape == (sizes[0], 3, 6, 20, 2)
+    labels = torch.cat([batch.labels for batch in batches]).tolist()
+    assert len(set(labels)) == len(labels)
+
+
+def test_features_follow_their_clips():
+    data = made_data(picture=torch.arange(10.0)[:, None], has_picture=torch.arange(10) % 3 > 0)
+    data.answer, data.has_answer = -data.picture, ~data.has_picture
+    for batch in Loader(data, "joint", TRAIN, seed=1).epoch(3):
+        assert batch.picture[:, 0].tolist() == batch.labels.tolist()
+        assert batch.answer[:, 0].tolist() == (-batch.labels).tolist()
+        assert batch.has_picture.tolist() == (batch.labels % 3 > 0).tolist()
+        assert (batch.has_answer != batch.has_picture).all()
+
+
+def test_the_test_view_is_the_middle_of_the_clip():
+    ramp = np.tile(np.arange(100, dtype=np.float32)[:, None, None, None], (1, 1, 20, 3))
+    x = centre_view(join([ramp], 1), torch.tensor([0]), "joint", "utd20", TRAIN | {"window": 96})
+    assert x.shape == (1, 3, 96, 20, 1)
+    np.testing.assert_array_equal(x[0, 0, :, 0, 0], np.arange(2, 98))
+
+
+@pytest.fixture
+def montages(tmp_path):
+    """Pictures of one colour each; c2 is missing, c3 damaged."""
+
+    def work(names):
+        images = [jpeg.encode(np.full((8, 8, 3), 10 * int(n[1:]), np.uint8)) for n in names]
+        if "c3" in names:
+            images[names.index("c3")] = b"no picture"
+        return store.Batch(names, {"images": images}, {})
+
+    names = [f"c{i}" for i in range(10) if i != 2]
+    columns = {"images": store.Column("bytes")}
+    path = tmp_path / "m.h5"
+    store.write(path, schema="mmcl.montages/1", settings={}, names=names, columns=columns, batch_size=20, work=work)
+    return store.Shards([path], "mmcl.montages/1")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_pictures_follow_their_clips(montages, workers):
+    loader = Loader(made_data(montages=montages), "joint", TRAIN, seed=1, workers=workers)
+    seen = set()
+    for epoch in range(2):
+        for batch in loader.epoch(epoch):
+            assert batch.picture.shape == (4, 8, 8, 3) and batch.picture.dtype == torch.uint8
+            there = [label not in (2, 3) for label in batch.labels.tolist()]
+            assert batch.has_picture.tolist() == there
+            expected = [10 * label * has for label, has in zip(batch.labels.tolist(), there, strict=True)]
+            assert batch.picture.float().mean((1, 2, 3)).tolist() == pytest.approx(expected, abs=2)
+            seen |= set(batch.labels.tolist())
+    assert len(seen) > 8
+
+
+def test_a_batch_without_any_picture():
+    pictures, has = collate([None, None])
+    assert pictures.shape == (2, 1, 1, 3) and not has.any()
+
+
+def test_montages_are_as_many_as_clips(montages):
+    dataset = Montages(montages, ["c1", "c2", "c3"])
+    assert len(dataset) == 3
+    assert dataset[0].shape == (8, 8, 3) and dataset[1] is None and dataset[2] is None

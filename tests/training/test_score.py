@@ -1,0 +1,127 @@
+"""Scores of trained streams."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from made_stores import changed, make_stores
+
+from mmcl.datasets.prepare import SkeletonStore
+from mmcl.errors import UserError
+from mmcl.store import Shards, opened
+from mmcl.training.score import load_model, predict, refine, score_stream
+from mmcl.training.train import train_stream
+
+
+@pytest.fixture
+def trained(stores, settings, tmp_path):
+    """A model of two epochs."""
+
+    def train(**values):
+        train_stream(
+            skeletons=stores["skeletons"],
+            rgb=[stores["rgb"]],
+            answers=[stores["answers"]],
+            output=tmp_path / "run/model.pt",
+            settings=changed(settings, train__epochs=2, **values),
+        )
+        return tmp_path / "run/model.pt"
+
+    return train
+
+
+def score(model, stores, fit=False, protocol="odd_subjects"):
+    score_stream(
+        model=model,
+        skeletons=stores["skeletons"],
+        output=model.with_name("scores.h5"),
+        metrics=model.with_name("metrics.json"),
+        settings={"protocol": protocol, "fit": fit, "version": 1},
+        threads=1,
+    )
+    return Shards([model.with_name("scores.h5")], "mmcl.scores/1"), json.loads(
+        model.with_name("metrics.json").read_text()
+    )
+
+
+def test_scores_and_metrics_of_the_test_clips(trained, stores):
+    model = trained()
+    scores, metrics = score(model, stores)
+    assert sorted(scores.names) == sorted(f"a{a}_s{s}" for a in range(4) for s in (2, 4, 6, 8))
+    logits, labels = scores.read("logits"), scores.read("labels")
+    assert labels.tolist() == [int(name[1]) for name in scores.names]
+    source = SkeletonStore(stores["skeletons"])
+    clips = [source.clip(source.names.index(name)) for name in scores.names]
+    np.testing.assert_allclose(predict(load_model(model), clips), logits, rtol=1e-4, atol=1e-5)
+    right = logits.argmax(1) == labels
+    assert metrics["clips"] == 16
+    assert metrics["top1"] == round(100 * right.mean(), 2)
+    assert metrics["mean_class_accuracy"] == metrics["top1"]  # four clips of each class
+    assert metrics["top5"] == 100.0
+    assert metrics["per_class"][2] == {
+        "id": "a2",
+        "name": "a2",
+        "clips": 4,
+        "top1": round(100 * right[labels == 2].mean(), 2),
+    }
+    assert metrics["left_out"] == [{"name": "bad_s2", "reason": "empty"}]
+    with opened(model.with_name("scores.h5")) as file:
+        assert file["classes/id"].asstr()[:].tolist() == ["a0", "a1", "a2", "a3"]
+
+
+def test_a_fit_model_is_scored_on_the_subjects_it_has_not_seen(trained, stores):
+    scores, metrics = score(trained(fit=True), stores, fit=True)
+    assert sorted(scores.names) == [f"a{a}_s1" for a in range(4)]
+    assert metrics["clips"] == 4
+
+
+def test_a_model_of_another_split_is_refused(trained, stores):
+    model = trained()
+    with pytest.raises(UserError, match="trained for fit False, to be scored on True"):
+        score(model, stores, fit=True)
+    with pytest.raises(UserError, match="trained for protocol odd_subjects"):
+        score(model, stores, protocol="nw_ucla")
+
+
+def test_a_file_that_is_no_model_is_refused(tmp_path):
+    torch.save({"weights": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(UserError, match="not a model of train_stream"):
+        load_model(tmp_path / "other.pt")
+    torch.save(torch.nn.Linear(1, 1), tmp_path / "pickle.pt")
+    with pytest.raises(UserError, match="cannot be read as a checkpoint"):
+        load_model(tmp_path / "pickle.pt")
+
+
+def test_refined_scores_follow_equation_8(trained, stores):
+    model = load_model(trained())
+    answers = Shards([stores["answers"]], "mmcl.answers/1")
+    logits = np.random.default_rng(0).normal(0, 1, (2, 4)).astype(np.float32)
+    refined, has = refine(model, logits, answers, ["a1_s1", "a2_s2"])
+    assert has.tolist() == [False, True]
+    np.testing.assert_array_equal(refined[0], logits[0])  # this clip has no answer
+    frm = model.model.frm
+    state = torch.from_numpy(answers.read("states", ["a2_s2"])[:, 0])
+    gates = frm.phi(frm.norm(state)).softmax(1)[0]
+    expected = (gates[0] * frm.matrices[0] + gates[1] * frm.matrices[1]).detach().numpy() * logits[1]
+    np.testing.assert_allclose(refined[1], expected, rtol=1e-5)
+
+
+def test_refining_needs_an_frm(stores, settings, tmp_path):
+    settings = changed(settings, train__epochs=1)
+    settings["model"]["fam"]["enabled"] = settings["model"]["frm"]["enabled"] = False
+    train_stream(skeletons=stores["skeletons"], output=tmp_path / "model.pt", settings=settings)
+    answers = Shards([stores["answers"]], "mmcl.answers/1")
+    with pytest.raises(UserError, match="without FRM"):
+        refine(load_model(tmp_path / "model.pt"), np.zeros((1, 4), np.float32), answers, ["a2_s2"])
+
+
+def test_one_person_is_enough_for_a_model_of_two(settings, tmp_path):
+    stores = make_stores(tmp_path, "ntu25", 2)
+    settings = changed(settings, train__epochs=1)
+    settings["model"]["fam"]["enabled"] = settings["model"]["frm"]["enabled"] = False
+    train_stream(skeletons=stores["skeletons"], output=tmp_path / "model.pt", settings=settings)
+    model = load_model(tmp_path / "model.pt")
+    clip = np.random.default_rng(0).normal(0, 0.3, (9, 2, 25, 3)).astype(np.float32)
+    clip[:, 1] = 0
+    np.testing.assert_array_equal(predict(model, [clip]), predict(model, [clip[:, :1]]))

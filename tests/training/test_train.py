@@ -1,0 +1,165 @@
+"""Training: it learns, it resumes to the same bits, it keeps what it should."""
+
+import csv
+import json
+import logging
+
+import pytest
+import torch
+from made_stores import changed, make_stores
+
+from mmcl import checkpoints
+from mmcl.errors import UserError
+from mmcl.training import resume, train
+from mmcl.training.loader import Loader
+from mmcl.training.resume import only_writer
+
+
+
+def run(stores, output, settings, **more):
+    train.train_stream(
+        skeletons=stores["skeletons"],
+        rgb=[stores["rgb"]] if settings["model"]["fam"]["enabled"] else [],
+        answers=[stores["answers"]] if settings["model"]["frm"]["enabled"] else [],
+        output=output / "model.pt",
+        settings=settings,
+        threads=1,
+        **more,
+    )
+    return checkpoints.read(output / "model.pt")
+
+
+def same(a, b):
+    return a["state"].keys() == b["state"].keys() and all(torch.equal(a["state"][k], b["state"][k]) for k in a["state"])
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.fixture
+def stop_at(monkeypatch):
+    """Make training end with Stopped at the second batch of an epoch, with every epoch kept."""
+    monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
+    whole = Loader.epoch
+
+    def stop(epoch):
+        def batches(self, number):
+            for step, batch in enumerate(whole(self, number)):
+                if number == epoch and step == 1:
+                    raise Stopped
+                yield batch
+
+        monkeypatch.setattr(Loader, "epoch", batches)
+
+    return stop
+
+
+def test_a_run_that_was_stopped_gives_the_same_model_as_one_that_ran_through(
+    stores, settings, tmp_path, stop_at
+):
+    straight = run(stores, tmp_path / "straight", settings)
+    stop_at(2)
+    with pytest.raises(Stopped):
+        run(stores, tmp_path / "stopped", settings)
+    assert not (tmp_path / "stopped/model.pt").exists()
+    assert len(checkpoints.read(tmp_path / "stopped/last.pt")["history"]) == 2
+    stop_at(None)
+    resumed = run(stores, tmp_path / "stopped", settings)
+    assert same(straight, resumed)
+    assert sorted(path.name for path in (tmp_path / "stopped").iterdir()) == [
+        "history.csv",
+        "model.pt",
+        "settings.json",
+    ]
+    for file in ("straight", "stopped"):
+        rows = list(csv.DictReader((tmp_path / file / "history.csv").open()))
+        assert [row["epoch"] for row in rows] == ["1", "2", "3", "4"]
+        assert [float(row["lr"]) for row in rows] == pytest.approx([0.05, 0.05, 0.05, 0.005])
+    straight, resumed = ((tmp_path / f / "settings.json").read_text() for f in ("straight", "stopped"))
+    assert straight == resumed
+
+
+def test_changed_settings_start_afresh(stores, settings, tmp_path, stop_at, caplog):
+    other = changed(settings, train__learning_rate=0.01)
+    expected = run(stores, tmp_path / "fresh", other)
+    stop_at(2)
+    with pytest.raises(Stopped):
+        run(stores, tmp_path / "run", settings)
+    stop_at(None)
+    with caplog.at_level(logging.WARNING):
+        assert same(run(stores, tmp_path / "run", other), expected)
+    assert "begun with other settings" in caplog.text
+
+
+def test_an_unreadable_last_state_is_set_aside(stores, settings, tmp_path, caplog):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/last.pt").write_bytes(b"half a file")
+    run(stores, tmp_path / "run", changed(settings, train__epochs=1))
+    assert (tmp_path / "run/last.unreadable.pt").read_bytes() == b"half a file"
+    assert "cannot be read" in caplog.text
+
+
+def test_a_second_writer_is_refused(stores, settings, tmp_path):
+    with only_writer(tmp_path), pytest.raises(UserError, match="another process is training"):
+        run(stores, tmp_path, settings)
+
+
+def test_it_learns_its_training_clips(stores, settings, tmp_path):
+    easy = {"train__crop": [1.0, 1.0], "train__rotation": 0, "train__batch": 8, "train__learning_rate": 0.1}
+    settings = changed(settings, train__epochs=26, train__steps=[22], **easy)
+    run(stores, tmp_path, settings)
+    rows = list(csv.DictReader((tmp_path / "history.csv").open()))
+    assert float(rows[-1]["accuracy"]) == 100.0
+    assert float(rows[-1]["cls"]) < 0.2 < 2.0 < float(rows[0]["cls"])
+    assert float(rows[-1]["frm"]) < 0.5 * float(rows[0]["frm"])
+    assert float(rows[-1]["fam"]) < float(rows[0]["fam"])
+    total = float(rows[3]["cls"]) + 0.1 * float(rows[3]["fam"]) + 0.2 * float(rows[3]["frm"])
+    assert float(rows[3]["loss"]) == pytest.approx(total, abs=1e-5)
+
+
+def test_settings_tell_who_had_no_picture_or_answer(stores, settings, tmp_path):
+    run(stores, tmp_path, changed(settings, train__epochs=1))
+    about = json.loads((tmp_path / "settings.json").read_text())
+    assert about["without_picture"] == about["without_answer"] == ["a1_s1"]
+    assert (about["clips"], about["persons"], about["layout"]) == (16, 1, "utd20")
+    assert about["settings"] == changed(settings, train__epochs=1)
+    assert "torch" in about["versions"]
+
+
+def test_fit_leaves_every_fifth_subject_out(stores, settings, tmp_path):
+    run(stores, tmp_path, changed(settings, fit=True, train__epochs=1))
+    assert json.loads((tmp_path / "settings.json").read_text())["clips"] == 12
+
+
+@pytest.mark.parametrize(("layout", "persons"), [("ucla20", 1), ("ntu25", 2)])
+def test_any_layout_and_number_of_persons(settings, tmp_path, layout, persons):
+    stores = make_stores(tmp_path, layout, persons)
+    content = run(stores, tmp_path / "run", changed(settings, train__epochs=1, model__graph="hd21"))
+    joints = {"ucla20": 20, "ntu25": 25}[layout]
+    assert content["state"]["backbone.input_norm.weight"].shape == (3 * joints * persons,)
+    assert content["state"]["backbone.head.weight"].shape == (4, 32)
+
+
+def test_without_fam_and_frm_nothing_but_skeletons_is_needed(stores, settings, tmp_path):
+    settings = changed(settings, train__epochs=1)
+    settings["model"]["fam"]["enabled"] = settings["model"]["frm"]["enabled"] = False
+    content = run(stores, tmp_path, settings)
+    assert all(name.startswith("backbone.") for name in content["state"])
+
+
+def test_fam_without_features_is_an_error(stores, settings, tmp_path):
+    with pytest.raises(UserError, match="ask for rgb features"):
+        train.train_stream(
+            skeletons=stores["skeletons"], output=tmp_path / "model.pt", settings=settings, answers=[stores["answers"]]
+        )
+
+
+def test_a_loss_that_is_not_finite_stops(stores, settings, tmp_path):
+    with pytest.raises(UserError, match="not finite in epoch 1"):
+        run(stores, tmp_path, changed(settings, train__learning_rate=1e30, train__epochs=1))
+
+
+def test_bf16_trains(stores, settings, tmp_path):
+    content = run(stores, tmp_path, changed(settings, train__precision="bf16", train__epochs=1))
+    assert content["state"]["backbone.head.weight"].dtype == torch.float32

@@ -1,0 +1,11 @@
+"""Draw the pictures that the demo's networks learn from or are measured on."""
+
+from pathlib import Path
+
+from mmcl.demo.weights import draw_part
+from mmcl.logs import job_log
+
+if __name__ == "__main__":  # the pool's processes import this file again
+    with job_log(snakemake.log[0]):
+        part, output = snakemake.wildcards.part, Path(snakemake.output[0])
+        draw_part(part, output, snakemake.params.settings["seed"], snakemake.threads)
