@@ -1,15 +1,22 @@
-"""Checkpoints: ours, written in one step, and those of the reference repositories. Nothing is unpickled but tensors."""
+"""Checkpoints: ours, written in one step, and those of the reference repositories.
+
+Nothing is unpickled but tensors and plain values.
+"""
 
 import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmcl.errors import UserError
+
+if TYPE_CHECKING:
+    from mmcl.models.backbone import Backbone
+    from mmcl.models.colearn import CoLearner
 
 log = logging.getLogger(__name__)
 
@@ -54,12 +61,12 @@ def read(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
         raise UserError(f"{path}: cannot be read as a checkpoint ({error})") from None
 
 
-def load_reference(net: nn.Module, state_or_path: Mapping[str, Tensor] | str | Path) -> None:
+def load_reference(net: "Backbone | CoLearner", state_or_path: Mapping[str, Tensor] | str | Path) -> None:
     """Load a published checkpoint of the reference repositories.
 
     Args:
         net: a backbone of `build_backbone`, or a `CoLearner` for MMCL's own checkpoints.
-        state_or_path: the state dict, or its file. What stands before the last `module.` of a name is ignored.
+        state_or_path: the state dict, or its file. Of a name, all up to the last `module.` is ignored.
 
     Raises:
         UserError: an entry is missing, left over or of another shape. All of them are named.

@@ -177,11 +177,11 @@ def _explain(error: Any) -> str:
             missing = next(key for key in error.validator_value if key not in error.instance)
             return f"{path or 'config'}: the key {missing!r} is missing"
         case "enum":
-            allowed = ", ".join(json.dumps(option) for option in error.validator_value)
-            return f"{path}: {value} is not allowed; allowed: {allowed}{about}"
+            options = ", ".join(json.dumps(option) for option in error.validator_value)
+            return f"{path}: {value} is not allowed; allowed: {options}{about}"
         case "type":
-            wanted = error.validator_value
-            wanted = " or ".join(wanted) if isinstance(wanted, list) else wanted
+            types = error.validator_value
+            wanted = " or ".join(types) if isinstance(types, list) else types
             return f"{path}: {value} is not of type {wanted}{about}"
         case _:
             return f"{path}: {error.message}{about}"

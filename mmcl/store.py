@@ -259,8 +259,8 @@ def _seal(
         if finish:
             finish(out)
         out.attrs["complete"] = True
-    with open(temporary, "rb") as file:
-        os.fsync(file.fileno())
+    with open(temporary, "rb") as written:
+        os.fsync(written.fileno())
     os.replace(temporary, path)
 
 

@@ -38,7 +38,7 @@ def _holding(kind: str) -> Question:
         f"is there a {kind} in the picture?",
         f"do the people have a {kind} in the hand?",
     )
-    return Question(wordings, lambda facts: _yes(facts.object == kind), 0.12)
+    return Question(wordings, lambda facts: _yes(facts.object == kind), 0.1)
 
 
 QUESTIONS: dict[str, Question] = {
@@ -67,12 +67,12 @@ QUESTIONS: dict[str, Question] = {
     "doing": Question(
         ("what are the people doing?", "what is the person doing?", "which action is this?"),
         lambda facts: DOING[facts.action],
-        0.5,
+        0.6,
     ),
     "count": Question(
         ("how many people are there?", "how many persons are in the picture?"),
         lambda facts: ("one", "two")[facts.persons - 1],
-        0.2,
+        0.3,
     ),
     "touching head": Question(
         (
@@ -86,12 +86,12 @@ QUESTIONS: dict[str, Question] = {
     "touching foot": Question(
         ("whether the hands are touching foot?", "are the hands touching the feet?"),
         lambda facts: _yes(facts.hand_at_foot),
-        0.1,
+        0.05,
     ),
     "sitting": Question(
         ("whether the people are sitting?", "is the person sitting on a chair?", "is there a chair?"),
         lambda facts: _yes(facts.action in (8, 9)),
-        0.2,
+        0.3,
     ),
     "two people": Question(
         ("whether there are two people?", "are there two people in the picture?"),

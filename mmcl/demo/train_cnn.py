@@ -17,7 +17,7 @@ SETTINGS = {
     "seed": 0,
     "architecture": "shufflenet_v2_x0_5",
     "image_size": 240,
-    "epochs": 10,
+    "epochs": 12,
     "batch": 48,
     "learning_rate": 3e-3,
     "weight_decay": 0.02,

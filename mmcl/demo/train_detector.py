@@ -21,7 +21,7 @@ SETTINGS = {
     "architecture": "yolov5n",
     "image_size": 320,
     "frames_per_clip": 2,
-    "epochs": 5,
+    "epochs": 3,
     "batch": 32,
     "learning_rate": 2e-3,
     "weight_decay": 5e-4,

@@ -12,7 +12,7 @@ from mmcl.demo import vocabulary
 from mmcl.demo.learning import augment, batches, optimizer_of
 from mmcl.demo.objects import KINDS
 from mmcl.demo.pictures import Facts, Pictures
-from mmcl.demo.questions import QUESTIONS, vocabulary_texts
+from mmcl.demo.questions import DOING, QUESTIONS, vocabulary_texts
 
 if TYPE_CHECKING:
     import torch
@@ -26,12 +26,14 @@ SETTINGS = {
     "hidden": 128,
     "vision_layers": 4,
     "text_layers": 2,
-    "epochs": 14,
+    "epochs": 18,
     "batch": 48,
     "learning_rate": 1e-3,
     "weight_decay": 0.05,
     "warmup_epochs": 1,
     "patch_loss": 1.0,
+    "action_loss": 0.3,
+    "strange_words": 0.3,
     "precision": "bf16",
 }
 
@@ -66,10 +68,12 @@ def train_vlm(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
     facts, object_at = table.facts(), table.object_at()
     kinds = np.array([KINDS.index(fact.object) for fact in facts])
     grid = settings["image_size"] // settings["patch_size"]
-    # A helper for learning only: it names the object in every patch, and is thrown away afterwards.
+    actions = torch.tensor([list(DOING).index(fact.action) for fact in facts])
+    # Helpers for learning only, thrown away afterwards: one names the object in every patch, one the action.
     namer = torch.nn.Linear(settings["hidden"], len(KINDS)).to(place)
+    watcher = torch.nn.Linear(settings["hidden"], len(DOING)).to(place)
     rarity = torch.tensor([0.03, *(1.0 for _ in KINDS[1:])], device=place)
-    optimizer, schedule = optimizer_of(torch.nn.ModuleList([model, namer]), settings, len(images))
+    optimizer, schedule = optimizer_of(torch.nn.ModuleList([model, namer, watcher]), settings, len(images))
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in (processor.image_mean, processor.image_std))
     history = []
     for epoch in range(settings["epochs"]):
@@ -79,12 +83,14 @@ def train_vlm(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
             batch = torch.from_numpy(np.stack([image for image, _ in seen]))
             pixels = ((batch.permute(0, 3, 1, 2).float() / 255 - mean) / std).to(place)
             patches = patch_labels(np.stack([points for _, points in seen]), kinds[rows], grid).to(place)
-            asked = _ask([facts[row] for row in rows], tokenizer, rng)
+            asked = _ask([facts[row] for row in rows], tokenizer, settings["strange_words"], rng)
             with torch.autocast(place.type, torch.bfloat16, enabled=settings["precision"] == "bf16"):
                 picture = model.vision_model(pixels).last_hidden_state
                 loss = sum(_loss(model, picture, *(x.to(place) for x in one)) for one in asked) / len(asked)
                 named = namer(picture[:, 1:]).flatten(0, 1).float()
+                watched = watcher(picture[:, 1:].mean(1)).float()
             loss = loss + settings["patch_loss"] * cross_entropy(named, patches.flatten(), weight=rarity)
+            loss = loss + settings["action_loss"] * cross_entropy(watched, actions[rows].to(place))
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -115,7 +121,7 @@ def build(settings: dict, words: int) -> torch.nn.Module:
         **size,
         "num_hidden_layers": settings["text_layers"],
         "vocab_size": words,
-        "max_position_embeddings": 64,
+        "max_position_embeddings": 128,
         "bos_token_id": vocabulary.START,
         "sep_token_id": vocabulary.END,
         "eos_token_id": vocabulary.END,
@@ -147,7 +153,9 @@ def patch_labels(points: np.ndarray, kinds: np.ndarray, grid: int) -> torch.Tens
     return torch.from_numpy(labels.reshape(len(points), -1))
 
 
-def _ask(facts: list[Facts], tokenizer, rng: np.random.Generator) -> list[tuple[torch.Tensor, ...]]:
+def _ask(
+    facts: list[Facts], tokenizer, strange: float, rng: np.random.Generator
+) -> list[tuple[torch.Tensor, ...]]:
     """Questions of this step, each in one wording for the whole batch, so that nothing is padded.
 
     Returns per question: question ids (B, L), decoder input (B, A), labels (B, A) with −100 after the end.
@@ -158,8 +166,10 @@ def _ask(facts: list[Facts], tokenizer, rng: np.random.Generator) -> list[tuple[
     for question in QUESTIONS.values():
         if rng.random() >= question.share:
             continue
-        wording = question.wordings[0] if rng.random() < 0.4 else rng.choice(question.wordings)
-        ids = torch.tensor(tokenizer(str(wording))["input_ids"]).expand(len(facts), -1)
+        wording = question.wordings[0] if rng.random() < 0.4 else str(rng.choice(question.wordings))
+        if rng.random() < strange:
+            wording = with_strange_words(wording, rng)
+        ids = torch.tensor(tokenizer(wording)["input_ids"]).expand(len(facts), -1)
         answers = [tokenizer(question.answer(fact), add_special_tokens=False)["input_ids"] for fact in facts]
         length = 1 + max(map(len, answers))
         given = torch.full((len(facts), length), vocabulary.PADDING)
@@ -169,6 +179,15 @@ def _ask(facts: list[Facts], tokenizer, rng: np.random.Generator) -> list[tuple[
             labels[row, : len(answer) + 1] = torch.tensor([*answer, vocabulary.END])
         asked.append((ids, given, labels))
     return asked
+
+
+def with_strange_words(wording: str, rng: np.random.Generator) -> str:
+    """Put one or two made-up words behind the first: unknown words should not confuse the model."""
+    words = wording.split()
+    for _ in range(rng.integers(1, 3)):
+        made_up = "".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), rng.integers(2, 8)))
+        words.insert(int(rng.integers(1, len(words) + 1)), made_up)
+    return " ".join(words)
 
 
 def _loss(model, picture, question, given, labels) -> torch.Tensor:

@@ -41,6 +41,7 @@ def train_and_measure(
     settings = {**module.SETTINGS, "seed": seed}
     loss = getattr(module, f"train_{kind}")(pictures, place, settings, threads)
     file = place / "model.safetensors" if place.is_dir() else place
+    file.chmod(0o644)  # safetensors writes files that only their owner can read
     figures = measure(place, Pictures(held_out))
     note = {"settings": settings, "loss": loss, "held_out": figures}
     note |= {"bytes": file.stat().st_size, "sha256": sha256(file)}

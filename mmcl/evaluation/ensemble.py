@@ -16,7 +16,7 @@ SCHEMA = "mmcl.scores/1"
 PACKAGES = ("mmcl", "torch", "torchvision", "transformers", "numpy", "scipy", "h5py", "snakemake")
 
 
-def fuse(logits: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+def fuse(logits: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndarray:
     """S = Σ_k w_k · z_k on raw logits.
 
     Args:

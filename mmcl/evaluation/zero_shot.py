@@ -49,7 +49,7 @@ def write_zero_shot(
     """
     import torch
 
-    from mmcl.evaluation.score import load_model, predict, refine
+    from mmcl.training.score import load_model, predict, refine
 
     torch.set_num_threads(max(1, threads))
     source = SkeletonStore(skeletons)

@@ -2,9 +2,8 @@
 
 from importlib import import_module
 
-from torch import nn
-
 from mmcl.errors import UserError
+from mmcl.models.backbone import Backbone
 
 BACKBONES = {
     "ctrgcn": "mmcl.models.ctrgcn:CTRGCN",
@@ -19,7 +18,7 @@ def build_backbone(
     graph: str = "natural",
     in_channels: int = 3,
     width: float = 1.0,
-) -> nn.Module:
+) -> Backbone:
     """Build a skeleton classifier.
 
     Args:
@@ -32,9 +31,7 @@ def build_backbone(
         width: factor on the number of channels.
 
     Returns:
-        A module `net` with `net(x)`: clips (N, C, T, V, M) -> logits (N, num_classes); `net.features(x)` ->
-        (N, net.feature_dim); `net.classify(features)` -> logits; `net.reference_names()` for
-        `mmcl.checkpoints.load_reference`.
+        A network: `net(x)`: clips (N, C, T, V, M) -> logits (N, num_classes).
 
     Raises:
         UserError: no such backbone, layout or graph.

@@ -2,12 +2,12 @@
 
 from typing import NamedTuple
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmcl.errors import UserError
 from mmcl.models import build_backbone
+from mmcl.models.backbone import Backbone
 from mmcl.models.fam import FAM
 from mmcl.models.frm import FRM
 
@@ -37,7 +37,7 @@ class CoLearner(nn.Module):
 
     def __init__(
         self,
-        backbone: nn.Module,
+        backbone: Backbone,
         fam: FAM | None = None,
         frm: FRM | None = None,
         cnn: nn.Module | None = None,

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmcl.errors import UserError
+from mmcl.models.backbone import Backbone
 from mmcl.models.graphs import adjacency
 from mmcl.models.layers import Aggregate, ChannelNorm, MultiScaleTemporal, PointConv, PointNorm
 
@@ -86,7 +87,7 @@ class Block(nn.Module):
         return F.relu(y if self.skip is None else y + self.skip(x))
 
 
-class CTRGCN(nn.Module):
+class CTRGCN(Backbone):
     """The backbone.
 
     Args:
@@ -138,16 +139,8 @@ class CTRGCN(nn.Module):
             x = block(x)
         return x.view(self.feature_dim, clips, -1).float().mean(-1).T
 
-    def classify(self, features: Tensor) -> Tensor:
-        """(N, feature_dim) -> logits (N, num_classes)."""
-        return self.head(features)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Clips (N, C, T, V, M) -> logits (N, num_classes)."""
-        return self.classify(self.features(x))
-
     def reference_names(self) -> dict[str, list[str]]:
-        """Our state entries → the entries of the released CTR-GCN that they hold, joined along the first axis."""
+        """See `Backbone`; the names are CTR-GCN's, which MMCL's release shares."""
         names = _norm("input_norm", "data_bn") | _same("head", "fc", "weight", "bias")
         for number, block in enumerate(self.blocks, start=1):
             names |= _block(block, f"blocks.{number - 1}", f"l{number}")
@@ -163,7 +156,8 @@ def _norm(ours: str, theirs: str | list[str]) -> dict[str, list[str]]:
     return _same(ours, theirs, "weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
-def _block(block: Block, ours: str, theirs: str) -> dict[str, list[str]]:
+def _block(block: nn.Module, ours: str, theirs: str) -> dict[str, list[str]]:
+    assert isinstance(block, Block)
     spatial, temporal = f"{ours}.spatial", f"{ours}.temporal"
     gcn, branch = f"{theirs}.gcn1", f"{theirs}.tcn1.branches"
 
@@ -173,7 +167,9 @@ def _block(block: Block, ours: str, theirs: str) -> dict[str, list[str]]:
     names = {f"{spatial}.graph": [f"{gcn}.PA"], f"{spatial}.alpha": [f"{gcn}.alpha"]}
     names |= _same(f"{spatial}.embed", convs("conv1") + convs("conv2"), "weight", "bias")
     names |= _same(f"{spatial}.value", convs("conv3"), "weight", "bias")
-    names |= {f"{spatial}.refine_{entry}": [f"{c}.{entry}" for c in convs("conv4")] for entry in ("weight", "bias")}
+    names |= {
+        f"{spatial}.refine_{entry}": [f"{c}.{entry}" for c in convs("conv4")] for entry in ("weight", "bias")
+    }
     names |= _norm(f"{spatial}.norm", f"{gcn}.bn")
     if isinstance(block.spatial.down, PointNorm):
         names |= _same(f"{spatial}.down.0", f"{gcn}.down.0", "weight", "bias")
@@ -182,7 +178,9 @@ def _block(block: Block, ours: str, theirs: str) -> dict[str, list[str]]:
     names |= _norm(f"{temporal}.reduce_norm", [f"{branch}.{k}.1" for k in range(3)])
     for k in range(2):
         names |= _same(f"{temporal}.convs.{k}", f"{branch}.{k}.3.conv", "weight", "bias")
-    names |= _norm(f"{temporal}.norm", [f"{branch}.0.3.bn", f"{branch}.1.3.bn", f"{branch}.2.4", f"{branch}.3.1"])
+    names |= _norm(
+        f"{temporal}.norm", [f"{branch}.0.3.bn", f"{branch}.1.3.bn", f"{branch}.2.4", f"{branch}.3.1"]
+    )
     if isinstance(block.skip, PointNorm):
         names |= _same(f"{ours}.skip.0", f"{theirs}.residual.conv", "weight", "bias")
         names |= _norm(f"{ours}.skip.1", f"{theirs}.residual.bn")

@@ -65,6 +65,6 @@ class FRM(nn.Module):
         return F.cross_entropy(self.refine(scores[mask], answer[mask]), labels[mask])
 
     def reference_names(self) -> dict[str, list[str]]:
-        """Our state entries → those of the released MMCL model, which has neither LayerNorm nor full matrices."""
+        """Our state entries → those of the released MMCL model: no LayerNorm, n = 2, diagonal."""
         names = {f"phi.{k}.{e}": [f"mlp.{k}.{e}"] for k in (0, 2) for e in ("weight", "bias")}
         return names | {"matrices": ["PosMatrix", "NegMatrix"]}

@@ -1,8 +1,10 @@
 """Adjacency matrices of skeleton graphs.
 
-An entry [u, v] is the weight with which joint v (column, the source) reaches joint u (row, the receiver). Every
-non-empty column sums to one: A D⁻¹, as the released code of CTR-GCN and HD-GCN normalises.
+An entry [u, v] is the weight with which joint v (column, the source) reaches joint u (row, the receiver).
+Every non-empty column sums to one: A D⁻¹, as the released code of CTR-GCN and HD-GCN normalises.
 """
+
+from itertools import pairwise
 
 import torch
 
@@ -66,14 +68,12 @@ def hierarchical(layout: str, graph: str) -> torch.Tensor:
     groups = skeleton.hd_groups[graph]
     size = len(skeleton)
     layers = []
-    for near, far in zip(groups, groups[1:], strict=False):
+    for near, far in pairwise(groups):
         own = torch.zeros(size)
         own[[*near, *far]] = 1
         outwards = [(source, target) for source in near for target in far]
         inwards = [(source, target) for target, source in outwards]
-        layers.append(
-            torch.stack([torch.diag(own), _normalised(size, outwards), _normalised(size, inwards)])
-        )
+        layers.append(torch.stack([torch.diag(own), _normalised(size, outwards), _normalised(size, inwards)]))
     return torch.stack(layers)
 
 

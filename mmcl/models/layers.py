@@ -5,6 +5,8 @@ convolution over the whole batch is one matrix product, and what lies side by si
 temporal branches) can be computed at once and split without a copy.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -47,7 +49,7 @@ class ChannelNorm(nn.BatchNorm1d):
 
 
 class PointNorm(nn.Sequential):
-    """1×1 convolution, every `stride`-th frame, and batch normalisation: a skip path that changes the shape."""
+    """1×1 convolution, every `stride`-th frame, and batch norm: a skip path that changes the shape."""
 
     def __init__(self, inputs: int, outputs: int, stride: int = 1):
         super().__init__(PointConv(inputs, outputs), ChannelNorm(outputs))
@@ -77,12 +79,11 @@ class MultiScaleTemporal(nn.Module):
         self.quarter = quarter = channels // 4
         self.reduce = PointConv(channels, channels, parts=4)
         self.reduce_norm = ChannelNorm(3 * quarter, 1, 0.02)
-        self.convs = nn.ModuleList(
-            nn.Conv2d(quarter, quarter, (1, 5), (1, stride), (0, 2 * d), (1, d)) for d in self.dilations
-        )
-        for conv in self.convs:
+        convs = [nn.Conv2d(quarter, quarter, (1, 5), (1, stride), (0, 2 * d), (1, d)) for d in self.dilations]
+        for conv in convs:
             nn.init.kaiming_normal_(conv.weight, mode="fan_out")
-            nn.init.zeros_(conv.bias)
+            conv.bias = nn.Parameter(torch.zeros(quarter))
+        self.convs = nn.ModuleList(convs)
         self.norm = ChannelNorm(channels, 1, 0.02)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -111,7 +112,7 @@ class Aggregate(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, graphs: Tensor, x: Tensor) -> Tensor:
+    def forward(ctx: Any, graphs: Tensor, x: Tensor) -> Tensor:
         """graphs (K, B, V, V), x (K, B, V, T) -> (B, V, T)."""
         ctx.save_for_backward(graphs, x)
         out = torch.bmm(graphs[0], x[0])
@@ -120,7 +121,7 @@ class Aggregate(torch.autograd.Function):
         return out
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         """Gradients of graphs and x."""
         graphs, x = ctx.saved_tensors
         grad = grad.contiguous()

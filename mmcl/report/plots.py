@@ -1,6 +1,7 @@
 """Plots of training and of what is mistaken for what."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ def plot_history(histories: dict[str, Path], title: str, output: Path) -> None:
     plt.close(figure)
 
 
-def _pyplot():
+def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("Agg")

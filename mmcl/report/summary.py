@@ -6,6 +6,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -42,7 +43,7 @@ def summarise(benchmark: str, results: Path = Path("results")) -> None:
         console.print("The demo shows that every part works. Its accuracy says nothing about the method.")
 
 
-def _accuracies(ensemble: dict):
+def _accuracies(ensemble: dict) -> Any:
     from rich.table import Table
 
     table = Table(title=f"{ensemble['benchmark']}: accuracy in %, {ensemble['clips']} test clips, skeleton alone")
@@ -56,7 +57,7 @@ def _accuracies(ensemble: dict):
     return table
 
 
-def _transfer(results: list[dict]):
+def _transfer(results: list[dict]) -> Any:
     from rich.table import Table
 
     table = Table(title="Zero-shot transfer: accuracy in %, all source classes are candidates")

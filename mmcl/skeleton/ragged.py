@@ -31,7 +31,7 @@ def join(clips: Sequence[np.ndarray], persons: int) -> Ragged:
 
     Args:
         clips: arrays (T, M, V, 3); T and M may differ.
-        persons: people per clip in the result. Those that a clip lacks are zero; those it has too many are left out.
+        persons: people per clip in the result. Those a clip lacks are zero, those beyond are left out.
     """
     length = torch.tensor([len(clip) for clip in clips])
     start = length.cumsum(0) - length

@@ -1,5 +1,7 @@
 """What FAM and FRM are given, joined by clip name; a mask tells which clips have it."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -39,7 +41,9 @@ def answer_features(shards: Shards, names: list[str], kind: str, seed: int = 0) 
         return _spread(shards, names, lambda found: _p_yes(shards, found), (1,))
     if kind == "answer_ids":
         if shards.shape("ids")[0] < 2:
-            raise UserError("frm.input answer_ids needs two tokens of an answer: set vlm.max_new_tokens to 2 or more")
+            raise UserError(
+                "frm.input answer_ids needs two tokens of an answer: set vlm.max_new_tokens to 2 or more"
+            )
         return _spread(shards, names, lambda found: _ids(shards, found), (3,))
     if kind not in ("hidden", "shuffled"):
         raise UserError(f"no frm.input {kind!r}; there are: hidden, p_yes, answer_ids, shuffled, constant")
@@ -55,7 +59,9 @@ def answer_features(shards: Shards, names: list[str], kind: str, seed: int = 0) 
 def _p_yes(shards: Shards, names: list[str]) -> np.ndarray:
     values = shards.read("p_yes", names)
     if np.isnan(values).any():
-        raise UserError(f"{shards.paths[0]}: frm.input p_yes needs a question that is answered with yes or no")
+        raise UserError(
+            f"{shards.paths[0]}: frm.input p_yes needs a question that is answered with yes or no"
+        )
     return values[:, None]
 
 
@@ -64,7 +70,9 @@ def _ids(shards: Shards, names: list[str]) -> np.ndarray:
     return np.concatenate([np.full((len(names), 1), BOS), ids], axis=1)
 
 
-def _spread(shards: Shards, names: list[str], read, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def _spread(
+    shards: Shards, names: list[str], read: Callable[[list[str]], np.ndarray], shape: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
     """Rows of the clips that are there, among zeros for those that are not."""
     has = torch.tensor([name in shards for name in names], dtype=torch.bool)
     values = torch.zeros(len(names), *shape)

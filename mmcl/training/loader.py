@@ -1,7 +1,7 @@
 """Batches: skeletons from one tensor on the training device, pictures from JPEGs.
 
-Order and augmentation of an epoch depend on (seed, epoch) alone, so a run that is continued sees what it would have
-seen.
+Order and augmentation of an epoch depend on (seed, epoch) alone, so a run that is continued sees
+what it would have seen.
 """
 
 import hashlib
@@ -121,7 +121,7 @@ class Loader:
         generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
         draw = draw_epoch(len(data.names), self.settings, generator)
         batches = draw.order[: self.steps * self.batch].split(self.batch)
-        pictures = self._pictures.in_order(batches) if self._pictures else None
+        pictures = None if self._pictures is None else self._pictures.in_order(batches)
         draw = Draw(*(part.to(place) for part in draw))
         for step in range(self.steps):
             part = slice(step * self.batch, (step + 1) * self.batch)
@@ -133,7 +133,9 @@ class Loader:
             x = to_stream(rotate(x, draw.angles[part]), self.stream, data.layout)
             batch = Batch(x, data.labels[rows])
             if pictures is not None:
-                batch.picture, batch.has_picture = (part.to(place, non_blocking=True) for part in next(pictures))
+                batch.picture, batch.has_picture = (
+                    part.to(place, non_blocking=True) for part in next(pictures)
+                )
             elif data.picture is not None and data.has_picture is not None:
                 batch.picture, batch.has_picture = data.picture[rows], data.has_picture[rows]
             if data.answer is not None and data.has_answer is not None:
@@ -142,7 +144,10 @@ class Loader:
 
 
 def centre_view(clips: Ragged, rows: Tensor, stream: str, layout: str, settings: dict) -> Tensor:
-    """Clips as a trained network is shown them: centre crop, no rotation. (B) rows -> (B, 3, window, V, M)."""
+    """Clips as a trained network is shown them: centre crop, no rotation.
+
+    (B) rows of clips -> (B, 3, window, V, M).
+    """
     crop = centre_crop(clips.length[rows], settings["test_crop"])
     return to_stream(crop_resize(clips, rows, *crop, settings["window"]), stream, layout)
 
@@ -187,7 +192,7 @@ class _Pictures:
         self._batches: list[list[int]] = []
         self._loader = DataLoader(
             montages,
-            batch_sampler=self,
+            batch_sampler=self._batches,
             num_workers=workers,
             persistent_workers=workers > 0,
             collate_fn=collate,
@@ -195,11 +200,5 @@ class _Pictures:
         )
 
     def in_order(self, batches: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-        self._batches = [rows.tolist() for rows in batches]
+        self._batches[:] = [rows.tolist() for rows in batches]
         return iter(self._loader)
-
-    def __iter__(self) -> Iterator[list[int]]:
-        return iter(self._batches)
-
-    def __len__(self) -> int:
-        return len(self._batches)

@@ -20,7 +20,7 @@ SAVE_SECONDS = 5.0
 
 
 def fingerprint(settings: dict, inputs: list[str]) -> str:
-    """sha256 over the settings and the inputs' fingerprints: two runs with the same one give the same model."""
+    """sha256 over the settings and the inputs' fingerprints: runs with the same one give the same model."""
     return hashlib.sha256(json.dumps([settings, inputs], sort_keys=True).encode()).hexdigest()
 
 
@@ -43,16 +43,21 @@ class LastState:
         except (UserError, KeyError, TypeError) as error:
             aside = self.path.with_name("last.unreadable.pt")
             self.path.replace(aside)
-            log.warning("%s cannot be read (%s): set aside as %s, starting afresh", self.path, error, aside.name)
+            log.warning(
+                "%s cannot be read (%s): set aside as %s, starting afresh", self.path, error, aside.name
+            )
             return None
         log.warning("%s was begun with other settings or inputs: starting afresh", self.path)
         return None
 
+    def due(self) -> bool:
+        """Whether the last state is SAVE_SECONDS old."""
+        return time.monotonic() - self._saved >= SAVE_SECONDS
+
     def save(self, **state: Any) -> None:
-        """Keep a state, in one step; not more often than every SAVE_SECONDS."""
-        if time.monotonic() - self._saved >= SAVE_SECONDS:
-            checkpoints.save(self.path, {"fingerprint": self.mark, **state})
-            self._saved = time.monotonic()
+        """Keep a state, in one step."""
+        checkpoints.save(self.path, {"fingerprint": self.mark, **state})
+        self._saved = time.monotonic()
 
     def remove(self) -> None:
         """The run is over."""

@@ -6,8 +6,8 @@ import math
 def learning_rate(epoch: int, settings: dict) -> float:
     """The rate of an epoch, set once at its beginning.
 
-    Linear warm-up, lr · (epoch + 1) / warmup_epochs; then steps (times `decay` from each epoch in `steps` on) or
-    half a cosine that would reach zero after the last epoch.
+    Linear warm-up, lr · (epoch + 1) / warmup_epochs; then steps (times `decay` from each epoch in `steps`
+    on) or half a cosine that would reach zero after the last epoch.
 
     Args:
         epoch: counts from 0.
@@ -15,7 +15,7 @@ def learning_rate(epoch: int, settings: dict) -> float:
     """
     rate, warmup = settings["learning_rate"], settings["warmup_epochs"]
     if epoch < warmup:
-        return rate * (epoch + 1) / warmup
+        return rate * ((epoch + 1) / warmup)
     if settings["schedule"] == "cosine":
         done = (epoch - warmup) / max(1, settings["epochs"] - warmup)
         return rate * 0.5 * (1 + math.cos(math.pi * done))

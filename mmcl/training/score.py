@@ -112,7 +112,9 @@ def refine(
     answer, has = answer_features(answers, list(names), kind, trained.settings["seed"])
     if trained.model.frm is not None and answer.shape[1] != trained.model.frm.phi[0].in_features:
         width = trained.model.frm.phi[0].in_features
-        raise UserError(f"{answers.paths[0]}: answers are {answer.shape[1]} wide, the model was trained on {width}")
+        raise UserError(
+            f"{answers.paths[0]}: answers are {answer.shape[1]} wide, the model was trained on {width}"
+        )
     refined = trained.model.refined(torch.from_numpy(logits).to(place), answer.to(place)).cpu().numpy()
     return np.where(has.numpy()[:, None], refined, logits), has.numpy()
 
@@ -131,7 +133,7 @@ def score_stream(
         threads: CPU threads.
 
     Raises:
-        UserError: the model knows other classes, layout or split than the store and settings, or there is no clip.
+        UserError: the model knows other classes, layout or split than asked for, or there is no clip.
     """
     torch.set_num_threads(max(1, threads))
     trained = load_model(model, device.pick())
@@ -150,7 +152,7 @@ def score_stream(
         raise UserError(f"{skeletons}: no clip to score for protocol {settings['protocol']}")
 
     def work(names: list[str]) -> store.Batch:
-        logits = predict(trained, [source.clip(rows[name]) for name in names])
+        logits = predict(trained, [source.clip(int(rows[name])) for name in names])
         labels = source.labels[[rows[name] for name in names]]
         return store.Batch(names, {"logits": logits, "labels": labels}, {})
 
@@ -163,7 +165,10 @@ def score_stream(
         schema=SCHEMA,
         settings=settings,
         names=list(rows),
-        columns={"logits": store.Column("float32", (len(source.class_ids),)), "labels": store.Column("int64")},
+        columns={
+            "logits": store.Column("float32", (len(source.class_ids),)),
+            "labels": store.Column("int64"),
+        },
         batch_size=BATCH,
         work=work,
         inputs=[model, skeletons],
@@ -192,7 +197,7 @@ def _wanted(settings: dict, subject: np.ndarray, camera: np.ndarray, setup: np.n
 
 
 def _left_out(source: SkeletonStore, settings: dict) -> list[dict[str, str]]:
-    """Clips of the scored split without a usable skeleton, as far as the store tells which split they are of."""
+    """Clips of the scored split without a usable skeleton, as far as the store tells their split."""
     listed = [{"name": name, "reason": reason} for name, reason in source.failed.items()]
     with store.opened(source.path, SKELETONS) as file:
         if "failed/subject" not in file:

@@ -44,22 +44,22 @@ def train_stream(
 ) -> None:
     """Train one stream and write `model.pt`, with `settings.json` and `history.csv` beside it.
 
-    While it runs, `last.pt` beside them holds the state after an epoch. A run that was stopped continues from it,
-    and gives the same model as one that ran through.
+    While it runs, `last.pt` beside them holds the state after an epoch. A run that was stopped continues
+    from it, and gives the same model as one that ran through.
 
     Args:
         skeletons: store `mmcl.skeletons/1`.
         output: the model file.
-        settings: `protocol`, `stream`, `seed`, `fit` (leave every fifth training subject out), `model`, `train`,
-            `version`.
+        settings: `protocol`, `stream`, `seed`, `fit` (leave every fifth training subject out), `model`,
+            `train`, `version`.
         montages: stores `mmcl.montages/1`, for FAM with a CNN that is trained along.
         rgb: stores `mmcl.rgb/1`, for FAM with a frozen CNN.
         answers: stores `mmcl.answers/1`, for FRM.
         threads: CPU threads and, for pictures, processes.
 
     Raises:
-        UserError: FAM or FRM is on and has nothing to learn from, no training clip, another process trains here,
-            the loss is not finite.
+        UserError: FAM or FRM is on and has nothing to learn from, no training clip, another process
+            trains here, the loss is not finite.
     """
     output, options = Path(output), settings["train"]
     torch.set_num_threads(max(1, threads))
@@ -98,16 +98,22 @@ def train_stream(
     log.info("%d training clips, %d classes; without %s", len(names), len(source.class_ids), _counts(without))
 
     # the network
-    torch.manual_seed(settings["seed"])
-    cnn = open_cnn(fam["cnn"]) if trains_cnn else None
-    picture_dim = cnn.feature_dim if cnn else data.picture.shape[1] if data.picture is not None else None
-    form = {
+    cnn, picture_dim = None, None
+    if trains_cnn:
+        torch.manual_seed(settings["seed"])
+        cnn = open_cnn(fam["cnn"])
+        picture_dim = cnn.feature_dim
+    elif data.picture is not None:
+        picture_dim = data.picture.shape[1]
+    form: dict[str, Any] = {
         "num_classes": len(source.class_ids),
         "layout": source.layout,
         "persons": persons,
         "picture_dim": picture_dim,
         "answer_dim": data.answer.shape[1] if data.answer is not None else None,
     }
+    # seeded here and built backbone first, so that runs with and without FAM start from the same backbone
+    torch.manual_seed(settings["seed"])
     model = build_model(settings["model"], **form, cnn=cnn).to(place)
     optimizer = torch.optim.SGD(
         model.parameters(),
@@ -116,7 +122,7 @@ def train_stream(
         nesterov=options["nesterov"],
         weight_decay=options["weight_decay"],
     )
-    loader = Loader(data, settings["stream"], options, settings["seed"], workers=threads - 1)
+    loader = Loader(data, settings["stream"], options, settings["seed"], workers=max(0, threads - 1))
 
     with only_writer(output.parent):
         last = LastState(output.with_name("last.pt"), fingerprint(settings, inputs))
@@ -134,7 +140,8 @@ def train_stream(
                 rate = learning_rate(epoch, options)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                torch.manual_seed(epoch_seed(settings["seed"], epoch))  # dropout of a CNN that is trained along
+                # for the dropout of a CNN that is trained along
+                torch.manual_seed(epoch_seed(settings["seed"], epoch))
                 sums = torch.zeros(5, device=place)
                 for batch in loader.epoch(epoch):
                     with torch.autocast(place.type, torch.bfloat16, enabled=options["precision"] == "bf16"):
@@ -150,11 +157,14 @@ def train_stream(
                     raise UserError(
                         f"{output}: the loss is not finite in epoch {epoch + 1}; lower train.learning_rate"
                     )
-                bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{100 * accuracy:.1f}%")
-                seconds = time.perf_counter() - begin
-                values = (epoch + 1, rate, loss, cls, align, refine, round(100 * accuracy, 2), round(seconds, 3))
+                seconds, percent = time.perf_counter() - begin, round(100 * accuracy, 2)
+                bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{percent}%")
+                values = (epoch + 1, rate, loss, cls, align, refine, percent, round(seconds, 3))
                 history.append(dict(zip(COLUMNS, values, strict=True)))
-                last.save(model=model.state_dict(), optimizer=optimizer.state_dict(), history=history)
+                if last.due():
+                    last.save(model=model.state_dict(), optimizer=optimizer.state_dict(), history=history)
+                    done = f"{epoch + 1} of {options['epochs']}"
+                    log.info("epoch %s: loss %.4f, accuracy %.2f %%", done, loss, percent)
 
         about = {
             "settings": settings,
@@ -165,8 +175,9 @@ def train_stream(
         }
         own = {name: value.cpu() for name, value in model.state_dict().items()}
         _write_text(output.with_name("history.csv"), _as_csv(history))
-        listed = {**about, "clips": len(names), **{f"without_{what}": clips for what, clips in without.items()}}
-        _write_text(output.with_name("settings.json"), json.dumps(listed, indent=2, ensure_ascii=False) + "\n")
+        listed = {"clips": len(names), **{f"without_{what}": clips for what, clips in without.items()}}
+        text = json.dumps({**about, **listed}, indent=2, ensure_ascii=False)
+        _write_text(output.with_name("settings.json"), f"{text}\n")
         checkpoints.save(output, {"schema": SCHEMA, "state": own, **about})
         last.remove()
 

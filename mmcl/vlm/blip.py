@@ -10,7 +10,7 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -56,7 +56,9 @@ class Blip:
             self.processor = AutoImageProcessor.from_pretrained(
                 folder, backend=IMAGE_BACKEND, local_files_only=True
             )
-            model = BlipForQuestionAnswering.from_pretrained(folder, local_files_only=True, dtype=self.dtype)
+            model: Any = BlipForQuestionAnswering.from_pretrained(
+                folder, local_files_only=True, dtype=self.dtype
+            )
         except (OSError, ValueError) as error:
             raise UserError(f"{folder}: not a BLIP question-answering model: {error}") from error
         self.model = model.to(device).eval()
@@ -128,8 +130,14 @@ class Blip:
             sequence = torch.cat([sequence, token[:, None]], 1)
             alive = alive & (token != self.end)
         ids = sequence[:, 1:]
-        text = [self.tokenizer.decode(row.tolist(), skip_special_tokens=True).strip() for row in ids]
-        return Answers(*(x.cpu().numpy() for x in (states, mask, ids)), text, p_yes.cpu().numpy())
+        text = [str(self.tokenizer.decode(row.tolist(), skip_special_tokens=True)).strip() for row in ids]
+        return Answers(
+            states=states.cpu().numpy(),
+            mask=mask.cpu().numpy(),
+            ids=ids.cpu().numpy(),
+            text=text,
+            p_yes=p_yes.cpu().numpy(),
+        )
 
     def encode_question(self, question: str, picture: torch.Tensor) -> torch.Tensor:
         """The question encoder's last layer (B, L, D) over ``picture`` (B, patches + 1, D)."""

@@ -14,5 +14,5 @@ def settings() -> dict:
 
 @pytest.fixture
 def stores(tmp_path: Path) -> dict[str, Path]:
-    """Skeletons, rgb and answers of 32 clips: 8 subjects, 4 classes, 20 joints, one person."""
+    """Skeletons, rgb, montages and answers of 32 clips: 8 subjects, 4 classes, 20 joints, one person."""
     return make_stores(tmp_path)

@@ -7,6 +7,7 @@ import numpy as np
 
 from mmcl import store
 from mmcl.layouts import layout
+from mmcl.video import jpeg
 
 SETTINGS = {
     "protocol": "odd_subjects",
@@ -72,7 +73,7 @@ def changed(settings: dict, **values) -> dict:
 
 
 def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> dict[str, Path]:
-    """Write the three stores; the clip a1_s1 has neither picture nor answer, and bad_s2 no skeleton."""
+    """Write the four stores. a1_s1 has neither picture nor answer; bad_s1 and bad_s2 no skeleton."""
     random = np.random.default_rng(0)
     joints = len(layout(layout_name))
     clips = {f"a{a}_s{s}": (a, s) for a in range(4) for s in range(1, 9)}
@@ -90,6 +91,8 @@ def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> d
         for key in ("id", "name"):
             texts = np.array([f"a{a}" for a in range(4)], dtype=object)
             file.create_dataset(f"classes/{key}", data=texts, dtype=store.TEXT)
+        for key, numbers_of_failed in (("subject", [1, 2]), ("camera", [1, 1]), ("setup", [1, 1])):
+            file.create_dataset(f"failed/{key}", data=np.array(numbers_of_failed, np.int16))
 
     numbers = ("offset", "frames", "persons", "labels", "subject", "camera", "setup")
 
@@ -109,7 +112,14 @@ def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> d
 
     def write(file: str, schema: str, columns: dict, names: list[str], work, **more) -> Path:
         store.write(
-            folder / file, schema=schema, settings={}, names=names, columns=columns, batch_size=40, work=work, **more
+            folder / file,
+            schema=schema,
+            settings={},
+            names=names,
+            columns=columns,
+            batch_size=40,
+            work=work,
+            **more,
         )
         return folder / file
 
@@ -128,6 +138,10 @@ def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> d
         }
         return store.Batch(names, columns, {})
 
+    def montages(names: list[str]) -> store.Batch:
+        images = [jpeg.encode(np.full((16, 16, 3), 20 + 50 * clips[name][0], np.uint8)) for name in names]
+        return store.Batch(names, {"images": images}, {})
+
     skeleton_columns = {key: store.Column("int64") for key in numbers}
     skeleton_columns["joints"] = store.Column("float32", (joints, 3), flat=True)
     answer_columns = {
@@ -142,12 +156,15 @@ def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> d
             "skeletons.h5",
             "mmcl.skeletons/1",
             skeleton_columns,
-            [*clips, "bad_s2"],
+            [*clips, "bad_s1", "bad_s2"],
             skeletons,
             finish=finish,
             attributes={"layout": layout_name},
         ),
         "rgb": write("rgb.h5", "mmcl.rgb/1", {"features": store.Column("float32", (6,))}, pictured, pictures),
+        "montages": write(
+            "montages.h5", "mmcl.montages/1", {"images": store.Column("bytes")}, pictured, montages
+        ),
         "answers": write("answers.h5", "mmcl.answers/1", answer_columns, pictured, answers),
     }
 

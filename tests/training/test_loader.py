@@ -9,7 +9,15 @@ from mmcl.skeleton.ragged import join
 from mmcl.training.loader import Loader, Montages, TrainingData, centre_view, collate, draw_epoch, epoch_seed
 from mmcl.video import jpeg
 
-TRAIN = {"repeat": 1, "crop": [0.5, 1.0], "rotation": 0.3, "batch": 4, "min_crop": 3, "window": 6, "test_crop": 0.95}
+TRAIN = {
+    "repeat": 1,
+    "crop": [0.5, 1.0],
+    "rotation": 0.3,
+    "batch": 4,
+    "min_crop": 3,
+    "window": 6,
+    "test_crop": 0.95,
+}
 
 
 def made_data(count=10, **more):
@@ -31,11 +39,15 @@ def test_an_epoch_shows_every_clip_once_in_an_order_of_its_own():
 def test_draws_lie_within_the_settings():
     draw = draw_epoch(200, TRAIN | {"repeat": 5}, torch.Generator().manual_seed(0))
     assert torch.bincount(draw.order).tolist() == [5] * 200
-    assert 0.5 <= draw.share.min() < 0.51 and 0.99 < draw.share.max() <= 1
-    assert -0.3 <= draw.angles.min() < -0.299 and 0.299 < draw.angles.max() <= 0.3
+    assert 0.5 <= draw.share.min() < 0.51
+    assert 0.99 < draw.share.max() <= 1
+    assert -0.3 <= draw.angles.min() < -0.299
+    assert 0.299 < draw.angles.max() <= 0.3
 
 
-@pytest.mark.parametrize(("count", "batch", "sizes"), [(10, 4, [4, 4]), (8, 4, [4, 4]), (3, 4, [3]), (10, 1, [1] * 10)])
+@pytest.mark.parametrize(
+    ("count", "batch", "sizes"), [(10, 4, [4, 4]), (8, 4, [4, 4]), (3, 4, [3]), (10, 1, [1] * 10)]
+)
 def test_incomplete_batches_are_dropped_and_large_ones_reduced(count, batch, sizes):
     loader = Loader(made_data(count), "bone", TRAIN | {"batch": batch}, seed=1)
     batches = list(loader.epoch(0))
@@ -75,7 +87,9 @@ def montages(tmp_path):
     names = [f"c{i}" for i in range(10) if i != 2]
     columns = {"images": store.Column("bytes")}
     path = tmp_path / "m.h5"
-    store.write(path, schema="mmcl.montages/1", settings={}, names=names, columns=columns, batch_size=20, work=work)
+    store.write(
+        path, schema="mmcl.montages/1", settings={}, names=names, columns=columns, batch_size=20, work=work
+    )
     return store.Shards([path], "mmcl.montages/1")
 
 
@@ -85,7 +99,8 @@ def test_pictures_follow_their_clips(montages, workers):
     seen = set()
     for epoch in range(2):
         for batch in loader.epoch(epoch):
-            assert batch.picture.shape == (4, 8, 8, 3) and batch.picture.dtype == torch.uint8
+            assert batch.picture.shape == (4, 8, 8, 3)
+            assert batch.picture.dtype == torch.uint8
             there = [label not in (2, 3) for label in batch.labels.tolist()]
             assert batch.has_picture.tolist() == there
             expected = [10 * label * has for label, has in zip(batch.labels.tolist(), there, strict=True)]
@@ -96,10 +111,13 @@ def test_pictures_follow_their_clips(montages, workers):
 
 def test_a_batch_without_any_picture():
     pictures, has = collate([None, None])
-    assert pictures.shape == (2, 1, 1, 3) and not has.any()
+    assert pictures.shape == (2, 1, 1, 3)
+    assert not has.any()
 
 
 def test_montages_are_as_many_as_clips(montages):
     dataset = Montages(montages, ["c1", "c2", "c3"])
     assert len(dataset) == 3
-    assert dataset[0].shape == (8, 8, 3) and dataset[1] is None and dataset[2] is None
+    assert dataset[0].shape == (8, 8, 3)
+    assert dataset[1] is None
+    assert dataset[2] is None

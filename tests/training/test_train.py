@@ -6,6 +6,7 @@ import logging
 
 import pytest
 import torch
+import torch.nn.functional as F
 from made_stores import changed, make_stores
 
 from mmcl import checkpoints
@@ -13,7 +14,7 @@ from mmcl.errors import UserError
 from mmcl.training import resume, train
 from mmcl.training.loader import Loader
 from mmcl.training.resume import only_writer
-
+from mmcl.training.score import load_model
 
 
 def run(stores, output, settings, **more):
@@ -30,7 +31,9 @@ def run(stores, output, settings, **more):
 
 
 def same(a, b):
-    return a["state"].keys() == b["state"].keys() and all(torch.equal(a["state"][k], b["state"][k]) for k in a["state"])
+    return a["state"].keys() == b["state"].keys() and all(
+        torch.equal(a["state"][k], b["state"][k]) for k in a["state"]
+    )
 
 
 class Stopped(Exception):
@@ -148,10 +151,51 @@ def test_without_fam_and_frm_nothing_but_skeletons_is_needed(stores, settings, t
     assert all(name.startswith("backbone.") for name in content["state"])
 
 
+class Mean(torch.nn.Module):
+    """The smallest CNN: a linear layer on the mean colour, with dropout."""
+
+    feature_dim = 6
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(3, 6)
+
+    def forward(self, images):
+        return self.layer(F.dropout(images.float().mean((1, 2)) / 255, training=self.training))
+
+
+def test_a_cnn_trained_along_is_trained_kept_and_resumed(stores, settings, tmp_path, stop_at, monkeypatch):
+    monkeypatch.setattr(train, "open_cnn", lambda cnn: Mean())
+    settings = changed(settings, model__fam__cnn={"frozen": False}, model__frm__enabled=False)
+
+    def go(folder):
+        train.train_stream(
+            skeletons=stores["skeletons"],
+            montages=[stores["montages"]],
+            output=tmp_path / folder / "model.pt",
+            settings=settings,
+            threads=1,
+        )
+        return checkpoints.read(tmp_path / folder / "model.pt")
+
+    straight = go("straight")
+    torch.manual_seed(settings["seed"])
+    assert not torch.equal(straight["state"]["cnn.layer.weight"], Mean().layer.weight)
+    assert load_model(tmp_path / "straight/model.pt").model.cnn is None  # not needed any more
+    stop_at(2)
+    with pytest.raises(Stopped):
+        go("stopped")
+    stop_at(None)
+    assert same(straight, go("stopped"))
+
+
 def test_fam_without_features_is_an_error(stores, settings, tmp_path):
     with pytest.raises(UserError, match="ask for rgb features"):
         train.train_stream(
-            skeletons=stores["skeletons"], output=tmp_path / "model.pt", settings=settings, answers=[stores["answers"]]
+            skeletons=stores["skeletons"],
+            output=tmp_path / "model.pt",
+            settings=settings,
+            answers=[stores["answers"]],
         )
 
 

@@ -1,9 +1,12 @@
 """What a finished run holds, and what runs again after which change."""
 
 import json
+import subprocess
+import sys
 
 import h5py
 import pytest
+from PIL import Image
 
 from mmcl.naming import slug
 
@@ -158,4 +161,31 @@ def test_a_moved_data_folder_runs_only_the_index_again(copy):
     (raw / "skeletons").rename(copy.folder / "elsewhere")
     copy.edit("skeletons: results/demo/raw/tiny/skeletons", "skeletons: elsewhere")
     copy("results/index/tiny.tsv")
+    assert copy.jobs("results/tiny/ensemble.json") == {}
+
+
+def test_the_summary_shows_table_reasons_and_pictures(copy):
+    command = [sys.executable, "-m", "mmcl.report.summary", "tiny"]
+    said = subprocess.run(command, cwd=copy.folder, capture_output=True, text=True, check=True).stdout
+    ensemble = result(copy)
+    for number in (ensemble["top1"], ensemble["members"][0]["top1"]):
+        assert f"{number:.2f}" in said
+    assert "tiny_target" in said
+    for clip in ensemble["left_out"]:
+        assert f"{clip['name']}: {clip['reason']}"[:60] in said
+    for picture in ("montages", "confusion", "training"):
+        path = f"results/tiny/pictures/{picture}.png"
+        assert path in said
+        with Image.open(copy.folder / path) as image:
+            assert min(image.size) > 200
+
+
+def test_inspect_opens_every_store_of_the_run(copy):
+    stores = sorted(str(path) for path in (copy.folder / "results").rglob("*.h5"))
+    assert len(stores) >= 10
+    said = subprocess.run(
+        [sys.executable, "-m", "mmcl", "inspect", *stores], capture_output=True, text=True, check=True
+    ).stdout
+    assert said.count("complete     yes") == len(stores)
+    assert "Q: whether the people are holding objects?" in said
     assert copy.jobs("results/tiny/ensemble.json") == {}
