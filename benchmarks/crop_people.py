@@ -55,7 +55,9 @@ def main() -> None:
                 seconds = dict.fromkeys(seconds, 0.0)
             for a, b in zip(*found.values(), strict=True):
                 np.testing.assert_allclose(a, b, atol=0.05)
-    print(f"crop_people, {len(videos)} clips of {dataset['drawn']['size']} px, yolov5n at 320 px, one thread, CPU time")
+    print(
+        f"crop_people, {len(videos)} clips of {dataset['drawn']['size']} px, yolov5n at 320 px, one thread, CPU time"
+    )
     for way, spent in seconds.items():
         print(f"  {way.__name__:<14} {1000 * spent / len(videos):8.1f} ms/clip")
     print(f"  ratio          {seconds[every_frame] / seconds[chosen_frames]:8.1f}×")

@@ -21,7 +21,9 @@ def main() -> None:
 def inspect(
     paths: Annotated[list[Path], typer.Argument(help="Stores (….h5), or stores in progress (….h5.part).")],
     rows: Annotated[int, typer.Option(min=0, help="Clips to show of each store.")] = 3,
-    picture: Annotated[Path | None, typer.Option(help="Write a contact sheet of crops or montages to this PNG.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet of crops or montages to this PNG.")
+    ] = None,
     count: Annotated[int, typer.Option(min=1, help="Clips on the contact sheet.")] = 24,
 ) -> None:
     """Show what a store holds: schema, settings, arrays, completeness, failed clips, a few rows."""

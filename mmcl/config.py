@@ -112,14 +112,18 @@ class Config:
         for target, class_map in benchmark["zero_shot"]["targets"].items():
             self.dataset(target, f"{path}.zero_shot.targets")
             if not (PROJECT / "resources" / "class_maps" / f"{class_map}.json").exists():
-                raise ConfigError(f"{path}.zero_shot.targets.{target}: no file resources/class_maps/{class_map}.json")
+                raise ConfigError(
+                    f"{path}.zero_shot.targets.{target}: no file resources/class_maps/{class_map}.json"
+                )
         ensemble = benchmark["ensemble"]
         if ensemble["weights"] == "preset" and len(ensemble["preset"]) != len(ensemble["members"]):
             counts = f"{len(ensemble['preset'])} weights for {len(ensemble['members'])} members"
             raise ConfigError(f"{path}.ensemble.preset: {counts}")
         train = benchmark["train"]
         if train["crop"][0] > train["crop"][1]:
-            raise ConfigError(f"{path}.train.crop: the smallest part {train['crop'][0]} exceeds {train['crop'][1]}")
+            raise ConfigError(
+                f"{path}.train.crop: the smallest part {train['crop'][0]} exceeds {train['crop'][1]}"
+            )
 
     def _by_name(self, pick: Any, key: str) -> dict[str, Settings]:
         """Settings of all benchmarks that share a name in paths; they must agree."""
@@ -157,7 +161,9 @@ def validate(raw: Settings, schema: Settings) -> None:
     """
     from jsonschema import Draft202012Validator
 
-    errors = sorted(Draft202012Validator(schema).iter_errors(raw), key=lambda e: [str(p) for p in e.absolute_path])
+    errors = sorted(
+        Draft202012Validator(schema).iter_errors(raw), key=lambda e: [str(p) for p in e.absolute_path]
+    )
     if errors:
         raise ConfigError(_explain(errors[0]))
 

@@ -96,7 +96,10 @@ def _failures(file: h5py.File) -> list[str]:
     lines += [f"  {name}: {reason}" for name, reason in zip(names[:20], reasons[:20], strict=True)]
     if len(names) > 20:
         counts = Counter(reasons).most_common(10)
-        lines += [f"  … and {len(names) - 20} more; by reason:", *(f"  {count:>6} × {why}" for why, count in counts)]
+        lines += [
+            f"  … and {len(names) - 20} more; by reason:",
+            *(f"  {count:>6} × {why}" for why, count in counts),
+        ]
     return lines
 
 
@@ -122,8 +125,12 @@ def _answer(file: h5py.File, row: int) -> list[str]:
         question = group.attrs.get("question", group.name.rsplit("/", 1)[-1])
         sure = float(group["p_yes"][row])
         lines.append(f"    Q: {question}")
-        lines.append(f"    A: {group['text'].asstr()[row]}" + ("" if np.isnan(sure) else f"   (p_yes {sure:.3f})"))
-        lines.append(f"       tokens {group['ids'][row].tolist()}, states {'×'.join(map(str, group['states'].shape[1:]))}")
+        lines.append(
+            f"    A: {group['text'].asstr()[row]}" + ("" if np.isnan(sure) else f"   (p_yes {sure:.3f})")
+        )
+        lines.append(
+            f"       tokens {group['ids'][row].tolist()}, states {'×'.join(map(str, group['states'].shape[1:]))}"
+        )
     return lines
 
 

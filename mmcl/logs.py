@@ -20,12 +20,11 @@ def job_log(path: str | Path) -> Iterator[None]:
     Both end the process with status 1, so that Snakemake sees a failed job.
     """
     Path(path).parent.mkdir(parents=True, exist_ok=True)
-    logging.basicConfig(
-        level=logging.INFO,
-        format=FORMAT,
-        handlers=[logging.FileHandler(path), logging.StreamHandler(sys.stderr)],
-        force=True,
-    )
+    terminal = logging.StreamHandler(sys.stderr)
+    terminal.setLevel(logging.INFO)  # every epoch is a line in the file, and a progress bar on the terminal
+    handlers = [logging.FileHandler(path), terminal]
+    logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers, force=True)
+    logging.getLogger("mmcl").setLevel(logging.DEBUG)
     logging.captureWarnings(True)
     try:
         yield

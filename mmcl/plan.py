@@ -71,7 +71,9 @@ class Plan:
         """Params of draw_demo."""
         dataset = self.dataset(wildcards)
         if "drawn" not in dataset:
-            raise UserError(f"datasets.{wildcards.dataset} is not drawn by the project: it has no key `drawn`")
+            raise UserError(
+                f"datasets.{wildcards.dataset} is not drawn by the project: it has no key `drawn`"
+            )
         return versioned("draw_demo", dataset["drawn"])
 
     def index_settings(self, wildcards: Any) -> Settings:
@@ -233,7 +235,9 @@ class Plan:
         targets = benchmark["zero_shot"]["targets"]
         if wildcards.target not in targets:
             known = ", ".join(targets) or "none"
-            raise UserError(f"{wildcards.target} is no zero-shot target of {wildcards.benchmark}; it has: {known}")
+            raise UserError(
+                f"{wildcards.target} is no zero-shot target of {wildcards.benchmark}; it has: {known}"
+            )
         settings = {
             "benchmark": wildcards.benchmark,
             "target": wildcards.target,

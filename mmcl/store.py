@@ -122,7 +122,13 @@ def write(
     mark = fingerprint(schema, {**settings, "batch": batch_size}, names, inputs)
     batches = [names[i : i + batch_size] for i in range(0, len(names), batch_size)]
     part = Path(f"{path}.part")
-    plan = {"schema": schema, "fingerprint": mark, "clips": len(names), "batches": len(batches), "settings": settings}
+    plan = {
+        "schema": schema,
+        "fingerprint": mark,
+        "clips": len(names),
+        "batches": len(batches),
+        "settings": settings,
+    }
     with _claimed(part, plan) as kept:
         if kept:
             log.info("%s: continuing after %d of %d batches", path, len(kept), len(batches))
@@ -133,7 +139,9 @@ def write(
         header = {"schema": schema, "settings": json.dumps(settings, sort_keys=True), "fingerprint": mark}
         header |= {"mmcl_version": __version__, **(attributes or {})}
         with _disk_errors_named(path):
-            _seal(path, [part / f"{number:06d}.h5" for number in range(len(batches))], columns, header, finish)
+            _seal(
+                path, [part / f"{number:06d}.h5" for number in range(len(batches))], columns, header, finish
+            )
         shutil.rmtree(part)
 
 
@@ -187,7 +195,9 @@ def _disk_errors_named(path: Path) -> Iterator[None]:
     except OSError as error:
         # h5py reports a full disk as an OSError whose errno is only in its text
         if error.errno == 28 or "errno = 28" in str(error):
-            raise UserError(f"{path}: disk full; finished batches are kept, free space and run again") from error
+            raise UserError(
+                f"{path}: disk full; finished batches are kept, free space and run again"
+            ) from error
         raise
 
 
@@ -310,7 +320,9 @@ def opened(path: str | Path, schema: str | None = None) -> Iterator[h5py.File]:
 
 
 def _failed(h5: h5py.File) -> dict[str, str]:
-    return dict(zip(h5["failed/names"].asstr()[:].tolist(), h5["failed/reason"].asstr()[:].tolist(), strict=True))
+    return dict(
+        zip(h5["failed/names"].asstr()[:].tolist(), h5["failed/reason"].asstr()[:].tolist(), strict=True)
+    )
 
 
 class Shards:

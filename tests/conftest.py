@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import pytest
+from made_stores import SETTINGS, changed, make_stores
 
 # the tests share the machine with each other; libraries that spin on all cores make them slower, not faster
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -24,3 +25,15 @@ def mmcl_data() -> Path:
     if not folder:
         pytest.skip("real recordings: set MMCL_DATA to their folder")
     return Path(folder)
+
+
+@pytest.fixture
+def settings() -> dict:
+    """Settings of train_stream that take a second."""
+    return changed(SETTINGS)
+
+
+@pytest.fixture
+def stores(tmp_path: Path) -> dict[str, Path]:
+    """Skeletons, rgb, montages and answers of 32 clips: 8 subjects, 4 classes, 20 joints, one person."""
+    return make_stores(tmp_path)

@@ -4,7 +4,11 @@ import yaml
 
 
 def pins(text: str) -> set[str]:
-    return {re.sub(r"\s+", " ", line.strip(" \\\n")) for line in text.splitlines() if re.match(r"[a-z0-9][^ ]*==", line)}
+    return {
+        re.sub(r"\s+", " ", line.strip(" \\\n"))
+        for line in text.splitlines()
+        if re.match(r"[a-z0-9][^ ]*==", line)
+    }
 
 
 def test_conda_and_pip_pin_the_same(project):
@@ -25,6 +29,8 @@ def test_every_dependency_is_locked(project):
     import tomllib
 
     meta = tomllib.loads((project / "pyproject.toml").read_text())["project"]
-    wanted = meta["dependencies"] + [name for extra in meta["optional-dependencies"].values() for name in extra]
+    wanted = meta["dependencies"] + [
+        name for extra in meta["optional-dependencies"].values() for name in extra
+    ]
     locked = {pin.split("==")[0] for pin in pins((project / "requirements.lock").read_text())}
     assert {re.match(r"[a-z0-9-]+", name).group() for name in wanted} <= locked

@@ -28,7 +28,15 @@ def montages(tmp_path):
     names = ["bad", "one", "two"]
     columns = {"images": Column("bytes")}
     settings = {"size": 40, "jpeg_quality": 95}
-    write(path, schema="mmcl.montages/1", settings=settings, names=names, columns=columns, batch_size=9, work=work)
+    write(
+        path,
+        schema="mmcl.montages/1",
+        settings=settings,
+        names=names,
+        columns=columns,
+        batch_size=9,
+        work=work,
+    )
     return path
 
 
@@ -38,7 +46,9 @@ def answers(tmp_path):
         n = len(names)
         states, mask, ids = np.zeros((n, 3, 8)), np.ones((n, 3)), np.full((n, 3), 7)
         answer = {"states": states, "mask": mask, "ids": ids, "text": ["yes"] * n, "p_yes": [0.75] * n}
-        also = {f"also/what-1/{k}": v for k, v in (answer | {"text": ["cup"] * n, "p_yes": [np.nan] * n}).items()}
+        also = {
+            f"also/what-1/{k}": v for k, v in (answer | {"text": ["cup"] * n, "p_yes": [np.nan] * n}).items()
+        }
         return Batch(list(names), answer | also, {})
 
     one = {
@@ -66,7 +76,14 @@ def answers(tmp_path):
 def test_it_shows_what_a_store_holds(montages):
     shown = run(app, ["inspect", str(montages)])
     assert shown.exit_code == 0
-    for part in ("mmcl.montages/1", "complete     yes", "2, and 1 failed", '"size": 40', "bad: no person", "one"):
+    for part in (
+        "mmcl.montages/1",
+        "complete     yes",
+        "2, and 1 failed",
+        '"size": 40',
+        "bad: no person",
+        "one",
+    ):
         assert part in shown.stdout
     assert any(line.split() == ["images", "2", "bytes"] for line in shown.stdout.splitlines())
 
@@ -104,8 +121,8 @@ def test_it_shows_a_store_in_progress(tmp_path):
         return Batch(list(names), {"x": [1.0]}, {})
 
     path = tmp_path / "s.h5"
+    columns = {"x": Column("float32")}
     with pytest.raises(KeyboardInterrupt):
-        columns = {"x": Column("float32")}
         write(path, schema="t/1", settings={}, names=["a", "b"], columns=columns, batch_size=1, work=work)
     for target in (path, f"{path}.part"):
         assert "1 of 2 batches kept" in run(app, ["inspect", str(target)]).stdout

@@ -24,7 +24,7 @@ def test_shards_partition_the_sorted_names():
     assert shard_names(3) == ["000-of-003", "001-of-003", "002-of-003"]
     parts = [members(names, parse_shard(shard)) for shard in shard_names(3)]
     assert parts[1] == ["c1", "c4", "c7"]
-    assert sorted(sum(parts, [])) == sorted(names)
+    assert sorted(name for part in parts for name in part) == sorted(names)
 
 
 def test_weights_are_found_and_checked(tmp_path):
@@ -42,5 +42,7 @@ def test_weights_are_found_and_checked(tmp_path):
 
 def test_what_the_snakefile_imports_is_light():
     code = "import sys, mmcl.config, mmcl.datasets, mmcl.naming, mmcl.stages; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.split()
     assert not {"torch", "cv2", "transformers", "ultralytics", "pandas", "scipy"} & set(loaded)

@@ -41,7 +41,16 @@ def rows(names):
 
 def build(path, work=rows, settings=None, batch_size=3, names=NAMES, **more):
     settings = {"a": 1} if settings is None else settings
-    write(path, schema="t/1", settings=settings, names=names, columns=COLUMNS, batch_size=batch_size, work=work, **more)
+    write(
+        path,
+        schema="t/1",
+        settings=settings,
+        names=names,
+        columns=COLUMNS,
+        batch_size=batch_size,
+        work=work,
+        **more,
+    )
 
 
 def datasets(path):

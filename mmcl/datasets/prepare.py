@@ -88,6 +88,10 @@ def prepare_skeletons(
 
     def finish(h5: h5py.File) -> None:
         _number_rows(h5, classes, reader.class_names())
+        # so that a clip without a skeleton can still be told to belong to the training or the test set
+        failed = [entries[name] for name in h5["failed/names"].asstr()[:]]
+        for key in ("subject", "camera", "setup"):
+            h5[f"failed/{key}"] = np.array([getattr(entry, key) for entry in failed], np.int16)
 
     with _readers(dataset, reader, processes) as read:
         store.write(

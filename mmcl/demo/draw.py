@@ -242,4 +242,3 @@ def utd_joints(joints: Array) -> Array:
     result[..., 2, :] = base + 0.55 * (middle - base)
     result[..., 3, :] = base + 0.20 * (middle - base)
     return result
-

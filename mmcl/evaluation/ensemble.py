@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from mmcl.errors import UserError
-from mmcl.evaluation.metrics import hits, per_class, summary
+from mmcl.evaluation.metrics import hits, per_class, summary, write_json
 from mmcl.store import Shards
 
 SCHEMA = "mmcl.scores/1"
@@ -143,7 +143,10 @@ def write_ensemble(
         ],
         "seeds": results,
         "mean": {key: _rounded(np.mean([r[key] for r in results])) for key in keys},
-        "sd": {key: _rounded(np.std([r[key] for r in results], ddof=1)) if len(seeds) > 1 else None for key in keys},
+        "sd": {
+            key: _rounded(np.std([r[key] for r in results], ddof=1)) if len(seeds) > 1 else None
+            for key in keys
+        },
         "settings": settings,
         "versions": {package: version(package) for package in PACKAGES},
     }
@@ -157,11 +160,3 @@ def _short(values: dict) -> dict:
 
 def _rounded(value: float) -> float:
     return round(float(value), 2)
-
-
-def write_json(path: Path, value: dict) -> None:
-    """Write JSON that a person can read, whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-    temporary.replace(path)

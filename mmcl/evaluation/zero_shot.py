@@ -11,8 +11,8 @@ from mmcl import device
 from mmcl.datasets.class_maps import Counterpart, read_class_map
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
-from mmcl.evaluation.ensemble import fuse, write_json
-from mmcl.evaluation.metrics import hits, percent, wilson
+from mmcl.evaluation.ensemble import fuse
+from mmcl.evaluation.metrics import hits, percent, wilson, write_json
 from mmcl.skeleton.mapping import map_joints
 from mmcl.store import Shards
 
@@ -49,7 +49,7 @@ def write_zero_shot(
     """
     import torch
 
-    from mmcl.training.score import load_model, predict, refine
+    from mmcl.evaluation.score import load_model, predict, refine
 
     torch.set_num_threads(max(1, threads))
     source = SkeletonStore(skeletons)
@@ -74,13 +74,16 @@ def write_zero_shot(
     if answers and all(model.model.frm is not None for model in trained):
         table = Shards(answers, "mmcl.answers/1")
         refined, answered = zip(
-            *(refine(model, logits, table, names) for model, logits in zip(trained, plain, strict=True)), strict=True
+            *(refine(model, logits, table, names) for model, logits in zip(trained, plain, strict=True)),
+            strict=True,
         )
         scores |= {(member, True): logits for member, logits in zip(members, refined, strict=True)}
         scores["ensemble", True] = fuse(np.stack(refined), weights)
         refinement["clips_with_answer"] = int(answered[0].sum())
     else:
-        refinement["absent"] = "the target has no videos" if trained[0].model.frm is not None else "FRM is off"
+        refinement["absent"] = (
+            "the target has no videos" if trained[0].model.frm is not None else "FRM is off"
+        )
 
     subset_of = np.array([class_map[actions[row]].subset for row in rows])
     result = {
@@ -97,10 +100,13 @@ def write_zero_shot(
         inside = (subset_of == subset) | (subset == "mapped")
         result["subsets"][subset] = {
             "clips": int(inside.sum()),
-            "classes": _classes([actions[row] for row, keep in zip(rows, inside, strict=True) if keep], class_map),
+            "classes": _classes(
+                [actions[row] for row, keep in zip(rows, inside, strict=True) if keep], class_map
+            ),
             "left_out": _left_out(source, actions, class_map, classes, subset),
             "models": [
-                _row(member, refined, logits[inside], labels[inside]) for (member, refined), logits in scores.items()
+                _row(member, refined, logits[inside], labels[inside])
+                for (member, refined), logits in scores.items()
             ],
         }
     write_json(output, result)
@@ -131,7 +137,11 @@ def _left_out(
         and class_map[action].source not in classes
     )
     found = [
-        {"class": action, "clips": count, "reason": f"the models were not trained on {class_map[action].source}"}
+        {
+            "class": action,
+            "clips": count,
+            "reason": f"the models were not trained on {class_map[action].source}",
+        }
         for action, count in sorted(lacking.items())
     ]
     if subset == "mapped":
@@ -140,7 +150,9 @@ def _left_out(
             {"class": action, "clips": count, "reason": "no counterpart among the source's classes"}
             for action, count in sorted(unmapped.items())
         ]
-    return found + [{"name": name, "clips": 1, "reason": reason} for name, reason in sorted(source.failed.items())]
+    return found + [
+        {"name": name, "clips": 1, "reason": reason} for name, reason in sorted(source.failed.items())
+    ]
 
 
 def _row(member: str, refined: bool, logits: np.ndarray, labels: np.ndarray) -> dict:

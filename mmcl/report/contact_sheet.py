@@ -37,7 +37,9 @@ def contact_sheet(
     rows = [(path, row, name) for path in paths for row, name in enumerate(_names(path))]
     if not rows:
         raise UserError(f"no clip to draw in {', '.join(map(str, paths))}")
-    chosen = [rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))]
+    chosen = [
+        rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
+    ]
     across = min(6, len(chosen))
     down = -(-len(chosen) // across)
     cell = (THUMBNAIL + MARGIN, THUMBNAIL + CAPTION + MARGIN)
@@ -63,5 +65,7 @@ def contact_sheet(
 def _names(path: str | Path) -> list[str]:
     with opened(path) as h5:
         if h5.attrs["schema"] not in PICTURES:
-            raise UserError(f"{path}: a store of {h5.attrs['schema']} holds no pictures; {' and '.join(PICTURES)} do")
+            raise UserError(
+                f"{path}: a store of {h5.attrs['schema']} holds no pictures; {' and '.join(PICTURES)} do"
+            )
         return h5["names"].asstr()[:].tolist()

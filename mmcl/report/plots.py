@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 
-def plot_confusion(guesses: np.ndarray, labels: np.ndarray, names: list[str], title: str, output: Path) -> None:
+def plot_confusion(
+    guesses: np.ndarray, labels: np.ndarray, names: list[str], title: str, output: Path
+) -> None:
     """Confusion matrix, rows normalised to the class's clips.
 
     Args:
@@ -30,7 +32,9 @@ def plot_confusion(guesses: np.ndarray, labels: np.ndarray, names: list[str], ti
     if len(names) <= 20:
         for row, column in zip(*np.nonzero(counts), strict=True):
             colour = "white" if shares[row, column] > 0.5 else "black"
-            axes.text(column, row, int(counts[row, column]), ha="center", va="center", fontsize=7, color=colour)
+            axes.text(
+                column, row, int(counts[row, column]), ha="center", va="center", fontsize=7, color=colour
+            )
     figure.colorbar(image, shrink=0.7, label="share of the class's clips")
     figure.savefig(output, dpi=120)
     plt.close(figure)

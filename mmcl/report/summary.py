@@ -46,14 +46,18 @@ def summarise(benchmark: str, results: Path = Path("results")) -> None:
 def _accuracies(ensemble: dict) -> Any:
     from rich.table import Table
 
-    table = Table(title=f"{ensemble['benchmark']}: accuracy in %, {ensemble['clips']} test clips, skeleton alone")
+    table = Table(
+        title=f"{ensemble['benchmark']}: accuracy in %, {ensemble['clips']} test clips, skeleton alone"
+    )
     for column in ("stream", "graph", "weight", "top-1", "top-5"):
         table.add_column(column, justify="left" if column in ("stream", "graph") else "right")
     for m in ensemble["members"]:
         table.add_row(m["stream"], m["graph"], f"{m['weight']:.3f}", f"{m['top1']:.2f}", f"{m['top5']:.2f}")
     table.add_section()
     origin = {"fitted": "fitted on held-out training subjects", "equal": "equal", "preset": "preset"}
-    table.add_row("ensemble", "", origin[ensemble["weights_from"]], f"{ensemble['top1']:.2f}", f"{ensemble['top5']:.2f}")
+    table.add_row(
+        "ensemble", "", origin[ensemble["weights_from"]], f"{ensemble['top1']:.2f}", f"{ensemble['top5']:.2f}"
+    )
     return table
 
 
@@ -105,10 +109,15 @@ def _pictures(ensemble: dict, results: Path) -> list[Path]:
     with h5py.File(first / "scores.h5", "r") as h5:
         names = h5["classes/name"].asstr()[:].tolist()
         guesses, labels = np.argmax(h5["logits"][:], axis=1), h5["labels"][:]
-    plot_confusion(guesses, labels, names, f"{benchmark}, {member['stream']} stream", folder / "confusion.png")
+    plot_confusion(
+        guesses, labels, names, f"{benchmark}, {member['stream']} stream", folder / "confusion.png"
+    )
     made.append(folder / "confusion.png")
     histories = {
-        f"{m['stream']} {m['graph']}": runs / f"{m['backbone']}-{m['graph']}" / m["stream"] / f"seed-{seed}/history.csv"
+        f"{m['stream']} {m['graph']}": runs
+        / f"{m['backbone']}-{m['graph']}"
+        / m["stream"]
+        / f"seed-{seed}/history.csv"
         for m in ensemble["members"]
     }
     plot_history(histories, f"{benchmark}, training", folder / "training.png")

@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import json
 import logging
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +13,6 @@ from mmcl import checkpoints
 from mmcl.errors import UserError
 
 log = logging.getLogger(__name__)
-
-SAVE_SECONDS = 5.0
-"""Epochs shorter than this are not all kept."""
 
 
 def fingerprint(settings: dict, inputs: list[str]) -> str:
@@ -30,7 +26,6 @@ class LastState:
     def __init__(self, path: Path, mark: str):
         self.path = path
         self.mark = mark
-        self._saved = time.monotonic()
 
     def load(self) -> dict[str, Any] | None:
         """The state to continue from; None if there is none, or it belongs to another run or is damaged."""
@@ -50,14 +45,9 @@ class LastState:
         log.warning("%s was begun with other settings or inputs: starting afresh", self.path)
         return None
 
-    def due(self) -> bool:
-        """Whether the last state is SAVE_SECONDS old."""
-        return time.monotonic() - self._saved >= SAVE_SECONDS
-
     def save(self, **state: Any) -> None:
         """Keep a state, in one step."""
         checkpoints.save(self.path, {"fingerprint": self.mark, **state})
-        self._saved = time.monotonic()
 
     def remove(self) -> None:
         """The run is over."""

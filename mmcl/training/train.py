@@ -161,10 +161,9 @@ def train_stream(
                 bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{percent}%")
                 values = (epoch + 1, rate, loss, cls, align, refine, percent, round(seconds, 3))
                 history.append(dict(zip(COLUMNS, values, strict=True)))
-                if last.due():
-                    last.save(model=model.state_dict(), optimizer=optimizer.state_dict(), history=history)
-                    done = f"{epoch + 1} of {options['epochs']}"
-                    log.info("epoch %s: loss %.4f, accuracy %.2f %%", done, loss, percent)
+                last.save(model=model.state_dict(), optimizer=optimizer.state_dict(), history=history)
+                done = f"{epoch + 1} of {options['epochs']}"
+                log.debug("epoch %s: loss %.4f, accuracy %.2f %%", done, loss, percent)
 
         about = {
             "settings": settings,

@@ -15,7 +15,9 @@ def scores(path, names, logits, labels):
     rows = {name: (z, y) for name, z, y in zip(names, logits, labels, strict=True)}
 
     def work(batch):
-        return Batch(batch, {"logits": [rows[n][0] for n in batch], "labels": [rows[n][1] for n in batch]}, {})
+        return Batch(
+            batch, {"logits": [rows[n][0] for n in batch], "labels": [rows[n][1] for n in batch]}, {}
+        )
 
     def finish(h5: h5py.File):
         h5["classes/id"] = np.array(["A001", "A002", "A003"], dtype=h5py.string_dtype())
@@ -23,7 +25,9 @@ def scores(path, names, logits, labels):
 
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = {"logits": Column("float32", (CLASSES,)), "labels": Column("int64")}
-    write(path, schema=SCHEMA, settings={}, names=names, columns=columns, batch_size=4, work=work, finish=finish)
+    write(
+        path, schema=SCHEMA, settings={}, names=names, columns=columns, batch_size=4, work=work, finish=finish
+    )
     (path.parent / "metrics.json").write_text(json.dumps({"left_out": [{"name": "bad", "reason": "empty"}]}))
     return path
 
@@ -47,7 +51,9 @@ def test_fit_prefers_the_member_that_knows():
 def test_fit_reaches_the_least_cross_entropy_of_a_grid():
     rng = np.random.default_rng(1)
     labels = rng.integers(0, CLASSES, 300)
-    logits = np.stack([s * np.eye(CLASSES)[labels] + rng.normal(0, 1, (300, CLASSES)) for s in (0.5, 1.0, 1.5)])
+    logits = np.stack(
+        [s * np.eye(CLASSES)[labels] + rng.normal(0, 1, (300, CLASSES)) for s in (0.5, 1.0, 1.5)]
+    )
 
     def cross_entropy(weights):
         fused = fuse(logits, weights)
@@ -103,6 +109,11 @@ def test_the_result_over_two_seeds(tmp_path, kind):
     assert result["top1"] == first
     assert result["mean"]["top1"] == pytest.approx((first + 75.0) / 2)
     assert result["sd"]["top1"] == pytest.approx(abs(first - 75.0) / 2**0.5, abs=0.01)
-    assert result["per_class"][2] == {"id": "A003", "name": "wave", "clips": 2, "top1": 50.0 if first == 75 else 100.0}
+    assert result["per_class"][2] == {
+        "id": "A003",
+        "name": "wave",
+        "clips": 2,
+        "top1": 50.0 if first == 75 else 100.0,
+    }
     assert result["weights_from"] == kind
     assert ("weights_fitted_on_clips" in result) == (kind == "fitted")

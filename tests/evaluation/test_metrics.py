@@ -18,7 +18,11 @@ def test_ties_go_to_the_lower_index():
 
 def test_summary_is_in_percent():
     assert summary(LOGITS, LABELS) == {"top1": 50.0, "top5": 100.0, "mean_class_accuracy": 50.0}
-    assert summary(np.empty((0, 3)), np.empty(0, int)) == {"top1": None, "top5": None, "mean_class_accuracy": None}
+    assert summary(np.empty((0, 3)), np.empty(0, int)) == {
+        "top1": None,
+        "top5": None,
+        "mean_class_accuracy": None,
+    }
 
 
 def test_mean_class_accuracy_weighs_classes_alike():

@@ -11,10 +11,10 @@ from made_stores import changed, make_stores
 
 from mmcl import checkpoints
 from mmcl.errors import UserError
-from mmcl.training import resume, train
+from mmcl.evaluation.score import load_model
+from mmcl.training import train
 from mmcl.training.loader import Loader
 from mmcl.training.resume import only_writer
-from mmcl.training.score import load_model
 
 
 def run(stores, output, settings, **more):
@@ -43,7 +43,6 @@ class Stopped(Exception):
 @pytest.fixture
 def stop_at(monkeypatch):
     """Make training end with Stopped at the second batch of an epoch, with every epoch kept."""
-    monkeypatch.setattr(resume, "SAVE_SECONDS", 0)
     whole = Loader.epoch
 
     def stop(epoch):

@@ -1,6 +1,5 @@
 """Planning the real benchmarks, and what a mistake in the configuration looks like. Nothing is computed."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -112,7 +111,9 @@ def test_slurm_profile_asks_for_what_each_rule_needs(ntu):
     for rule in ("index_clips", "prepare_skeletons", "concatenate_frames"):
         assert "slurm_partition=cpu" in resources[rule], rule
     # the question is frozen where Snakemake runs
-    assert re.search(r"^localrules:\n    write_question,", (PROJECT / "workflow/rules/answers.smk").read_text(), re.M)
+    assert re.search(
+        r"^localrules:\n    write_question,", (PROJECT / "workflow/rules/answers.smk").read_text(), re.M
+    )
 
 
 def test_a_question_that_is_not_the_configured_one_is_refused(ntu):
@@ -138,4 +139,4 @@ def test_scripts_are_glue():
     for script in sorted((PROJECT / "workflow/scripts").glob("*.py")):
         lines = [line for line in script.read_text().splitlines() if line.strip()]
         assert len(lines) <= 24, script
-        assert os.path.basename(script) and "job_log(snakemake.log[0])" in script.read_text()
+        assert "job_log(snakemake.log[0])" in script.read_text(), script

@@ -60,7 +60,9 @@ def test_damaged_recordings_are_listed_with_their_reason(finished):
     no_picture = failed(finished, "results/crops/tiny/000-of-001.h5")
     told = set(no_skeleton) | set(no_picture)
     # a video that breaks off half way and a skeleton with some NaN frames are used as far as they go
-    usable = {name for name, damage in damaged.items() if damage in ("video_breaks_off", "nan_frames")}
+    partly = ("in some frames", "breaks off half way")
+    usable = {name for name, damage in damaged.items() if any(part in damage for part in partly)}
+    assert len(usable) == 2
     assert set(damaged) - usable <= told
     assert all(reason for reason in [*no_skeleton.values(), *no_picture.values()])
     assert "no person" in " ".join(no_picture.values())

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from mmcl.evaluation.score import score_stream
 from mmcl.logs import job_log
-from mmcl.training.score import score_stream
 
 with job_log(snakemake.log[0]):
     score_stream(

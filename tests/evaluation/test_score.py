@@ -9,8 +9,8 @@ from made_stores import changed, make_stores
 
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
+from mmcl.evaluation.score import load_model, predict, refine, score_stream
 from mmcl.store import Shards, opened
-from mmcl.training.score import load_model, predict, refine, score_stream
 from mmcl.training.train import train_stream
 
 

@@ -1,7 +1,5 @@
 """What a trained stream says of clips: from the skeleton alone, or refined by answers."""
 
-import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +13,7 @@ from mmcl.datasets.prepare import SCHEMA as SKELETONS
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.protocols import fit_split, split
 from mmcl.errors import UserError
-from mmcl.evaluation.metrics import hits, per_class, summary
+from mmcl.evaluation.metrics import hits, per_class, summary, write_json
 from mmcl.models.colearn import CoLearner, build_model
 from mmcl.skeleton.ragged import join
 from mmcl.store import Shards
@@ -186,9 +184,7 @@ def score_stream(
             for i, name, (clips, accuracy) in zip(source.class_ids, source.class_names, table, strict=True)
         ],
     }
-    temporary = metrics.with_name(f"{metrics.name}.tmp")
-    temporary.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(temporary, metrics)
+    write_json(metrics, result)
 
 
 def _wanted(settings: dict, subject: np.ndarray, camera: np.ndarray, setup: np.ndarray) -> np.ndarray:
