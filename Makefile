@@ -1,14 +1,9 @@
 # demo, test, lint, bench: the four words a newcomer needs.
 .DEFAULT_GOAL := demo
 .PHONY: demo test lint bench lock
+# make demo CORES=8
 CORES ?= 2
 BIN := .venv/bin
-export PYTHONWARNINGS ?= ignore::FutureWarning
-# nothing here calls home, and nothing is installed at run time
-export YOLO_OFFLINE := true
-export YOLO_AUTOINSTALL := false
-export HF_HUB_OFFLINE := 1
-export SNAKEMAKE_OUTPUT_CACHE :=
 
 # the environment: made once, and again when the pins change
 .venv/ready: requirements.lock pyproject.toml

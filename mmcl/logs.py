@@ -22,7 +22,7 @@ def job_log(path: str | Path) -> Iterator[None]:
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.INFO)  # every epoch is a line in the file, and a progress bar on the terminal
-    handlers = [logging.FileHandler(path), terminal]
+    handlers: list[logging.Handler] = [logging.FileHandler(path), terminal]
     logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers, force=True)
     logging.getLogger("mmcl").setLevel(logging.DEBUG)
     logging.captureWarnings(True)
