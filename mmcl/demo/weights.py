@@ -49,6 +49,23 @@ def train_and_measure(
     output.write_text(json.dumps(note, indent=1) + "\n")
 
 
+def write_figures(held_out: Path, recordings: dict[str, Path]) -> None:
+    """Measure what lies in ``resources/demo`` and write ``resources/demo/figures.json``, which the card quotes.
+
+    Args:
+        held_out: drawn pictures of the held-out subjects.
+        recordings: name → folder of a drawn data set with ``drawn.json``.
+    """
+    parts = {"held_out": measure_weights.measure_pictures(held_out, FOLDER)}
+    parts |= {name: measure_weights.measure_recordings(path, FOLDER) for name, path in recordings.items()}
+    figures = {}
+    for kind, (module, place, _) in KINDS.items():
+        file = place / "model.safetensors" if place.is_dir() else place
+        figures[kind] = {name: measured[kind] for name, measured in parts.items()}
+        figures[kind] |= {"bytes": file.stat().st_size, "sha256": sha256(file), "settings": module.SETTINGS}
+    (FOLDER / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
+
+
 def _measure_vlm(place: Path, table: Pictures) -> dict:
     return measure_weights.measure_vlm(place, list(table.montages()), table.facts())
 
