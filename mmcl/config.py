@@ -140,10 +140,23 @@ class Config:
 
 
 def load_schema() -> Settings:
-    """The schema of config.yaml."""
+    """The schema of config.yaml, with what the package's tables hold filled in."""
     import yaml
 
-    return yaml.safe_load(SCHEMA.read_text())
+    from mmcl.datasets import ANNOUNCED, READERS
+    from mmcl.models import BACKBONES
+    from mmcl.vlm import ADAPTERS
+
+    tables = {"READERS": [*READERS, *ANNOUNCED], "ADAPTERS": [*ADAPTERS], "BACKBONES": [*BACKBONES]}
+
+    def filled(node: Any) -> Any:
+        if isinstance(node, list):
+            return [filled(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        return {k: tables[v] if k == "enum" and isinstance(v, str) else filled(v) for k, v in node.items()}
+
+    return filled(yaml.safe_load(SCHEMA.read_text()))
 
 
 def load(path: str | Path) -> Config:

@@ -1,9 +1,15 @@
-"""Backbones by name. A new one is a file in this folder and a line in BACKBONES."""
+"""Backbones by name. A new one is a file in this folder and a line in BACKBONES.
+
+Light to import: the configuration's schema asks which backbones there are.
+"""
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from mmcl.errors import UserError
-from mmcl.models.backbone import Backbone
+
+if TYPE_CHECKING:
+    from mmcl.models.backbone import Backbone
 
 BACKBONES = {
     "ctrgcn": "mmcl.models.ctrgcn:CTRGCN",
@@ -18,7 +24,7 @@ def build_backbone(
     graph: str = "natural",
     in_channels: int = 3,
     width: float = 1.0,
-) -> Backbone:
+) -> "Backbone":
     """Build a skeleton classifier.
 
     Args:

@@ -13,7 +13,14 @@ from mmcl.evaluation.zero_shot import write_zero_shot
 from mmcl.store import TEXT, Batch, Column, write
 
 SOURCE = ["A001", "A010", "A023", "A096"]
-CLIPS = {"a3_s1_t1": "a3", "a3_s2_t1": "a3", "a4_s1_t1": "a4", "a6_s1_t1": "a6", "a7_s1_t1": "a7", "a9_s1_t1": "a9"}
+CLIPS = {
+    "a3_s1_t1": "a3",
+    "a3_s2_t1": "a3",
+    "a4_s1_t1": "a4",
+    "a6_s1_t1": "a6",
+    "a7_s1_t1": "a7",
+    "a9_s1_t1": "a9",
+}
 IDS = ["a3", "a4", "a6", "a7", "a9"]
 
 
@@ -21,12 +28,16 @@ def skeletons(path):
     """Six clips of one frame; joint 1 holds the clip's number."""
 
     def work(names):
-        joints = np.concatenate([np.full((1, 20, 3), float(list(CLIPS).index(n) + 1)) for n in names if n in CLIPS])
+        joints = np.concatenate(
+            [np.full((1, 20, 3), float(list(CLIPS).index(n) + 1)) for n in names if n in CLIPS]
+        )
         good = [n for n in names if n in CLIPS]
         labels = [IDS.index(CLIPS[n]) for n in good]
         one = [1] * len(good)
         rows = {"joints": joints, "labels": labels, "frames": one, "persons": one}
-        return Batch(good, rows | dict.fromkeys(("subject", "camera", "setup"), one), {"a6_s9_t9": "is empty"})
+        return Batch(
+            good, rows | dict.fromkeys(("subject", "camera", "setup"), one), {"a6_s9_t9": "is empty"}
+        )
 
     def finish(h5: h5py.File):
         h5["offset"] = np.arange(len(CLIPS))
@@ -37,7 +48,16 @@ def skeletons(path):
     columns |= {k: Column("int32") for k in ("frames", "persons", "subject", "camera", "setup")}
     names = [*CLIPS, "a6_s9_t9"]
     more = {"finish": finish, "attributes": {"layout": "utd20"}}
-    write(path, schema="mmcl.skeletons/1", settings={}, names=names, columns=columns, batch_size=9, work=work, **more)
+    write(
+        path,
+        schema="mmcl.skeletons/1",
+        settings={},
+        names=names,
+        columns=columns,
+        batch_size=9,
+        work=work,
+        **more,
+    )
     return path
 
 
@@ -60,7 +80,9 @@ def run(tmp_path, monkeypatch):
     def load_model(path, place):
         frm = object() if "frm" in path.name else None
         kind = path.name.split("-")[0]
-        return SimpleNamespace(kind=kind, classes=SOURCE, layout="ntu25", persons=2, model=SimpleNamespace(frm=frm))
+        return SimpleNamespace(
+            kind=kind, classes=SOURCE, layout="ntu25", persons=2, model=SimpleNamespace(frm=frm)
+        )
 
     monkeypatch.setattr(score, "load_model", load_model)
     monkeypatch.setattr(score, "predict", predict)
@@ -96,7 +118,11 @@ def test_hits_are_counted_per_subset(run):
     assert result["subsets"]["paper"]["clips"] == 3
     assert result["subsets"]["mapped"]["clips"] == 4
     # 0.8 of a right 1.0 against 0.2 of a wrong 3.0
-    assert rows(result, "paper") == {("joint-natural", False): 3, ("bone-hd21", False): 0, ("ensemble", False): 3}
+    assert rows(result, "paper") == {
+        ("joint-natural", False): 3,
+        ("bone-hd21", False): 0,
+        ("ensemble", False): 3,
+    }
     assert rows(result, "mapped")["joint-natural", False] == 4
     best = result["subsets"]["paper"]["models"][0]
     assert (best["top1"], best["top5"], best["top5_hits"]) == (100.0, 100.0, 3)

@@ -1,0 +1,27 @@
+import numpy as np
+from PIL import Image
+
+from mmcl.report.plots import plot_confusion, plot_history
+
+
+def test_confusion_is_darker_where_more_clips_are(tmp_path):
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    plot_confusion(np.array([0, 0, 1, 1, 1, 2]), labels, ["drink", "eat", "wave"], "t", tmp_path / "c.png")
+    with Image.open(tmp_path / "c.png") as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    dark_blue = (pixels[..., 2] - pixels[..., 0] > 60) & (pixels[..., 0] < 20)
+    # two full classes of three on the diagonal, each a ninth of the matrix
+    assert 0.02 < dark_blue.mean() < 0.3
+
+
+def test_history_draws_a_line_a_run(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text("epoch,loss,accuracy\n1,2.0,10\n2,1.0,60\n")
+    plot_history({n: tmp_path / f"{n}.csv" for n in ("a", "b")}, "t", tmp_path / "h.png")
+    plot_history({"a": tmp_path / "a.csv"}, "t", tmp_path / "one.png")
+    two, one = (
+        np.asarray(Image.open(tmp_path / f"{n}.png").convert("RGB")).astype(int) for n in ("h", "one")
+    )
+    orange = [(p[..., 0] > 200) & (p[..., 2] < 80) for p in (two, one)]  # matplotlib's second colour
+    assert orange[0].sum() > 100
+    assert orange[1].sum() == 0

@@ -1,0 +1,89 @@
+"""What rules need and are told, without Snakemake."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import yaml
+
+from mmcl.config import Config
+from mmcl.errors import UserError
+from mmcl.naming import slug
+from mmcl.plan import Plan
+from mmcl.stages import VERSIONS
+
+QUESTION = slug("whether the people are holding objects?")
+
+
+@pytest.fixture
+def plan(project):
+    return Plan(Config(yaml.safe_load((project / "config.yaml").read_text())))
+
+
+def at(**wildcards):
+    return SimpleNamespace(**wildcards)
+
+
+def test_members_are_listed_seed_by_seed(plan):
+    joint = f"results/demo_xsub/{QUESTION}/ctrgcn-natural/joint"
+    scores = plan.member_files("scores.h5", "seeds")(at(benchmark="demo_xsub"))
+    assert len(scores) == 6
+    assert scores[0] == f"{joint}/seed-1/scores.h5"
+    assert (
+        plan.member_files("scores.h5", "fit")(at(benchmark="demo_xsub"))[0] == f"{joint}/seed-1/fit/scores.h5"
+    )
+    assert plan.member_files("model.pt", "first")(at(benchmark="demo_xsub_plain"))[5] == (
+        "results/demo_xsub_plain/no-question/ctrgcn-hd21/bone/seed-1/model.pt"
+    )
+
+
+def test_a_fit_run_moves_the_steps_along(plan):
+    where = {"benchmark": "demo_xsub", "backbone": "ctrgcn", "graph": "hd21", "stream": "bone"}
+    whole = plan.stream_settings(at(run="seed-7", **where))
+    fit = plan.stream_settings(at(run="seed-7/fit", **where))
+    assert (whole["seed"], whole["fit"], fit["seed"], fit["fit"]) == (7, False, 7, True)
+    assert (whole["train"]["epochs"], whole["train"]["steps"]) == (18, [12, 16])
+    assert (fit["train"]["epochs"], fit["train"]["steps"]) == (9, [6, 8])
+    assert whole["model"]["graph"] == "hd21"
+    assert whole["version"] == VERSIONS["train_stream"]
+
+
+def test_frozen_features_or_pictures_or_nothing(plan):
+    def pictures(benchmark):
+        return plan.training_pictures(at(benchmark=benchmark))
+
+    assert pictures("demo_xsub") == [f"results/rgb/demo/demo-shufflenet/00{i}-of-002.h5" for i in (0, 1)]
+    assert pictures("demo_xsub_no_fam") == []
+    with pytest.raises(UserError, match=r"datasets.ntu60.videos: no folder is given"):
+        pictures("ntu60_xsub")
+    plan.config.values["datasets"]["ntu60"]["videos"] = "videos"
+    assert pictures("ntu60_xsub")[15] == "results/montages/ntu60/015-of-016.h5"
+
+
+def test_answers_follow_the_question(plan):
+    def answers(question):
+        return plan.training_answers(at(benchmark="demo_xsub", question=question))
+
+    assert answers(QUESTION)[0] == f"results/answers/demo/demo-blip/{QUESTION}/000-of-002.h5"
+    assert answers("no-question") == []
+    assert plan.target_answers(at(benchmark="demo_xsub", target="demo_target"))
+    assert plan.target_answers(at(benchmark="demo_xsub_no_frm", target="demo_target")) == []
+
+
+def test_params_are_plain_values_with_sorted_keys(plan):
+    settings = plan.crop_settings(at(dataset="demo"))
+    assert list(settings) == sorted(settings)
+    assert "montage" not in settings["video"]
+    assert plan.folder("videos")(at(dataset="demo")) == Path("results/demo/raw/demo/videos")
+    assert plan.folder("videos")(at(dataset="ntu60")) is None
+
+
+def test_wrong_targets_are_named(plan):
+    with pytest.raises(UserError, match="it has: demo_target"):
+        plan.zero_shot_settings(at(benchmark="demo_xsub", target="sysu"))
+    with pytest.raises(UserError, match="there are: blip-vqa-capfilt-large, demo-blip"):
+        plan.vlm_settings(at(vlm="llava"))
+    with pytest.raises(UserError, match="is not drawn by the project"):
+        plan.drawn_settings(at(dataset="ntu60"))
+    with pytest.raises(UserError, match="set `instruction` to the text"):
+        plan.question_text(at(question="other-12345678"))
