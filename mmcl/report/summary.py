@@ -29,7 +29,7 @@ def summarise(benchmark: str, results: Path = Path("results")) -> None:
     if not path.exists():
         raise UserError(f"{path}: not there; run `snakemake --cores 2 {path}` first")
     ensemble = json.loads(path.read_text())
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, width=max(100, Console().width))
     console.print(_accuracies(ensemble))
     targets = sorted((results / benchmark / "zero-shot").glob("*.json"))
     if targets:
@@ -54,10 +54,8 @@ def _accuracies(ensemble: dict) -> Any:
     for m in ensemble["members"]:
         table.add_row(m["stream"], m["graph"], f"{m['weight']:.3f}", f"{m['top1']:.2f}", f"{m['top5']:.2f}")
     table.add_section()
-    origin = {"fitted": "fitted on held-out training subjects", "equal": "equal", "preset": "preset"}
-    table.add_row(
-        "ensemble", "", origin[ensemble["weights_from"]], f"{ensemble['top1']:.2f}", f"{ensemble['top5']:.2f}"
-    )
+    top1, top5 = (f"{ensemble[key]:.2f}" for key in ("top1", "top5"))
+    table.add_row("ensemble", "", ensemble["weights_from"], top1, top5)
     return table
 
 
@@ -68,7 +66,10 @@ def _transfer(results: list[dict]) -> Any:
     for column in ("target", "classes", "model", "clips", "top-1 [95 %]", "top-5"):
         table.add_column(column, justify="left" if column in ("target", "classes", "model") else "right")
     for result in results:
-        for name, subset in result["subsets"].items():
+        subsets = result["subsets"]
+        for name, subset in subsets.items():
+            if name == "mapped" and subset["clips"] == subsets["paper"]["clips"]:
+                continue  # the same clips again
             for row in subset["models"]:
                 if row["member"] not in (subset["models"][0]["member"], "ensemble") or not subset["clips"]:
                     continue  # the other members stand in the file
