@@ -42,8 +42,8 @@ def test_a_fit_run_moves_the_steps_along(plan):
     whole = plan.stream_settings(at(run="seed-7", **where))
     fit = plan.stream_settings(at(run="seed-7/fit", **where))
     assert (whole["seed"], whole["fit"], fit["seed"], fit["fit"]) == (7, False, 7, True)
-    assert (whole["train"]["epochs"], whole["train"]["steps"]) == (18, [12, 16])
-    assert (fit["train"]["epochs"], fit["train"]["steps"]) == (9, [6, 8])
+    assert (whole["train"]["epochs"], whole["train"]["steps"]) == (16, [11, 14])
+    assert (fit["train"]["epochs"], fit["train"]["steps"]) == (8, [6, 7])
     assert whole["model"]["graph"] == "hd21"
     assert whole["version"] == VERSIONS["train_stream"]
 
