@@ -128,7 +128,7 @@ def test_a_benchmark_overrides_and_inherits(raw):
     assert not plain["model"]["fam"]["enabled"]
     assert plain["model"]["width"] == base["model"]["width"] == 0.25
     assert plain["train"] == base["train"]
-    assert base["train"]["learning_rate"] == config.values["train"]["learning_rate"]
+    assert base["train"]["momentum"] == config.values["train"]["momentum"] == 0.9
     assert config.benchmark("ntu120_xsub")["model"]["width"] == 1.0
 
 
