@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mmcl import device, store
 from mmcl.errors import UserError
-from mmcl.naming import slug
+from mmcl.naming import find, sha256, slug
 from mmcl.stages import VERSIONS
 from mmcl.video import jpeg
 from mmcl.vlm import VisionLanguageModel, open_vlm
@@ -58,7 +58,8 @@ def answer_question(montages: Path, question: Path, output: Path, settings: dict
     store.write(
         output,
         schema="mmcl.answers/1",
-        settings={**settings, "version": VERSIONS["answer_question"]},
+        # of the weights that are really there, so that work begun with others is not continued
+        settings={**settings, "sha256": sha256(find(settings["weights"])), "version": VERSIONS["answer_question"]},
         names=sorted([*source.names, *source.failed]),
         columns={prefix + name: column for prefix in prefixes for name, column in _columns(vlm).items()},
         batch_size=settings["batch"],
