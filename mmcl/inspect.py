@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from mmcl.errors import UserError
-from mmcl.store import read_plan
+from mmcl.store import open_any, read_plan
 
 
 def inspect(path: str | Path, rows: int = 3) -> str:
@@ -24,20 +24,10 @@ def inspect(path: str | Path, rows: int = 3) -> str:
     path = Path(path)
     if path.is_dir():
         return _in_progress(path)
-    if not path.is_file():
-        # a job at work is what one most likely wants to see
-        part = Path(f"{path}.part")
-        if part.is_dir():
-            return _in_progress(part)
-        raise UserError(f"{path}: no such file")
-    # opened for reading only: anything else would touch the file's time and make Snakemake run again what follows
-    try:
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read as HDF5 ({error})") from None
-    with file:
-        if "schema" not in file.attrs or "names" not in file:
-            raise UserError(f"{path}: an HDF5 file, but not one of mmcl's stores (no attribute `schema`)")
+    part = Path(f"{path}.part")
+    if not path.exists() and part.is_dir():
+        return _in_progress(part)  # a job at work is what one most likely wants to see
+    with open_any(path) as file:
         return "\n".join([*_header(path, file), *_arrays(file), *_failures(file), *_rows(file, rows)])
 
 

@@ -294,6 +294,25 @@ def _progress(batches: list[list[str]], label: str) -> Iterable[list[str]]:
 # ---------------------------------------------------------------------------------------------- reading
 
 
+def open_any(path: Path) -> h5py.File:
+    """Open a store for reading, complete or not.
+
+    Raises:
+        UserError: no such file, not HDF5, or not a store.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such store")
+    try:
+        # never "a" or "r+": opening for writing touches the file's time and would make Snakemake retrain
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read as HDF5 ({error})") from None
+    if "schema" not in file.attrs or "names" not in file:
+        file.close()
+        raise UserError(f"{path}: an HDF5 file, but not one of mmcl's stores (no attribute `schema`)")
+    return file
+
+
 @contextmanager
 def opened(path: str | Path, schema: str | None = None) -> Iterator[h5py.File]:
     """Open a sealed store for reading.
@@ -302,16 +321,7 @@ def opened(path: str | Path, schema: str | None = None) -> Iterator[h5py.File]:
         UserError: no such file, not HDF5, not a store, not complete, or of another schema.
     """
     path = Path(path)
-    if not path.is_file():
-        raise UserError(f"{path}: no such store")
-    try:
-        # never "a" or "r+": opening for writing touches the file's time and would make Snakemake retrain
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read as HDF5 ({error})") from None
-    with file:
-        if "schema" not in file.attrs:
-            raise UserError(f"{path}: an HDF5 file, but not one of mmcl's stores (no attribute `schema`)")
+    with open_any(path) as file:
         if not file.attrs.get("complete", False):
             raise UserError(f"{path}: not complete")
         if schema and file.attrs["schema"] != schema:

@@ -131,7 +131,7 @@ def test_it_shows_a_store_in_progress(tmp_path):
 def test_mistakes(tmp_path, answers):
     missing = run(app, ["inspect", str(tmp_path / "no.h5")])
     assert missing.exit_code == 1
-    assert "no such file" in missing.stderr
+    assert "no such store" in missing.stderr
     (tmp_path / "text.h5").write_text("no")
     assert "cannot be read as HDF5" in run(app, ["inspect", str(tmp_path / "text.h5")]).stderr
     none = run(app, ["inspect", str(answers), "--picture", str(tmp_path / "x.png")])

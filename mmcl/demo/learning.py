@@ -13,6 +13,17 @@ if TYPE_CHECKING:
 STRIPS = 5
 
 
+def begin(settings: dict, threads: int) -> tuple[np.random.Generator, torch.device]:
+    """Seed everything from ``settings["seed"]``; return the random numbers for pictures, and the device."""
+    import torch
+
+    from mmcl import device
+
+    torch.set_num_threads(threads)
+    torch.manual_seed(settings["seed"])
+    return np.random.default_rng(settings["seed"]), device.pick()
+
+
 def batches(count: int, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
     """Row numbers in random order, ``batch`` at a time; an incomplete last batch is left out."""
     order = rng.permutation(count)

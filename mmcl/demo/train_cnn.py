@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcl.demo.learning import augment, batches, optimizer_of
+from mmcl.demo.learning import augment, batches, begin, optimizer_of
 from mmcl.demo.objects import KINDS
 from mmcl.demo.pictures import Pictures
 
@@ -43,13 +43,9 @@ def train_cnn(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
     from safetensors.torch import save_file
     from torch.nn.functional import cross_entropy
 
-    from mmcl import device
     from mmcl.models.cnn import open_cnn
 
-    torch.set_num_threads(threads)
-    torch.manual_seed(settings["seed"])
-    rng = np.random.default_rng(settings["seed"])
-    place = device.pick()
+    rng, place = begin(settings, threads)
     cnn = open_cnn(workflow_settings(settings)).to(place, memory_format=torch.channels_last).train()
     table = Pictures(pictures)
     images = np.stack([_resized(image, settings["image_size"]) for image in table.montages()])

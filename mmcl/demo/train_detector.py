@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcl.demo.learning import batches, optimizer_of
+from mmcl.demo.learning import batches, begin, optimizer_of
 from mmcl.demo.pictures import Pictures
 
 log = logging.getLogger(__name__)
@@ -45,13 +45,9 @@ def train_detector(pictures: Path, output: Path, settings: dict, threads: int = 
     import torch
     from safetensors.torch import save_file
 
-    from mmcl import device
     from mmcl.video.detect import import_ultralytics
 
-    torch.set_num_threads(threads)
-    torch.manual_seed(settings["seed"])
-    rng = np.random.default_rng(settings["seed"])
-    place = device.pick()
+    rng, place = begin(settings, threads)
     import_ultralytics()
     from ultralytics.cfg import get_cfg
     from ultralytics.nn.tasks import DetectionModel

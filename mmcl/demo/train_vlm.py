@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmcl.demo import vocabulary
-from mmcl.demo.learning import augment, batches, optimizer_of
+from mmcl.demo.learning import augment, batches, begin, optimizer_of
 from mmcl.demo.objects import KINDS
 from mmcl.demo.pictures import Facts, Pictures
 from mmcl.demo.questions import DOING, QUESTIONS, vocabulary_texts
@@ -54,12 +54,7 @@ def train_vlm(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
     import torch
     from torch.nn.functional import cross_entropy
 
-    from mmcl import device
-
-    torch.set_num_threads(threads)
-    torch.manual_seed(settings["seed"])
-    rng = np.random.default_rng(settings["seed"])
-    place = device.pick()
+    rng, place = begin(settings, threads)
     tokenizer = vocabulary.write_tokenizer(output, vocabulary_texts())
     processor = _write_processor(output, settings["image_size"])
     model = build(settings, len(tokenizer)).to(place).train()

@@ -59,7 +59,11 @@ def answer_question(montages: Path, question: Path, output: Path, settings: dict
         output,
         schema="mmcl.answers/1",
         # of the weights that are really there, so that work begun with others is not continued
-        settings={**settings, "sha256": sha256(find(settings["weights"])), "version": VERSIONS["answer_question"]},
+        settings={
+            **settings,
+            "sha256": sha256(find(settings["weights"])),
+            "version": VERSIONS["answer_question"],
+        },
         names=sorted([*source.names, *source.failed]),
         columns={prefix + name: column for prefix in prefixes for name, column in _columns(vlm).items()},
         batch_size=settings["batch"],
