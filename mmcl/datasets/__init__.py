@@ -26,9 +26,9 @@ def reader_class(name: str) -> type[Reader]:
         UserError: there is no such reader.
     """
     if name in ANNOUNCED:
-        raise UserError(f"there is no reader {name!r} yet; there are: {', '.join(sorted(READERS))}")
+        raise UserError(f"reader: there is no reader {name!r} yet; there are: {', '.join(sorted(READERS))}")
     if name not in READERS:
-        raise UserError(f"no reader {name!r}; there are: {', '.join(sorted(READERS))}")
+        raise UserError(f"reader: no reader {name!r}; there are: {', '.join(sorted(READERS))}")
     module, _, attribute = READERS[name].partition(":")
     return getattr(import_module(module), attribute)
 

@@ -83,7 +83,7 @@ def test_missing_videos_are_named(ntu):
 def test_a_reader_that_is_not_there_yet_is_named(run):
     said = run("--dry-run", "results/nw_ucla/ensemble.json", fails=True)
     assert "nw_ucla" in said
-    assert "there is no reader 'nw_ucla' yet" in said
+    assert "datasets.nw_ucla.reader: there is no reader 'nw_ucla' yet" in said
 
 
 def test_a_typo_stops_at_once(run):
