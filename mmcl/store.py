@@ -26,6 +26,7 @@ import numpy as np
 
 from mmcl import __version__
 from mmcl.errors import UserError
+from mmcl.files import write_json
 
 log = logging.getLogger(__name__)
 
@@ -161,9 +162,7 @@ def _claimed(part: Path, plan: dict) -> Iterator[set[int]]:
                 log.warning("%s was begun with other settings or inputs: starting afresh", part)
             for file in part.glob("*.h5"):
                 file.unlink()
-            temporary = part / "plan.tmp"
-            temporary.write_text(json.dumps(plan, indent=2, sort_keys=True))
-            temporary.replace(part / "plan.json")
+            write_json(part / "plan.json", plan)
         yield {int(file.stem) for file in sorted(part.glob("[0-9]*.h5")) if _is_whole(file)}
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from mmcl.datasets.clip import ClipEntry, Reader
 from mmcl.errors import UserError
 
-__all__ = ["READERS", "ClipEntry", "Reader", "expected_options", "open_reader", "require_folder"]
+__all__ = ["READERS", "ClipEntry", "Reader", "open_reader", "require_folder"]
 
 READERS = {
     "ntu": "mmcl.datasets.ntu:NtuReader",
@@ -31,11 +31,6 @@ def reader_class(name: str) -> type[Reader]:
         raise UserError(f"reader: no reader {name!r}; there are: {', '.join(sorted(READERS))}")
     module, _, attribute = READERS[name].partition(":")
     return getattr(import_module(module), attribute)
-
-
-def expected_options(name: str) -> dict[str, Any]:
-    """The options a reader takes, with their defaults."""
-    return dict(reader_class(name).defaults)
 
 
 def require_folder(dataset: dict[str, Any], kind: str) -> None:

@@ -9,7 +9,8 @@ import h5py
 import numpy as np
 
 from mmcl.errors import UserError
-from mmcl.evaluation.metrics import hits, per_class, summary, write_json
+from mmcl.evaluation.metrics import hits, per_class, summary
+from mmcl.files import write_json
 from mmcl.store import Shards
 
 SCHEMA = "mmcl.scores/1"

@@ -1,8 +1,5 @@
 """Accuracy and its interval. Accuracy is in percent with two decimals wherever it is written down."""
 
-import json
-from pathlib import Path
-
 import numpy as np
 
 
@@ -61,11 +58,3 @@ def wilson(right: int, clips: int) -> list[float] | None:
         return None
     interval = binomtest(int(right), int(clips)).proportion_ci(0.95, method="wilson")
     return [round(100.0 * interval.low, 2), round(100.0 * interval.high, 2)]
-
-
-def write_json(path: Path, value: dict) -> None:
-    """Write JSON that a person can read, whole or not at all."""
-    path = Path(path)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-    temporary.replace(path)

@@ -13,7 +13,8 @@ from mmcl.datasets.prepare import SCHEMA as SKELETONS
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.protocols import fit_split, split
 from mmcl.errors import UserError
-from mmcl.evaluation.metrics import hits, per_class, summary, write_json
+from mmcl.evaluation.metrics import hits, per_class, summary
+from mmcl.files import write_json
 from mmcl.models.colearn import CoLearner, build_model
 from mmcl.skeleton.ragged import join
 from mmcl.store import Shards

@@ -12,7 +12,8 @@ from mmcl.datasets.class_maps import Counterpart, read_class_map
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fuse
-from mmcl.evaluation.metrics import hits, percent, wilson, write_json
+from mmcl.evaluation.metrics import hits, percent, wilson
+from mmcl.files import write_json
 from mmcl.skeleton.mapping import map_joints
 from mmcl.store import Shards
 

@@ -2,9 +2,7 @@
 
 import csv
 import io
-import json
 import logging
-import os
 import time
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -17,6 +15,7 @@ from mmcl import checkpoints, device
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.protocols import fit_split, split
 from mmcl.errors import UserError
+from mmcl.files import write_json, write_text
 from mmcl.models.cnn import open_cnn
 from mmcl.models.colearn import build_model
 from mmcl.skeleton.ragged import join
@@ -173,10 +172,9 @@ def train_stream(
             **form,
         }
         own = {name: value.cpu() for name, value in model.state_dict().items()}
-        _write_text(output.with_name("history.csv"), _as_csv(history))
+        write_text(output.with_name("history.csv"), _as_csv(history))
         listed = {"clips": len(names), **{f"without_{what}": clips for what, clips in without.items()}}
-        text = json.dumps({**about, **listed}, indent=2, ensure_ascii=False)
-        _write_text(output.with_name("settings.json"), f"{text}\n")
+        write_json(output.with_name("settings.json"), {**about, **listed})
         checkpoints.save(output, {"schema": SCHEMA, "state": own, **about})
         last.remove()
 
@@ -217,9 +215,3 @@ def _as_csv(history: list[dict[str, float]]) -> str:
     writer.writeheader()
     writer.writerows(history)
     return text.getvalue()
-
-
-def _write_text(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
