@@ -1,27 +1,65 @@
-"""What every backbone offers."""
+"""What every backbone offers, and the shell that they share."""
 
 from abc import ABC, abstractmethod
 
 from torch import Tensor, nn
 
+from mmcl.models.layers import InputNorm
+
 
 class Backbone(nn.Module, ABC):
-    """A skeleton classifier in two halves, so that FAM can reach in between.
+    """A skeleton classifier: clip → people → features → logits.
+
+    The parts can be called one by one: FAM needs the features, and inference runs only the people who are there.
+    A subclass sets every attribute.
 
     Attributes:
         feature_dim: width of `features`.
+        persons: people per clip, M.
+        input_norm: normalisation of the input.
+        blocks: the network of one person, channel-major (C, K, V, T) -> (D, K, V, T').
+        head: features -> logits.
     """
 
     feature_dim: int
+    persons: int
+    input_norm: InputNorm
+    blocks: nn.ModuleList
     head: nn.Linear
-
-    @abstractmethod
-    def features(self, x: Tensor) -> Tensor:
-        """Clips (N, C, T, V, M) -> (N, feature_dim)."""
 
     @abstractmethod
     def reference_names(self) -> dict[str, list[str]]:
         """Our state entries → those of the released model that they hold, joined along the first axis."""
+
+    def stem(self, x: Tensor) -> Tensor:
+        """Clips (N, C, T, V, M) -> what the blocks take, channel-major (C', N·M, V, T)."""
+        return self.input_norm(x)
+
+    def stem_of(self, x: Tensor, slot: Tensor) -> Tensor:
+        """`stem` for people one by one, in evaluation mode.
+
+        Args:
+            x: (K, C, T, V).
+            slot: (K) int64, which of a clip's persons each one is.
+
+        Returns:
+            (C', K, V, T).
+        """
+        return self.input_norm.of(x, slot)
+
+    def trunk(self, x: Tensor) -> Tensor:
+        """The blocks and their mean over time and joints: (C', K, V, T) -> people (K, D)."""
+        for block in self.blocks:
+            x = block(x)
+        return x.flatten(2).float().mean(-1).T
+
+    def merge(self, people: Tensor) -> Tensor:
+        """People (N, M, D) -> features (N, feature_dim): their mean."""
+        return people.mean(1)
+
+    def features(self, x: Tensor) -> Tensor:
+        """Clips (N, C, T, V, M) -> (N, feature_dim)."""
+        return self.merge(self.trunk(self.stem(x)).unflatten(0, (-1, self.persons)))
 
     def classify(self, features: Tensor) -> Tensor:
         """(N, feature_dim) -> logits (N, num_classes)."""
@@ -30,3 +68,7 @@ class Backbone(nn.Module, ABC):
     def forward(self, x: Tensor) -> Tensor:
         """Clips (N, C, T, V, M) -> logits (N, num_classes)."""
         return self.classify(self.features(x))
+
+    def auxiliary_loss(self, features: Tensor, labels: Tensor) -> Tensor | None:
+        """What the method adds to the classification loss, from features (N, D) and labels (N); None for nothing."""
+        return None

@@ -7,7 +7,15 @@ from torch import Tensor, nn
 from mmcl.errors import UserError
 from mmcl.models.backbone import Backbone
 from mmcl.models.graphs import adjacency
-from mmcl.models.layers import Aggregate, ChannelNorm, MultiScaleTemporal, PointConv, PointNorm
+from mmcl.models.layers import (
+    Aggregate,
+    ChannelNorm,
+    InputNorm,
+    MultiScaleTemporal,
+    PointConv,
+    PointNorm,
+)
+from mmcl.models.reference import norm_names, same_names, temporal_names
 
 CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
 STRIDES = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1)
@@ -120,7 +128,8 @@ class CTRGCN(Backbone):
         matrix = adjacency(layout, graph)
         channels = [int(c * width) for c in CHANNELS]
         sources = [in_channels, *channels[:-1]]
-        self.input_norm = nn.BatchNorm1d(persons * matrix.shape[-1] * in_channels)
+        self.persons = persons
+        self.input_norm = InputNorm(persons, matrix.shape[-1], in_channels)
         self.blocks = nn.ModuleList(
             Block(source, target, stride, matrix, reduced=source // 8 if number else 8, skip=number > 0)
             for number, (source, target, stride) in enumerate(zip(sources, channels, STRIDES, strict=True))
@@ -129,59 +138,33 @@ class CTRGCN(Backbone):
         self.head = nn.Linear(self.feature_dim, num_classes)
         nn.init.normal_(self.head.weight, 0, (2 / num_classes) ** 0.5)
 
-    def features(self, x: Tensor) -> Tensor:
-        """Clips (N, C, T, V, M) -> (N, feature_dim): the last block's mean over time, joints and persons."""
-        clips, channels, frames, joints, persons = x.shape
-        x = x.permute(0, 4, 3, 1, 2).reshape(clips, -1, frames)  # (N, M·V·C, T)
-        x = self.input_norm(x).view(clips, persons, joints, channels, frames)
-        x = x.permute(3, 0, 1, 2, 4).reshape(channels, clips * persons, joints, frames)
-        for block in self.blocks:
-            x = block(x)
-        return x.view(self.feature_dim, clips, -1).float().mean(-1).T
-
     def reference_names(self) -> dict[str, list[str]]:
         """See `Backbone`; the names are CTR-GCN's, which MMCL's release shares."""
-        names = _norm("input_norm", "data_bn") | _same("head", "fc", "weight", "bias")
+        names = norm_names("input_norm", "data_bn") | same_names("head", "fc", "weight", "bias")
         for number, block in enumerate(self.blocks, start=1):
             names |= _block(block, f"blocks.{number - 1}", f"l{number}")
         return names
 
 
-def _same(ours: str, theirs: str | list[str], *entries: str) -> dict[str, list[str]]:
-    parts = [theirs] if isinstance(theirs, str) else theirs
-    return {f"{ours}.{entry}": [f"{part}.{entry}" for part in parts] for entry in entries}
-
-
-def _norm(ours: str, theirs: str | list[str]) -> dict[str, list[str]]:
-    return _same(ours, theirs, "weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-
-
 def _block(block: nn.Module, ours: str, theirs: str) -> dict[str, list[str]]:
     assert isinstance(block, Block)
-    spatial, temporal = f"{ours}.spatial", f"{ours}.temporal"
-    gcn, branch = f"{theirs}.gcn1", f"{theirs}.tcn1.branches"
+    spatial, gcn = f"{ours}.spatial", f"{theirs}.gcn1"
 
     def convs(name: str) -> list[str]:
         return [f"{gcn}.convs.{k}.{name}" for k in range(SUBSETS)]
 
     names = {f"{spatial}.graph": [f"{gcn}.PA"], f"{spatial}.alpha": [f"{gcn}.alpha"]}
-    names |= _same(f"{spatial}.embed", convs("conv1") + convs("conv2"), "weight", "bias")
-    names |= _same(f"{spatial}.value", convs("conv3"), "weight", "bias")
+    names |= same_names(f"{spatial}.embed", convs("conv1") + convs("conv2"), "weight", "bias")
+    names |= same_names(f"{spatial}.value", convs("conv3"), "weight", "bias")
     names |= {
         f"{spatial}.refine_{entry}": [f"{c}.{entry}" for c in convs("conv4")] for entry in ("weight", "bias")
     }
-    names |= _norm(f"{spatial}.norm", f"{gcn}.bn")
+    names |= norm_names(f"{spatial}.norm", f"{gcn}.bn")
     if isinstance(block.spatial.down, PointNorm):
-        names |= _same(f"{spatial}.down.0", f"{gcn}.down.0", "weight", "bias")
-        names |= _norm(f"{spatial}.down.1", f"{gcn}.down.1")
-    names |= _same(f"{temporal}.reduce", [f"{branch}.{k}.0" for k in range(4)], "weight", "bias")
-    names |= _norm(f"{temporal}.reduce_norm", [f"{branch}.{k}.1" for k in range(3)])
-    for k in range(2):
-        names |= _same(f"{temporal}.convs.{k}", f"{branch}.{k}.3.conv", "weight", "bias")
-    names |= _norm(
-        f"{temporal}.norm", [f"{branch}.0.3.bn", f"{branch}.1.3.bn", f"{branch}.2.4", f"{branch}.3.1"]
-    )
+        names |= same_names(f"{spatial}.down.0", f"{gcn}.down.0", "weight", "bias")
+        names |= norm_names(f"{spatial}.down.1", f"{gcn}.down.1")
+    names |= temporal_names(f"{ours}.temporal", f"{theirs}.tcn1.branches")
     if isinstance(block.skip, PointNorm):
-        names |= _same(f"{ours}.skip.0", f"{theirs}.residual.conv", "weight", "bias")
-        names |= _norm(f"{ours}.skip.1", f"{theirs}.residual.bn")
+        names |= same_names(f"{ours}.skip.0", f"{theirs}.residual.conv", "weight", "bias")
+        names |= norm_names(f"{ours}.skip.1", f"{theirs}.residual.bn")
     return names

@@ -12,6 +12,35 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class InputNorm(nn.BatchNorm1d):
+    """Batch normalisation of the input, with its own statistics for every person slot, joint and channel.
+
+    Args:
+        persons: slots, M; 1 where all persons share their statistics.
+        joints: V.
+        channels: C.
+    """
+
+    def __init__(self, persons: int, joints: int, channels: int):
+        super().__init__(persons * joints * channels)
+        self.shape = (persons, joints, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Clips (N, C, T, V, M) -> channel-major (C, N·M, V, T)."""
+        clips, frames = len(x), x.shape[2]
+        x = x.permute(0, 4, 3, 1, 2).reshape(clips, -1, frames)  # (N, M·V·C, T)
+        x = super().forward(x).view(clips, *self.shape, frames)
+        return x.permute(3, 0, 1, 2, 4).flatten(1, 2)
+
+    def of(self, x: Tensor, slot: Tensor) -> Tensor:
+        """People (K, C, T, V) in their slots (K) -> (C, K, V, T), with the running statistics."""
+        assert self.running_mean is not None and self.running_var is not None
+        scale = self.weight / (self.running_var + self.eps).sqrt()
+        shift = self.bias - self.running_mean * scale
+        scale, shift = (part.view(self.shape)[slot].permute(2, 0, 1)[..., None] for part in (scale, shift))
+        return x.permute(1, 0, 3, 2) * scale + shift
+
+
 class PointConv(nn.Module):
     """1×1 convolution, or several of the same input with their outputs concatenated.
 
