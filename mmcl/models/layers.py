@@ -34,7 +34,8 @@ class InputNorm(nn.BatchNorm1d):
 
     def of(self, x: Tensor, slot: Tensor) -> Tensor:
         """People (K, C, T, V) in their slots (K) -> (C, K, V, T), with the running statistics."""
-        assert self.running_mean is not None and self.running_var is not None
+        assert self.running_mean is not None
+        assert self.running_var is not None
         scale = self.weight / (self.running_var + self.eps).sqrt()
         shift = self.bias - self.running_mean * scale
         scale, shift = (part.view(self.shape)[slot].permute(2, 0, 1)[..., None] for part in (scale, shift))
