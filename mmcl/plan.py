@@ -97,6 +97,10 @@ class Plan:
         video = self.dataset(wildcards)["video"]
         return versioned("concatenate_frames", {k: video[k] for k in ("montage", "jpeg_quality", "batch")})
 
+    def montages(self, wildcards: Any) -> list[str]:
+        """All pictures of the path's data set."""
+        return self.shards(f"results/montages/{wildcards.dataset}/{{shard}}.h5", wildcards.dataset)
+
     def shards(self, pattern: str, dataset: str) -> list[str]:
         """All shards of a data set, by a path pattern with {shard}."""
         return [pattern.format(shard=shard) for shard in shard_names(self.config.dataset(dataset)["shards"])]
@@ -121,7 +125,25 @@ class Plan:
 
     def cnn_settings(self, wildcards: Any) -> Settings:
         """Params of encode_montages."""
-        return versioned("encode_montages", _named(self.config.cnns, wildcards.cnn, "model.fam.cnn"))
+        return versioned("encode_montages", self._cnn(wildcards))
+
+    def pretrained_weights(self, wildcards: Any) -> list[str]:
+        """What encode_montages needs beside the pictures: weights that are trained here, if any are."""
+        if not self._cnn(wildcards)["pretrain"]:
+            return []
+        folder = f"results/rgb/{wildcards.dataset}/{wildcards.cnn}"
+        return [f"{folder}/weights.safetensors", f"{folder}/weights.json"]
+
+    def pretrain_settings(self, wildcards: Any) -> Settings:
+        """Params of pretrain_cnn: what its weights follow from."""
+        cnn = self._cnn(wildcards)
+        if not cnn["pretrain"]:
+            raise UserError(f"model.fam.cnn {wildcards.cnn!r} is not trained here: it has no key `pretrain`")
+        network = {key: cnn[key] for key in ("architecture", "image_size")}
+        return versioned("pretrain_cnn", network | cnn["pretrain"])
+
+    def _cnn(self, wildcards: Any) -> Settings:
+        return _named(self.config.cnns, wildcards.cnn, "model.fam.cnn")
 
     # ------------------------------------------------------------------------------------------ benchmarks
 
@@ -132,6 +154,14 @@ class Plan:
     def benchmark_threads(self, wildcards: Any) -> int:
         """Cores of a heavy job on a benchmark."""
         return self.benchmark(wildcards)["threads"]
+
+    def training_processes(self, wildcards: Any) -> int:
+        """Processes that train one stream together."""
+        return self.benchmark(wildcards)["gpus"]
+
+    def training_gpus(self, wildcards: Any) -> int:
+        """What they count against this machine's GPUs."""
+        return GPU * self.training_processes(wildcards)
 
     def skeletons(self, wildcards: Any) -> str:
         """The benchmark's skeleton store."""
@@ -174,8 +204,13 @@ class Plan:
             "stream": wildcards.stream,
             "seed": int(wildcards.run.split("/")[0].removeprefix("seed-")),
             "fit": fit,
-            "model": {**benchmark["model"], "backbone": wildcards.backbone, "graph": wildcards.graph},
+            "model": {
+                **_with_options_of(benchmark["model"], wildcards.backbone),
+                "backbone": wildcards.backbone,
+                "graph": wildcards.graph,
+            },
             "train": train,
+            **self._recipe(wildcards.benchmark),
         }
         return versioned("train_stream", settings)
 
@@ -218,9 +253,22 @@ class Plan:
         benchmark = self.benchmark(wildcards)
         question = self.config.question(wildcards.benchmark)
         used = {key: benchmark[key] for key in ("dataset", "protocol", "model", "train", "ensemble", "seeds")}
+        backbones = [member["backbone"] for member in benchmark["ensemble"]["members"]]
+        used["model"] = _with_options_of(benchmark["model"], *backbones)
         if question != NO_QUESTION:
             used["vlm"] = benchmark["vlm"]
+        used |= self._recipe(wildcards.benchmark, "ensemble")
         return versioned("ensemble", {"benchmark": wildcards.benchmark, "question": question, **used})
+
+    def _recipe(self, benchmark: str, *more: str) -> Settings:
+        """What a recipe did to the training and to further sections; nothing without one."""
+        sections = ["model", "train", "datasets", *more]
+        if self.config.uses_pictures(benchmark):
+            sections.append("video")
+        if self.config.question(benchmark) != NO_QUESTION:
+            sections.append("vlm")
+        report = self.config.recipe_report(benchmark, tuple(sections))
+        return {} if report is None else {"recipe": report}
 
     def target_answers(self, wildcards: Any) -> list[str]:
         """The target's answers to the same question, where FRM can use them."""
@@ -246,6 +294,13 @@ class Plan:
             "seed": benchmark["seeds"][0],
         }
         return versioned("zero_shot", settings)
+
+
+def _with_options_of(model: Settings, *backbones: str) -> Settings:
+    """The `model` section with the options of these networks alone: a change of others makes nothing anew."""
+    rest = {key: value for key, value in model.items() if key != "options"}
+    options = {name: model["options"][name] for name in backbones if name in model["options"]}
+    return {**rest, "options": options} if options else rest
 
 
 def _named(settings: dict[str, Settings], name: str, key: str) -> Settings:

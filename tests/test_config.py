@@ -1,10 +1,12 @@
 import copy
+import re
 
 import pytest
 import yaml
 
-from mmcl.config import Config, ConfigError, canonical, load_schema, merge
+from mmcl.config import Config, canonical
 from mmcl.naming import slug
+from mmcl.schema import ConfigError, load_schema, merge
 
 
 @pytest.fixture
@@ -46,6 +48,24 @@ def test_the_shipped_config_holds_the_papers_settings(raw):
     assert set(ntu120["zero_shot"]["targets"]) == {"utd_mhad", "sysu"}
 
 
+def test_a_member_takes_a_graph_that_its_backbone_can_start_from(raw):
+    raw["model"]["backbone"] = "hdgcn"
+    raw["ensemble"]["members"] = [
+        {"stream": "joint"},
+        {"stream": "bone", "graph": "hd1"},
+        {"stream": "joint", "backbone": "ctrgcn"},
+    ]
+    members = Config(raw).benchmark("demo_xsub")["ensemble"]["members"]
+    assert [(m["backbone"], m["graph"]) for m in members] == [
+        ("hdgcn", "hd21"),
+        ("hdgcn", "hd1"),
+        ("ctrgcn", "natural"),
+    ]
+    raw["ensemble"]["members"][0]["graph"] = "natural"
+    with pytest.raises(ConfigError, match="members: hdgcn takes graph hd21, hd1, hd2, not natural"):
+        Config(raw)
+
+
 def test_every_key_of_the_schema_is_described():
     schema = load_schema()
 
@@ -57,7 +77,8 @@ def test_every_key_of_the_schema_is_described():
             if "description" not in sub and "description" not in target and "properties" not in target:
                 yield f"{path}.{key}"
             yield from undescribed(sub, f"{path}.{key}")
-        assert "properties" not in node or node["additionalProperties"] is False, f"{path} is open"
+        closed = "$ref" in node or node.get("additionalProperties", True) is not True
+        assert "properties" not in node or closed, f"{path} is open"
 
     found = list(undescribed(schema, "config"))
     for name, node in schema["$defs"].items():
@@ -107,8 +128,22 @@ MISTAKES = [
         "benchmarks.utd_mhad.ensemble.preset: 6 weights for 4 members",
     ),
     (lambda r: r["train"].update(crop=[1.0, 0.5]), "train.crop: the smallest part 1.0 exceeds 0.5"),
+    (
+        lambda r: r["benchmarks"]["ntu60_xsub"].update(gpus=3),
+        "gpus: 3 cannot share train.batch 200 out evenly",
+    ),
     (lambda r: r["benchmarks"]["demo_xsub_plain"].update(vlm={"batch": 3}), "the same name 'demo-blip'"),
     (lambda r: r.update(instruction="two\nlines"), "instruction: "),
+    (
+        lambda r: r.update(recipe="refrence"),
+        'recipe: "refrence" is not allowed; allowed: "none", "reference"',
+    ),
+    (
+        lambda r: r["benchmarks"].update(
+            x={"like": "ntu120_xsub", "recipe": "reference", "ensemble": {"members": [{"stream": "joint"}]}}
+        ),
+        "benchmarks.x.ensemble.preset: 6 weights for 1 members",
+    ),
     (lambda r: r.pop("instruction"), "the key 'instruction' is missing"),
     (lambda r: r.update(sedes=[1]), "sedes: unknown key; did you mean 'seeds'?"),
 ]
@@ -132,6 +167,47 @@ def test_a_benchmark_overrides_and_inherits(raw):
     assert config.benchmark("ntu120_xsub")["model"]["width"] == 1.0
 
 
+def test_a_pretrained_cnn_has_its_own_defaults_and_the_benchmarks_protocol(raw):
+    own = {
+        "name": "own",
+        "weights": None,
+        "frozen": True,
+        "pretrain": {"protocol": "odd_subjects", "epochs": 9},
+    }
+    raw["benchmarks"]["own"] = {"like": "demo_xsub", "model": {"fam": {"cnn": own}}}
+    raw["benchmarks"]["other"] = {"like": "own", "model": {"fam": {"cnn": {"name": "other"}}}}
+    raw["benchmarks"]["other"]["model"]["fam"]["cnn"]["pretrain"] = {"augment": {"mirror": True}}
+    config = Config(raw)
+    assert config.benchmark("demo_xsub")["model"]["fam"]["cnn"]["pretrain"] is None
+    pretrain = config.cnns["own"]["pretrain"]
+    assert (pretrain["epochs"], pretrain["batch"], pretrain["augment"]["mirror"]) == (9, 32, False)
+    pretrain = config.cnns["other"]["pretrain"]
+    assert (pretrain["epochs"], pretrain["augment"]["mirror"], pretrain["augment"]["shift"]) == (
+        9,
+        True,
+        0.03,
+    )
+    for change, message in [
+        (
+            {"weights": "w.pth"},
+            "own.model.fam.cnn.weights: `pretrain` trains the network from random weights",
+        ),
+        ({"frozen": False}, "own.model.fam.cnn.frozen: a network of `pretrain` is used frozen"),
+        (
+            {"pretrain": {"protocol": "ntu60_xsub"}},
+            "pretrain.protocol: ntu60_xsub is not the benchmark's protocol",
+        ),
+        ({"pretrain": {"epochs": 9}}, "pretrain: the key 'protocol' is missing"),
+        (
+            {"pretrain": {"protocol": "odd_subjects", "epoch": 9}},
+            "pretrain.epoch: unknown key; did you mean 'epochs'",
+        ),
+    ]:
+        raw["benchmarks"]["own"]["model"]["fam"]["cnn"] = {**own, **change}
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            Config(raw)
+
+
 def test_the_question_names_paths_only_where_it_matters(raw):
     config = Config(raw)
     assert config.question("demo_xsub") == slug(raw["instruction"])
@@ -151,6 +227,12 @@ def test_the_raw_configuration_is_not_changed(raw):
     before = copy.deepcopy(raw)
     Config(raw).benchmark("demo_xsub")["train"]["epochs"] = 1
     assert raw == before
+
+
+def test_a_benchmark_that_is_like_another_takes_its_own_backbone(raw):
+    raw["benchmarks"]["nw_ucla"]["ensemble"]["members"] = [{"stream": "joint"}]
+    raw["benchmarks"]["x"] = {"like": "nw_ucla", "model": {"backbone": "hdgcn"}}
+    assert Config(raw).benchmark("x")["ensemble"]["members"][0]["backbone"] == "hdgcn"
 
 
 def test_merge_replaces_lists_and_merges_dicts():

@@ -48,6 +48,20 @@ def test_a_fit_run_moves_the_steps_along(plan):
     assert whole["version"] == VERSIONS["train_stream"]
 
 
+def test_gpus_are_asked_for_and_are_no_setting(project, monkeypatch):
+    monkeypatch.setattr("mmcl.plan.GPU", 1)
+    raw = yaml.safe_load((project / "config.yaml").read_text())
+    run = at(benchmark="ntu60_xsub", stream="joint", backbone="ctrgcn", graph="natural", run="seed-1")
+    settings = Plan(Config(raw)).stream_settings(run)
+    raw["benchmarks"]["ntu60_xsub"]["gpus"] = 4
+    plan = Plan(Config(raw))
+    assert plan.training_gpus(run) == plan.training_processes(run) == 4
+    assert plan.stream_settings(run) == settings
+    assert plan.training_gpus(at(benchmark="demo_xsub")) == 1
+    monkeypatch.setattr("mmcl.plan.GPU", 0)
+    assert (plan.training_gpus(run), plan.training_processes(run)) == (0, 4)
+
+
 def test_frozen_features_or_pictures_or_nothing(plan):
     def pictures(benchmark):
         return plan.training_pictures(at(benchmark=benchmark))
@@ -58,6 +72,23 @@ def test_frozen_features_or_pictures_or_nothing(plan):
         pictures("ntu60_xsub")
     plan.config.values["datasets"]["ntu60"]["videos"] = "videos"
     assert pictures("ntu60_xsub")[15] == "results/montages/ntu60/015-of-016.h5"
+
+
+def test_a_cnn_is_trained_here_only_where_asked_for(project):
+    raw = yaml.safe_load((project / "config.yaml").read_text())
+    cnn = {"name": "own", "weights": None, "frozen": True, "pretrain": {"protocol": "odd_subjects"}}
+    raw["benchmarks"]["own"] = {"like": "demo_xsub", "model": {"fam": {"cnn": cnn}}}
+    plan = Plan(Config(raw))
+    own, demo = at(dataset="demo", cnn="own"), at(dataset="demo", cnn="demo-shufflenet")
+    assert plan.pretrained_weights(own)[0] == "results/rgb/demo/own/weights.safetensors"
+    assert plan.pretrained_weights(demo) == []
+    assert plan.montages(own) == [f"results/montages/demo/00{i}-of-002.h5" for i in (0, 1)]
+    settings = plan.pretrain_settings(own)
+    assert settings["version"] == VERSIONS["pretrain_cnn"]
+    assert (settings["architecture"], settings["protocol"]) == ("shufflenet_v2_x0_5", "odd_subjects")
+    assert "feature" not in settings  # another feature needs no other weights
+    with pytest.raises(UserError, match="'demo-shufflenet' is not trained here"):
+        plan.pretrain_settings(demo)
 
 
 def test_answers_follow_the_question(plan):

@@ -1,6 +1,9 @@
 """Feature Alignment Module: the skeleton's feature is drawn to the picture's (MMCL, section 3.2)."""
 
+from typing import Any
+
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -18,6 +21,10 @@ class FAM(nn.Module):
         hidden: hidden units.
         temperature: τ.
         negatives: which pairs a positive pair is held against, see `contrastive_loss`.
+        chunk: contrast so many clips with each other, in the order of the batch, and average over the chunks, as
+            the replicas of the released training did with 100 clips each; None for the whole batch.
+        gather: under torch.distributed, contrast the clips of all ranks; chunks are then cut from the ranks'
+            batches one after the other. Without it each rank contrasts its own.
     """
 
     def __init__(
@@ -27,11 +34,15 @@ class FAM(nn.Module):
         hidden: int = 256,
         temperature: float = 0.4,
         negatives: str = "grace",
+        chunk: int | None = None,
+        gather: bool = False,
     ):
         super().__init__()
         self.align = nn.Sequential(nn.Linear(picture_dim, hidden), nn.ReLU(), nn.Linear(hidden, feature_dim))
         self.temperature = temperature
         self.negatives = negatives
+        self.chunk = chunk
+        self.gather = gather
 
     def forward(self, skeleton: Tensor, picture: Tensor, mask: Tensor) -> Tensor:
         """The loss of a batch.
@@ -42,16 +53,57 @@ class FAM(nn.Module):
             mask: (N) bool, the clips that have a picture. The others take no part, not even as negatives.
 
         Returns:
-            A scalar; zero with fewer than two pictures, as there is nothing to contrast.
+            A scalar: the mean over the chunks with at least two pictures, as fewer cannot be contrasted; zero
+            if there is none. With `gather` it is the same on all ranks, and the mean of the ranks' gradients is
+            the gradient of one process with all clips. All ranks must then call it.
         """
-        if int(mask.sum()) < 2:
+        everywhere = self.gather and _ranks() > 1
+        if not everywhere and int(mask.sum()) < 2:
             return skeleton.new_zeros(())
-        aligned = self.align(picture[mask])
-        return contrastive_loss(skeleton[mask].float(), aligned.float(), self.temperature, self.negatives)
+        g, c = skeleton[mask].float(), self.align(picture[mask]).float()
+        if everywhere:
+            g, c, mask = _Gather.apply(g), _Gather.apply(c), _Gather.apply(mask.byte())
+        pictures = [int(part.sum()) for part in mask.split(self.chunk or max(1, len(mask)))]
+        losses = [
+            contrastive_loss(*part, self.temperature, self.negatives)
+            for part in zip(g.split(pictures), c.split(pictures), strict=True)
+            if len(part[0]) > 1
+        ]
+        return torch.stack(losses).mean() if losses else skeleton.new_zeros(())
 
     def reference_names(self) -> dict[str, list[str]]:
         """Our state entries → those of the released MMCL model."""
         return {f"align.{k}.{e}": [f"FAM_Aligh.mlp.{k}.{e}"] for k in (0, 2) for e in ("weight", "bias")}
+
+
+def _ranks() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+class _Gather(torch.autograd.Function):
+    """Rows (n, …) of every rank, n its own -> the rows of all (Σ n, …), rank after rank.
+
+    Backward needs no exchange: the loss that follows is the same on all ranks, so each already has the gradient
+    of its own rows. It is multiplied by the number of ranks, by which the average over ranks divides it again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor) -> Tensor:
+        ranks = _ranks()
+        counts = [torch.zeros(1, dtype=torch.int64, device=own.device) for _ in range(ranks)]
+        dist.all_gather(counts, torch.tensor([len(own)], device=own.device))
+        sizes = [int(count) for count in counts]
+        # all_gather wants equal shapes
+        padded = own.new_zeros(max(sizes), *own.shape[1:])
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in range(ranks)]
+        dist.all_gather(parts, padded)
+        ctx.start, ctx.count = sum(sizes[: dist.get_rank()]), len(own)
+        return torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        return gradients[0][ctx.start : ctx.start + ctx.count] * _ranks()
 
 
 def contrastive_loss(g: Tensor, c: Tensor, temperature: float = 0.4, negatives: str = "grace") -> Tensor:

@@ -7,6 +7,8 @@ import golden
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 
 from mmcl.errors import UserError
 from mmcl.models.fam import FAM, contrastive_loss
@@ -60,6 +62,80 @@ def test_nothing_to_contrast_is_zero(pictures):
     fam = FAM(6, 8)
     mask = torch.arange(4) < pictures
     assert fam(made(1, (4, 8)), made(2, (4, 6)), mask).item() == 0
+
+
+def test_chunks_are_contrasted_by_themselves():
+    """As the replicas of DataParallel did; here 5 clips in chunks of 2, and in the last one nothing to contrast."""
+    torch.manual_seed(0)
+    fam = FAM(6, 8, chunk=2)
+    skeleton, picture = made(5, (7, 8)), made(6, (7, 6))
+    mask = torch.tensor([True, True, True, False, True, True, True])
+    aligned = fam.align(picture)
+    expected = (
+        contrastive_loss(skeleton[:2], aligned[:2]) + contrastive_loss(skeleton[4:6], aligned[4:6])
+    ) / 2
+    assert fam(skeleton, picture, mask).item() == pytest.approx(expected.item(), rel=1e-6)
+    fam.chunk = 100
+    assert fam(skeleton, picture, mask).item() == pytest.approx(
+        contrastive_loss(skeleton[mask], aligned[mask]).item(), rel=1e-6
+    )
+
+
+SPLITS = {
+    "all have pictures": ([4, 4], [True] * 8),
+    "some have": ([4, 4], [True, False, True, True, False, False, False, True]),
+    "one rank has none": ([4, 4], [False] * 4 + [True] * 4),
+    "uneven ranks": ([3, 5], [True] * 7 + [False]),
+    "nobody has two": ([4, 4], [True] + [False] * 7),
+}
+
+
+def both(chunk=None):
+    """A skeleton network of one layer, and a FAM; features (8, 6) of a batch for each."""
+    torch.manual_seed(0)
+    net = torch.nn.ModuleList([torch.nn.Linear(6, 8), FAM(6, 8, hidden=7, chunk=chunk, gather=True)])
+    return net, made(5, (8, 6)), made(6, (8, 6))
+
+
+def loss_and_gradients(net, x, picture, mask):
+    net.zero_grad(set_to_none=False)
+    for value in net.parameters():
+        value.grad = torch.zeros_like(value)
+    loss = net[1](net[0](x), picture, mask)
+    if loss.requires_grad:
+        loss.backward()
+    return loss.detach(), torch.cat([value.grad.flatten() for value in net.parameters()])
+
+
+def one_rank(rank, file, found):
+    """What a rank of two gets for every split; the average of the gradients is DDP's."""
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=2)
+    results = {}
+    for chunk in (None, 3):
+        net, x, picture = both(chunk)
+        for name, (sizes, mask) in SPLITS.items():
+            own = [part.split(sizes)[rank] for part in (x, picture, torch.tensor(mask))]
+            loss, gradients = loss_and_gradients(net, *own)
+            dist.all_reduce(gradients)
+            results[name, chunk] = loss, gradients / 2
+    torch.save(results, found / f"{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_gathered_ranks_learn_as_one_process_would(tmp_path):
+    context = mp.spawn(one_rank, (tmp_path / "meet", tmp_path), nprocs=2, join=False)
+    while not context.join():
+        pass
+    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    assert first.keys() == second.keys()
+    for (name, chunk), (loss, gradients) in first.items():
+        net, x, picture = both(chunk)
+        expected, slopes = loss_and_gradients(net, x, picture, torch.tensor(SPLITS[name][1]))
+        for got in (loss, second[name, chunk][0]):
+            assert got.item() == pytest.approx(expected.item(), abs=1e-6), name
+        torch.testing.assert_close(gradients, slopes, rtol=1e-5, atol=1e-6)
+        assert (slopes.abs().sum() > 0.1) == (name != "nobody has two")
 
 
 def test_large_similarities_stay_finite():

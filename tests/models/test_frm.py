@@ -3,7 +3,9 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
+from mmcl.models.colearn import build_model
 from mmcl.models.frm import FRM
 
 
@@ -22,6 +24,31 @@ def test_equation_8(matrices, n):
         [sum(p[i] * whole[i] for i in range(n)) @ s for p, s in zip(gates, scores, strict=True)]
     )
     torch.testing.assert_close(frm.refine(scores, answer), expected)
+
+
+@pytest.mark.parametrize(
+    ("classes", "persons", "layout"), [(60, 2, "ntu25"), (10, 1, "ucla20"), (3, 1, "utd20")]
+)
+@pytest.mark.parametrize("matrices", ["diagonal", "full"])
+def test_any_number_of_classes_and_persons(classes, persons, layout, matrices):
+    """The released module holds 120 classes and two persons, whatever the data set."""
+    torch.manual_seed(0)
+    joints = 25 if layout == "ntu25" else 20
+    refine = {"n": 2, "hidden": 4, "matrices": matrices, "input": "answer_ids", "detach": False}
+    align = {"hidden": 4, "temperature": 0.4, "loss": "grace"}
+    settings = {"backbone": "ctrgcn", "graph": "natural", "width": 0.125, "fam": align, "frm": refine}
+    form = {"num_classes": classes, "layout": layout, "persons": persons}
+    model = build_model(settings, **form, picture_dim=5, answer_dim=3)
+    labels, has = torch.tensor([0, classes - 1]), torch.ones(2, dtype=torch.bool)
+    ids = torch.tensor([[30522.0, 2748, 102], [30522, 2053, 102]])
+    x = torch.randn(2, 3, 8, joints, persons)
+    losses = model.losses(x, labels, torch.randn(2, 5), has, ids, has)
+    assert losses.frm.item() == pytest.approx(losses.cls.item(), rel=1e-5)  # the identity at first
+    losses.total.backward()
+    assert model.frm.matrices.grad.shape == (
+        (2, classes) if matrices == "diagonal" else (2, classes, classes)
+    )
+    assert isinstance(model.frm.norm, nn.Identity)  # the ids go in as they are
 
 
 def test_clips_without_an_answer_take_no_part():

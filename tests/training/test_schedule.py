@@ -27,5 +27,12 @@ def test_cosine(epoch, rate):
     assert learning_rate(epoch, RECIPE | {"schedule": "cosine"}) == pytest.approx(rate)
 
 
+@pytest.mark.parametrize(("epoch", "rate"), [(4, 0.1), (5, 0.1), (57.5, 0.05005), (110, 0.0001)])
+def test_cosine_to_a_least_rate(epoch, rate):
+    """HD-GCN's: 1e-4 + ½ (0.1 − 1e-4)(1 + cos)."""
+    settings = RECIPE | {"schedule": "cosine", "min_rate": 0.001}
+    assert learning_rate(epoch, settings) == pytest.approx(rate)
+
+
 def test_no_warm_up():
     assert learning_rate(0, RECIPE | {"warmup_epochs": 0}) == 0.1

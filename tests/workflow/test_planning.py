@@ -53,6 +53,12 @@ def test_without_fitted_weights_no_fit_run_is_planned(ntu, kind):
     assert ntu.jobs(TARGET)["train_stream"] == 6
 
 
+def test_a_recipe_is_switched_on_from_the_command_line(ntu):
+    jobs = ntu.jobs(TARGET, "--config", "recipe=reference")
+    # its fusion weights are given, so nothing is trained to fit them
+    assert (jobs["train_stream"], jobs["crop_people"], jobs["ensemble"]) == (6, 32, 1)
+
+
 def test_missing_data_is_named_with_what_belongs_there(run):
     said = run("--dry-run", TARGET, fails=True)
     assert "datasets.ntu120" in said

@@ -1,0 +1,103 @@
+"""Recipes: sets of defaults that take the place of the schema's (`recipe` in config.yaml, files in resources/recipes).
+
+A file holds
+    settings: a piece of config.yaml. Entries of `datasets` hold for the data set of that name and reader, entries of
+        `benchmarks` for every benchmark with that protocol.
+    quirks: rows of these settings that are accidents of the reproduced code → what they do.
+    kept: rows where nothing can be reproduced and ours stays → why.
+A row is a key with its path, such as model.fam.chunk.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmcl.naming import PROJECT
+from mmcl.schema import ConfigError, Settings, merge, validate
+
+FOLDER = PROJECT / "resources" / "recipes"
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe by its name; see the module for the rest."""
+
+    name: str
+    settings: Settings
+    quirks: dict[str, str]
+    kept: dict[str, str]
+
+    def settings_for(self, datasets: Settings, protocol: str | None) -> Settings:
+        """The piece of config.yaml that holds for these data sets, with a protocol's own rows in its sections."""
+        common = {key: value for key, value in self.settings.items() if key not in ("datasets", "benchmarks")}
+        for benchmark in self.settings.get("benchmarks", {}).values():
+            if benchmark["protocol"] == protocol:
+                common = merge(common, {key: value for key, value in benchmark.items() if key != "protocol"})
+        common["datasets"] = {
+            name: dataset
+            for name, dataset in self.settings.get("datasets", {}).items()
+            if name in datasets and datasets[name]["reader"] == dataset["reader"]
+        }
+        return common
+
+    def report(self, rows: Settings, used: Settings, plain: Settings, sections: tuple[str, ...]) -> Settings:
+        """What became of the recipe, as it stands in a result's settings.
+
+        Args:
+            rows: what it holds, from `settings_for`.
+            used: the settings in use.
+            plain: those without the recipe.
+            sections: the sections that matter for the result.
+
+        Returns:
+            name; changed: rows that are otherwise than without it; overridden: rows where something else is in
+            use; quirks in use; kept: see the module.
+        """
+        values = {row: value for row, value in flat(rows).items() if row.split(".")[0] in sections}
+        now, before = flat(used), flat(plain)
+        # what belongs to other data sets is not in use
+        values = {row: value for row, value in values.items() if row in now}
+        held = [row for row, value in values.items() if now[row] == value]
+        return {
+            "name": self.name,
+            "changed": sorted(row for row in held if before.get(row) != now[row]),
+            "overridden": sorted(set(values) - set(held)),
+            "quirks": sorted(row for row in self.quirks if row in held),
+            "kept": sorted(row for row in self.kept if row.split(".")[0] in sections and row not in values),
+        }
+
+
+def open_recipe(name: str, schema: Settings) -> Recipe:
+    """Read resources/recipes/<name>.yaml; its settings must be what the schema of config.yaml allows.
+
+    Raises:
+        ConfigError: they are not.
+    """
+    import yaml
+
+    path = FOLDER / f"{name}.yaml"
+    content = yaml.safe_load(path.read_text())
+    # a piece of config.yaml: it need not have everything
+    piece = {key: value for key, value in schema.items() if key != "required"}
+    try:
+        validate(content["settings"], piece)
+    except ConfigError as mistake:
+        raise ConfigError(f"{path.relative_to(PROJECT)}: settings.{mistake}") from None
+    return Recipe(name, content["settings"], content["quirks"], content["kept"])
+
+
+def names(folder: Path = FOLDER) -> list[str]:
+    """The recipes that there are, `none` first."""
+    return [NONE, *sorted(path.stem for path in folder.glob("*.yaml"))]
+
+
+def flat(settings: Settings, above: str = "") -> dict[str, Any]:
+    """Nested settings as rows: {"model": {"width": 1}} -> {"model.width": 1}."""
+    rows: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            rows |= flat(value, f"{above}{key}.")
+        else:
+            rows[f"{above}{key}"] = value
+    return rows
