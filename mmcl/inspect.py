@@ -103,7 +103,8 @@ def _rows(file: h5py.File, count: int) -> list[str]:
             continue
         for key, item in file.items():
             # arrays with another first axis (joints of all clips, class tables) have no row for a clip
-            if isinstance(item, h5py.Dataset) and key != "names" and len(item) == len(file["names"]):
+            own = key not in ("names", "confusion") and len(item) == len(file["names"])
+            if isinstance(item, h5py.Dataset) and own:
                 lines.append(f"    {key:<10} {_value(item, row)}")
     return lines
 

@@ -13,6 +13,19 @@ def test_json_is_readable_and_leaves_nothing_beside_it(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_a_list_of_numbers_is_one_line_and_text_is_left_alone(tmp_path):
+    value = {
+        "confusion": [[1, -2], [30, 4.5e-06]],
+        "text": ["[\n 1\n]", "[ 1 ]"],
+        "none": [None],
+        "empty": [],
+    }
+    write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert "    [1, -2],\n    [30, 4.5e-06]\n" in text
+    assert json.loads(text) == value
+
+
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     write_text(tmp_path / "a.txt", "old")
 

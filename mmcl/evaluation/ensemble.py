@@ -5,16 +5,31 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from mmcl.errors import UserError
-from mmcl.evaluation.metrics import hits, per_class, summary
+from mmcl.evaluation.metrics import FIGURES, confusion, figures, hits, per_class, percent, rounded, summary
 from mmcl.files import write_json
-from mmcl.store import Shards
+from mmcl.store import Shards, opened
 
 SCHEMA = "mmcl.scores/1"
-PACKAGES = ("mmcl", "torch", "torchvision", "transformers", "numpy", "scipy", "h5py", "snakemake")
+PACKAGES = (
+    "mmcl",
+    "torch",
+    "torchvision",
+    "transformers",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "h5py",
+    "snakemake",
+)
+
+
+def scores_path(benchmark: Path, question: str, member: dict, seed: int) -> Path:
+    """Where the workflow keeps the scores of a member {backbone, graph, stream} in a benchmark's folder."""
+    network = f"{member['backbone']}-{member['graph']}"
+    return benchmark / question / network / member["stream"] / f"seed-{seed}" / "scores.h5"
 
 
 def fuse(logits: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -76,22 +91,36 @@ def read_scores(paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray, list[str
         logits (K, N, C), labels (N,), names (N) sorted.
 
     Raises:
-        UserError: two members scored different clips.
+        UserError: two members scored different clips, or clips of other classes.
     """
     stores = [Shards([path], SCHEMA) for path in paths]
     names = sorted(stores[0].names)
+    labels, classes = stores[0].read("labels", names), read_classes(paths[0])
     for path, store in zip(paths, stores, strict=True):
         odd = sorted(set(store.names) ^ set(names))
         if odd:
             raise UserError(f"{path} and {paths[0]} scored different clips, {odd[0]} for one")
-    logits = np.stack([store.read("logits", names) for store in stores])
-    return logits, stores[0].read("labels", names), names
+        if read_classes(path) != classes or (store.read("labels", names) != labels).any():
+            raise UserError(f"{path} and {paths[0]} scored clips of different classes")
+    return np.stack([store.read("logits", names) for store in stores]), labels, names
+
+
+def read_classes(path: Path) -> tuple[list[str], list[str]]:
+    """Ids and names of the classes of scores."""
+    with opened(path, SCHEMA) as h5:
+        return h5["classes/id"].asstr()[:].tolist(), h5["classes/name"].asstr()[:].tolist()
 
 
 def write_ensemble(
     output: Path, *, scores: Sequence[Path], metrics: Sequence[Path], fit: Sequence[Path], settings: dict
 ) -> None:
-    """Fuse the members within each seed and write `ensemble.json` (DESIGN, section 3).
+    """Fuse the members within each seed and write `ensemble.json`.
+
+    All figures of `mmcl.evaluation.metrics` are of the fused scores: top1 and so on, per_class and confusion of
+    the first seed, and every seed's with their mean and standard deviation. A sum of logits is no log-probability
+    on its own scale: with weights of 10 in all it is ten times as sure as with 1. So calibration (ece, nll) is
+    that of the members' weighted mean, softmax(Σ w z / Σ w), which is the same for weights 1:1 and 5:5. Fitted
+    weights sum to one, and were fitted as just this softmax.
 
     Args:
         output: the JSON file.
@@ -101,6 +130,9 @@ def write_ensemble(
             the weights are fitted.
         settings: benchmark, question, seeds, ensemble {members, weights, preset} and what the members
             were made with.
+
+    Raises:
+        UserError: members scored different clips, or all weights are zero.
     """
     ensemble, seeds = settings["ensemble"], settings["seeds"]
     members = ensemble["members"]
@@ -114,50 +146,62 @@ def write_ensemble(
             weights = np.full(len(members), 1.0 / len(members))
         case "preset":
             weights = np.asarray(ensemble["preset"], float)
-    results = []
-    for number, seed in enumerate(seeds):
+    # what is written down is what was used, so that others can add the members up again
+    weights = weights.round(6)
+    total = float(weights.sum())
+    if not total:
+        raise UserError(f"{output}: all fusion weights are zero")
+    results, own = [], []
+    for number in range(len(seeds)):
         logits, labels, names = read_scores(scores[number * len(members) : (number + 1) * len(members)])
-        results.append({"seed": seed, **summary(fuse(logits, weights), labels)})
+        results.append(figures(fuse(logits, weights), labels, total))
+        own.append([100.0 * hits(member, labels).mean() for member in logits])
     # the last loop's variables belong to the last seed; members and classes are reported for the first
     logits, labels, names = read_scores(scores[: len(members)])
     fused = fuse(logits, weights)
-    with h5py.File(scores[0], "r") as h5:
-        ids, class_names = (h5[f"classes/{key}"].asstr()[:].tolist() for key in ("id", "name"))
-    table = per_class(hits(fused, labels), labels, len(ids))
-    keys = ("top1", "top5", "mean_class_accuracy")
-    result = {
+    ids, class_names = read_classes(scores[0])
+    read = [json.loads(Path(path).read_text()) for path in metrics]
+    written = {
         "benchmark": settings["benchmark"],
         "question": settings["question"],
         "classes": len(ids),
         "clips": len(names),
-        "left_out": json.loads(Path(metrics[0]).read_text())["left_out"],
+        "left_out": read[0]["left_out"],
         "members": [
-            {**member, "weight": round(float(weight), 6), **_short(summary(own, labels))}
-            for member, weight, own in zip(members, weights, logits, strict=True)
+            {
+                **member,
+                "weight": float(weight),
+                "top1": percent(hits(scored, labels).sum(), len(labels)),
+                "top5": percent(hits(scored, labels, 5).sum(), len(labels)),
+                "mean": _mean(values),
+                "sd": _sd(values),
+                **{key: value for key, value in about.items() if key == "best_on_test"},
+            }
+            for member, weight, scored, values, about in zip(
+                members, weights, logits, zip(*own, strict=True), read, strict=True
+            )
         ],
         "weights_from": ensemble["weights"],
         **({"weights_fitted_on_clips": held_out} if held_out else {}),
-        **results[0],
-        "per_class": [
-            {"id": i, "name": name, "clips": clips, "top1": accuracy}
-            for i, name, (clips, accuracy) in zip(ids, class_names, table, strict=True)
+        **summary(fused, labels, total),
+        "per_class": per_class(fused, labels, ids, class_names),
+        "confusion": confusion(fused, labels).tolist(),
+        "seeds": [
+            {"seed": seed, **{key: rounded(value, key) for key, value in result.items()}}
+            for seed, result in zip(seeds, results, strict=True)
         ],
-        "seeds": results,
-        "mean": {key: _rounded(np.mean([r[key] for r in results])) for key in keys},
-        "sd": {
-            key: _rounded(np.std([r[key] for r in results], ddof=1)) if len(seeds) > 1 else None
-            for key in keys
-        },
+        "mean": {key: _mean([r[key] for r in results], key) for key in FIGURES},
+        "sd": {key: _sd([r[key] for r in results], key) for key in FIGURES},
         "settings": settings,
         "versions": {package: version(package) for package in PACKAGES},
     }
-    del result["seed"]
-    write_json(output, result)
+    write_json(output, written)
 
 
-def _short(values: dict) -> dict:
-    return {key: values[key] for key in ("top1", "top5")}
+def _mean(values: Sequence[float | None], key: str = "top1") -> float | None:
+    return rounded(float(np.mean(np.array(values, float))), key)
 
 
-def _rounded(value: float) -> float:
-    return round(float(value), 2)
+def _sd(values: Sequence[float | None], key: str = "top1") -> float | None:
+    """Standard deviation over seeds; None with one seed."""
+    return rounded(float(np.std(np.array(values, float), ddof=1)), key) if len(values) > 1 else None

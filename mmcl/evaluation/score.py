@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import h5py
@@ -11,15 +12,17 @@ import torch
 from mmcl import checkpoints, device, store
 from mmcl.datasets.prepare import SCHEMA as SKELETONS
 from mmcl.datasets.prepare import SkeletonStore
-from mmcl.datasets.protocols import fit_split, split
+from mmcl.datasets.protocols import split
 from mmcl.errors import UserError
-from mmcl.evaluation.metrics import hits, per_class, summary
+from mmcl.evaluation.metrics import confusion, per_class, summary
 from mmcl.files import write_json
 from mmcl.models.colearn import CoLearner, build_model
+from mmcl.models.inference import Inference
 from mmcl.skeleton.ragged import join
 from mmcl.store import Shards
+from mmcl.training.data import scored_rows
 from mmcl.training.features import answer_features
-from mmcl.training.loader import centre_view
+from mmcl.training.predict import skeleton_logits
 from mmcl.training.train import SCHEMA as MODEL
 
 SCHEMA = "mmcl.scores/1"
@@ -36,6 +39,8 @@ class Trained:
         classes, class_names: ids and names of labels 0 … C−1.
         layout: joint layout of the skeletons it takes.
         persons: people per clip.
+        best_on_test: {epoch, top1} of the epoch that was best on the scored clips, if training looked at them;
+            the model is the last epoch's all the same.
     """
 
     model: CoLearner
@@ -44,6 +49,12 @@ class Trained:
     class_names: list[str]
     layout: str
     persons: int
+    best_on_test: dict | None = None
+
+    @cached_property
+    def inference(self) -> Inference:
+        """The backbone as it is run."""
+        return Inference(self.model.backbone)
 
 
 def load_model(path: Path, place: torch.device | str = "cpu") -> Trained:
@@ -61,7 +72,13 @@ def load_model(path: Path, place: torch.device | str = "cpu") -> Trained:
     model.load_state_dict({k: v for k, v in content["state"].items() if not k.startswith("cnn.")})
     model.eval().to(place)
     return Trained(
-        model, settings, content["classes"], content["class_names"], content["layout"], content["persons"]
+        model,
+        settings,
+        content["classes"],
+        content["class_names"],
+        content["layout"],
+        content["persons"],
+        content.get("best_on_test"),
     )
 
 
@@ -83,8 +100,8 @@ def predict(trained: Trained, clips: Sequence[np.ndarray]) -> np.ndarray:
     for begin in range(0, len(clips), BATCH):
         ragged = join(clips[begin : begin + BATCH], trained.persons).to(place)
         rows = torch.arange(len(ragged.length), device=place)
-        x = centre_view(ragged, rows, settings["stream"], trained.layout, settings["train"])
-        logits.append(trained.model(x).float().cpu().numpy())
+        view = (settings["stream"], trained.layout, settings["train"])
+        logits.append(skeleton_logits(trained.inference, ragged, rows, *view).cpu().numpy())
     return np.concatenate(logits) if logits else np.empty((0, len(trained.classes)), np.float32)
 
 
@@ -127,12 +144,13 @@ def score_stream(
         model: of `train_stream`.
         skeletons: store `mmcl.skeletons/1`.
         output: the scores, `mmcl.scores/1`.
-        metrics: JSON with clips, left_out, top1, top5, mean_class_accuracy, per_class.
+        metrics: JSON, see `write_scores`.
         settings: `protocol`, `fit`, `version`.
         threads: CPU threads.
 
     Raises:
-        UserError: the model knows other classes, layout or split than asked for, or there is no clip.
+        UserError: the model knows other classes, layout or split than asked for, or a score is not finite, or
+            there is no clip.
     """
     torch.set_num_threads(max(1, threads))
     trained = load_model(model, device.pick())
@@ -145,19 +163,46 @@ def score_stream(
     ]:
         if own != given:
             raise UserError(f"{model}: trained for {what} {own}, to be scored on {given}")
-    wanted = _wanted(settings, source.subject, source.camera, source.setup)
-    rows = {source.names[row]: row for row in wanted.nonzero()[0]}
-    if not rows:
-        raise UserError(f"{skeletons}: no clip to score for protocol {settings['protocol']}")
+    write_scores(output, metrics, trained, source, settings, inputs=[model, skeletons])
+
+
+def write_scores(
+    output: Path,
+    metrics: Path,
+    trained: Trained,
+    source: SkeletonStore,
+    settings: dict,
+    inputs: Sequence[Path],
+) -> None:
+    """Score the clips of a split; write the scores, and what they come to.
+
+    Args:
+        output: the scores, `mmcl.scores/1`: logits, labels, classes, and the counts in `confusion` (C, C).
+        metrics: JSON with clips, left_out, the figures of `mmcl.evaluation.metrics`, per_class and confusion
+            (rows are the true classes). All are of the last epoch; where training looked at these clips after
+            its epochs, best_on_test has the epoch and top1 it would have chosen.
+        trained: the model.
+        source: the skeletons.
+        settings: `protocol`, `fit`, `version`.
+        inputs: the files of model and skeletons.
+
+    Raises:
+        UserError: there is no clip, or a score is not finite.
+    """
+    rows = {source.names[row]: row for row in scored_rows(source, settings)}
 
     def work(names: list[str]) -> store.Batch:
-        logits = predict(trained, [source.clip(int(rows[name])) for name in names])
+        logits = predict(trained, [source.clip(rows[name]) for name in names])
+        for name, row in zip(names, logits, strict=True):
+            if not np.isfinite(row).all():
+                raise UserError(f"{inputs[0]}: the scores of clip {name} are not finite")
         labels = source.labels[[rows[name] for name in names]]
         return store.Batch(names, {"logits": logits, "labels": labels}, {})
 
     def finish(file: h5py.File) -> None:
         for key, values in (("id", source.class_ids), ("name", source.class_names)):
             file.create_dataset(f"classes/{key}", data=np.array(values, dtype=object), dtype=store.TEXT)
+        file["confusion"] = confusion(file["logits"][:], file["labels"][:])
 
     store.write(
         output,
@@ -170,27 +215,20 @@ def score_stream(
         },
         batch_size=BATCH,
         work=work,
-        inputs=[model, skeletons],
+        inputs=inputs,
         finish=finish,
     )
     scores = Shards([output], SCHEMA)
     logits, labels = scores.read("logits"), scores.read("labels")
-    table = per_class(hits(logits, labels), labels, len(source.class_ids))
     result = {
         "clips": len(labels),
         "left_out": _left_out(source, settings),
         **summary(logits, labels),
-        "per_class": [
-            {"id": i, "name": name, "clips": clips, "top1": accuracy}
-            for i, name, (clips, accuracy) in zip(source.class_ids, source.class_names, table, strict=True)
-        ],
+        **({"best_on_test": trained.best_on_test} if trained.best_on_test else {}),
+        "per_class": per_class(logits, labels, source.class_ids, source.class_names),
+        "confusion": confusion(logits, labels).tolist(),
     }
     write_json(metrics, result)
-
-
-def _wanted(settings: dict, subject: np.ndarray, camera: np.ndarray, setup: np.ndarray) -> np.ndarray:
-    train, test = split(settings["protocol"], subject, camera, setup)
-    return fit_split(subject, train)[1] if settings["fit"] else test
 
 
 def _left_out(source: SkeletonStore, settings: dict) -> list[dict[str, str]]:

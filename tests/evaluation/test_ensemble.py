@@ -1,35 +1,11 @@
 import json
 
-import h5py
 import numpy as np
 import pytest
+from made_scores import CLASSES, LEFT_OUT, scores
 
 from mmcl.errors import UserError
-from mmcl.evaluation.ensemble import SCHEMA, fit_weights, fuse, read_scores, write_ensemble
-from mmcl.store import Batch, Column, write
-
-CLASSES = 3
-
-
-def scores(path, names, logits, labels):
-    rows = {name: (z, y) for name, z, y in zip(names, logits, labels, strict=True)}
-
-    def work(batch):
-        return Batch(
-            batch, {"logits": [rows[n][0] for n in batch], "labels": [rows[n][1] for n in batch]}, {}
-        )
-
-    def finish(h5: h5py.File):
-        h5["classes/id"] = np.array(["A001", "A002", "A003"], dtype=h5py.string_dtype())
-        h5["classes/name"] = np.array(["drink", "eat", "wave"], dtype=h5py.string_dtype())
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {"logits": Column("float32", (CLASSES,)), "labels": Column("int64")}
-    write(
-        path, schema=SCHEMA, settings={}, names=names, columns=columns, batch_size=4, work=work, finish=finish
-    )
-    (path.parent / "metrics.json").write_text(json.dumps({"left_out": [{"name": "bad", "reason": "empty"}]}))
-    return path
+from mmcl.evaluation.ensemble import fit_weights, fuse, read_scores, write_ensemble
 
 
 def test_fuse_is_a_weighted_sum_of_raw_logits():
@@ -96,13 +72,14 @@ def test_the_result_over_two_seeds(tmp_path, kind):
     settings = {"benchmark": "b", "question": "q", "seeds": [1, 2], "ensemble": ensemble}
     fit = files[:2] if kind == "fitted" else []
     metrics = [file.parent / "metrics.json" for file in files[:2]]
+    metrics[0].write_text(json.dumps({"left_out": LEFT_OUT, "best_on_test": {"epoch": 3, "top1": 99.0}}))
     write_ensemble(output, scores=files, metrics=metrics, fit=fit, settings=settings)
     result = json.loads(output.read_text())
     weights = {"equal": [0.5, 0.5], "preset": [3.0, 1.0], "fitted": [1.0, 0.0]}[kind]
     assert [m["weight"] for m in result["members"]] == pytest.approx(weights, abs=1e-5)
     assert [m["top1"] for m in result["members"]] == [100.0, 75.0]
     assert result["clips"] == 4
-    assert result["left_out"] == [{"name": "bad", "reason": "empty"}]
+    assert result["left_out"] == LEFT_OUT
     # equal weights tie clip s between classes 0 and 2, and the lower index wins
     first = {"equal": 75.0, "preset": 100.0, "fitted": 100.0}[kind]
     assert [s["top1"] for s in result["seeds"]] == [first, 75.0]
@@ -114,6 +91,69 @@ def test_the_result_over_two_seeds(tmp_path, kind):
         "name": "wave",
         "clips": 2,
         "top1": 50.0 if first == 75 else 100.0,
+        "precision": 100.0,
+        "f1": 66.67 if first == 75 else 100.0,
     }
+    assert result["confusion"] == [[1, 0, 0], [0, 1, 0], [1, 0, 1] if first == 75 else [0, 0, 2]]
+    assert [(m["mean"], m["sd"]) for m in result["members"]] == [(87.5, 17.68), (75.0, 0.0)]
+    # precision 1/2, 1, 1 and recall 1, 1, 1/2
+    assert result["seeds"][1]["macro_precision"] == result["seeds"][1]["macro_recall"] == 83.33
+    assert result["sd"]["macro_f1"] == pytest.approx(abs(result["macro_f1"] - 77.78) / 2**0.5, abs=0.01)
+    assert [m.get("best_on_test") for m in result["members"]] == [{"epoch": 3, "top1": 99.0}, None]
     assert result["weights_from"] == kind
     assert ("weights_fitted_on_clips" in result) == (kind == "fitted")
+
+
+def ensemble_of(tmp_path, files, weights, seeds=(1,)):
+    """The result of members that are all alike but for their scores."""
+    count = len(files) // len(seeds)
+    members = [{"stream": f"s{i}", "graph": "natural", "backbone": "ctrgcn"} for i in range(count)]
+    ensemble = {"members": members, "weights": "preset", "preset": weights}
+    settings = {"benchmark": "b", "question": "q", "seeds": list(seeds), "ensemble": ensemble}
+    metrics = [file.parent / "metrics.json" for file in files[:count]]
+    write_ensemble(tmp_path / "e.json", scores=files, metrics=metrics, fit=[], settings=settings)
+    return json.loads((tmp_path / "e.json").read_text())
+
+
+def test_calibration_is_of_the_weighted_mean_whatever_the_weights_come_to(tmp_path):
+    a = scores(tmp_path / "a/scores.h5", ["x", "y"], [[1, 0, 0], [0, 1, 0]], [0, 0])
+    b = scores(tmp_path / "b/scores.h5", ["x", "y"], [[3, 0, 0], [0, 1, 0]], [0, 0])
+    result = ensemble_of(tmp_path, [a, b], [5.0, 5.0])
+    # the mean logits are (2, 0, 0), right, and (0, 1, 0), wrong
+    sure, unsure = np.exp(2) / (np.exp(2) + 2), np.e / (np.e + 2)
+    assert result["nll"] == pytest.approx(-(np.log(sure) + np.log((1 - unsure) / 2)) / 2, abs=1e-4)
+    assert result["ece"] == pytest.approx(100 * ((1 - sure) + unsure) / 2, abs=0.01)
+    assert result["seeds"][0]["nll"] == result["mean"]["nll"] == result["nll"]
+    assert ensemble_of(tmp_path, [a, b], [0.5, 0.5])["nll"] == result["nll"]
+
+
+def test_one_seed_has_no_standard_deviation(tmp_path):
+    a = scores(tmp_path / "a/scores.h5", ["x", "y"], [[1, 0, 0], [0, 1, 0]], [0, 0])
+    result = ensemble_of(tmp_path, [a], [1.0])
+    assert set(result["sd"].values()) == {None}
+    assert (result["members"][0]["mean"], result["members"][0]["sd"]) == (50.0, None)
+    # no clip of A003, and one of A001 taken for A002, which has none either
+    assert [c["top1"] for c in result["per_class"]] == [50.0, None, None]
+    assert (result["macro_precision"], result["macro_recall"], result["macro_f1"]) == (100.0, 50.0, 66.67)
+
+
+def test_weights_are_written_as_they_were_used(tmp_path):
+    a = scores(tmp_path / "a/scores.h5", ["x"], [[1, 0, 0]], [0])
+    b = scores(tmp_path / "b/scores.h5", ["x"], [[0, 1, 0]], [0])
+    # with one ten-millionth more for b the clip would be wrong; six decimals leave a tie
+    result = ensemble_of(tmp_path, [a, b], [1.0, 1.0000001])
+    assert [m["weight"] for m in result["members"]] == [1.0, 1.0]
+    assert result["top1"] == 100.0
+
+
+def test_weights_that_are_all_zero_are_refused(tmp_path):
+    a = scores(tmp_path / "a/scores.h5", ["x"], [[1, 0, 0]], [0])
+    with pytest.raises(UserError, match="all fusion weights are zero"):
+        ensemble_of(tmp_path, [a], [0.0])
+
+
+def test_members_with_other_labels_are_refused(tmp_path):
+    a = scores(tmp_path / "a/scores.h5", ["x", "y"], [[1, 0, 0], [0, 1, 0]], [0, 1])
+    b = scores(tmp_path / "b/scores.h5", ["x", "y"], [[1, 0, 0], [0, 1, 0]], [0, 2])
+    with pytest.raises(UserError, match="different classes"):
+        read_scores([a, b])

@@ -7,9 +7,11 @@ import pytest
 import torch
 from made_stores import changed, make_stores
 
+from mmcl import checkpoints
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.evaluation.score import load_model, predict, refine, score_stream
+from mmcl.inspect import inspect
 from mmcl.store import Shards, opened
 from mmcl.training.train import train_stream
 
@@ -64,16 +66,49 @@ def test_scores_and_metrics_of_the_test_clips(trained, stores):
         "name": "a2",
         "clips": 4,
         "top1": round(100 * right[labels == 2].mean(), 2),
+        "precision": metrics["per_class"][2]["precision"],
+        "f1": metrics["per_class"][2]["f1"],
     }
+    matrix = np.zeros((4, 4), int)
+    np.add.at(matrix, (labels, logits.argmax(1)), 1)
+    assert metrics["confusion"] == matrix.tolist()
+    share = [100 * matrix[c, c] / max(1, matrix[:, c].sum()) for c in range(4)]
+    assert [c["precision"] for c in metrics["per_class"]] == pytest.approx(share, abs=0.01)
+    assert metrics["macro_precision"] == pytest.approx(np.mean(share), abs=0.01)
+    chance = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum(1, keepdims=True)
+    assert metrics["nll"] == pytest.approx(-np.log(chance[np.arange(16), labels]).mean(), abs=1e-4)
     assert metrics["left_out"] == [{"name": "bad_s2", "reason": "empty"}]
     with opened(model.with_name("scores.h5")) as file:
         assert file["classes/id"].asstr()[:].tolist() == ["a0", "a1", "a2", "a3"]
+        assert file["confusion"][:].tolist() == matrix.tolist()
+    assert "best_on_test" not in metrics
 
 
 def test_a_fit_model_is_scored_on_the_subjects_it_has_not_seen(trained, stores):
     scores, metrics = score(trained(fit=True), stores, fit=True)
     assert sorted(scores.names) == [f"a{a}_s1" for a in range(4)]
     assert metrics["clips"] == 4
+    # four clips of four classes: the counts are no row of a clip
+    assert "    confusion" not in inspect(scores.paths[0])
+
+
+def test_the_best_epoch_on_the_test_clips_stands_beside_the_last_one(trained, stores):
+    model = trained()
+    content = checkpoints.read(model)
+    checkpoints.save(model, {**content, "best_on_test": {"epoch": 1, "top1": 99.99}})
+    metrics = score(model, stores)[1]
+    assert metrics["best_on_test"] == {"epoch": 1, "top1": 99.99}
+    assert metrics["top1"] != 99.99
+
+
+def test_scores_that_are_not_finite_are_refused(trained, stores):
+    model = trained()
+    content = checkpoints.read(model)
+    weight = next(iter(content["state"].values()))
+    weight.flatten()[0] = float("nan")
+    checkpoints.save(model, content)
+    with pytest.raises(UserError, match=r"model.pt: the scores of clip \S+ are not finite"):
+        score(model, stores)
 
 
 def test_a_model_of_another_split_is_refused(trained, stores):
