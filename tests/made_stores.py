@@ -55,6 +55,8 @@ SETTINGS = {
         "rotation": 0.3,
         "precision": "fp32",
         "repeat": 1,
+        "compile": False,
+        "evaluate_every": 0,
     },
 }
 

@@ -1,4 +1,4 @@
-"""What the trainers of the demo's weights share: batches, augmentation, optimizer."""
+"""What the trainers of the demo's weights share: batches and augmentation."""
 
 from __future__ import annotations
 
@@ -53,34 +53,3 @@ def augment(
     points = (points + np.array([right, down]) / size) % 1
     gain, offset = rng.uniform(0.85, 1.18), rng.uniform(-14, 14)
     return np.clip(montage.astype(np.float32) * gain + offset, 0, 255).astype(np.uint8), points
-
-
-def optimizer_of(model: torch.nn.Module, settings: dict, pictures: int):
-    """AdamW with weight decay for matrices only, and its schedule: linear warm-up, then half a cosine.
-
-    Args:
-        model: what is trained.
-        settings: ``learning_rate``, ``weight_decay``, ``epochs``, ``warmup_epochs``, ``batch``.
-        pictures: how many there are in an epoch.
-
-    Returns:
-        Optimizer and scheduler; the scheduler steps once per batch.
-    """
-    import torch
-
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    others = [p for p in model.parameters() if p.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings["weight_decay"]},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=settings["learning_rate"])
-    per_epoch = pictures // settings["batch"]
-    warmup, steps = max(1, round(settings["warmup_epochs"] * per_epoch)), settings["epochs"] * per_epoch
-
-    def rate(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + np.cos(np.pi * min(1.0, (step - warmup) / max(1, steps - warmup))))
-
-    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, rate)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcl.demo.learning import augment, batches, begin, optimizer_of
+from mmcl.demo.learning import augment, batches, begin
 from mmcl.demo.objects import KINDS
 from mmcl.demo.pictures import Pictures
 
@@ -43,14 +43,15 @@ def train_cnn(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
     from safetensors.torch import save_file
     from torch.nn.functional import cross_entropy
 
-    from mmcl.models.cnn import open_cnn
+    from mmcl.models.cnn import open_cnn, shrink
+    from mmcl.training.adamw import adamw
 
     rng, place = begin(settings, threads)
     cnn = open_cnn(workflow_settings(settings)).to(place, memory_format=torch.channels_last).train()
     table = Pictures(pictures)
-    images = np.stack([_resized(image, settings["image_size"]) for image in table.montages()])
+    images = np.stack([shrink(image, settings["image_size"]) for image in table.montages()])
     labels = torch.tensor([KINDS.index(fact.object) for fact in table.facts()])
-    optimizer, schedule = optimizer_of(cnn, settings, len(images))
+    optimizer, schedule = adamw(cnn, settings, len(images) // settings["batch"])
     history = []
     for epoch in range(settings["epochs"]):
         losses = []
@@ -80,12 +81,3 @@ def workflow_settings(settings: dict, weights: str | None = None, feature: str =
         "feature": feature,
         "image_size": settings["image_size"],
     }
-
-
-def _resized(image: np.ndarray, size: int) -> np.ndarray:
-    """As ``mmcl.models.cnn.CNN`` resizes: bilinear with antialias."""
-    import torch
-    from torchvision.transforms.v2 import functional
-
-    small = functional.resize(torch.from_numpy(image).permute(2, 0, 1), [size, size], antialias=True)
-    return small.permute(1, 2, 0).numpy()

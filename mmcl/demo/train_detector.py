@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcl.demo.learning import batches, begin, optimizer_of
+from mmcl.demo.learning import batches, begin
 from mmcl.demo.pictures import Pictures
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ def train_detector(pictures: Path, output: Path, settings: dict, threads: int = 
     import torch
     from safetensors.torch import save_file
 
+    from mmcl.training.adamw import adamw
     from mmcl.video.detect import import_ultralytics
 
     rng, place = begin(settings, threads)
@@ -56,7 +57,7 @@ def train_detector(pictures: Path, output: Path, settings: dict, threads: int = 
     model.args = get_cfg()  # the gains of the three losses
     model.to(place, memory_format=torch.channels_last).train()
     examples = _examples(Pictures(pictures), settings, rng)
-    optimizer, schedule = optimizer_of(model, settings, len(examples))
+    optimizer, schedule = adamw(model, settings, len(examples) // settings["batch"])
     history = []
     for epoch in range(settings["epochs"]):
         losses = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmcl.demo import vocabulary
-from mmcl.demo.learning import augment, batches, begin, optimizer_of
+from mmcl.demo.learning import augment, batches, begin
 from mmcl.demo.objects import KINDS
 from mmcl.demo.pictures import Facts, Pictures
 from mmcl.demo.questions import DOING, QUESTIONS, vocabulary_texts
@@ -54,6 +54,8 @@ def train_vlm(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
     import torch
     from torch.nn.functional import cross_entropy
 
+    from mmcl.training.adamw import adamw
+
     rng, place = begin(settings, threads)
     tokenizer = vocabulary.write_tokenizer(output, vocabulary_texts())
     processor = _write_processor(output, settings["image_size"])
@@ -68,7 +70,8 @@ def train_vlm(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
     namer = torch.nn.Linear(settings["hidden"], len(KINDS)).to(place)
     watcher = torch.nn.Linear(settings["hidden"], len(DOING)).to(place)
     rarity = torch.tensor([0.03, *(1.0 for _ in KINDS[1:])], device=place)
-    optimizer, schedule = optimizer_of(torch.nn.ModuleList([model, namer, watcher]), settings, len(images))
+    trained = torch.nn.ModuleList([model, namer, watcher])
+    optimizer, schedule = adamw(trained, settings, len(images) // settings["batch"])
     mean, std = (torch.tensor(x).view(3, 1, 1) for x in (processor.image_mean, processor.image_std))
     history = []
     for epoch in range(settings["epochs"]):

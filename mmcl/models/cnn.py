@@ -1,8 +1,10 @@
 """Θ of FAM: an image classifier of torchvision that turns a montage into a feature (MMCL, Eq. 3)."""
 
+import json
 import re
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -25,6 +27,9 @@ class CNN(nn.Module):
         feature_dim: D, the length of a feature.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, net: nn.Module, image_size: int, feature_dim: int):
         super().__init__()
         self.net = net
@@ -39,10 +44,25 @@ class CNN(nn.Module):
         They are resized to `image_size` (bilinear with antialias, as torchvision's Resize does on pictures)
         and normalised with ImageNet's mean and standard deviation.
         """
-        from torchvision.transforms.v2 import functional
-
-        x = functional.resize(images.permute(0, 3, 1, 2), [self.image_size, self.image_size], antialias=True)
+        x = _resize(images.permute(0, 3, 1, 2), self.image_size)
         return self.net((x.float() - self.mean) / self.std)
+
+    def reference_names(self) -> dict[str, list[str]]:
+        """Our state entries → those of the released MMCL model, whose CNN is Inception-V3."""
+        if type(self.net).__name__ != "Inception3":
+            return {}
+        return {f"net.{name}": [f"inception_v3.{name}"] for name in self.net.state_dict()}
+
+
+def shrink(image: np.ndarray, size: int) -> np.ndarray:
+    """A picture (H, W, 3) uint8 as small as `CNN` makes it, (size, size, 3): given this, it changes nothing."""
+    return _resize(torch.from_numpy(image).permute(2, 0, 1), size).permute(1, 2, 0).numpy()
+
+
+def _resize(images: torch.Tensor, size: int) -> torch.Tensor:
+    from torchvision.transforms.v2 import functional
+
+    return functional.resize(images, [size, size], antialias=True)
 
 
 def open_cnn(settings: dict) -> CNN:
@@ -51,13 +71,15 @@ def open_cnn(settings: dict) -> CNN:
     Args:
         settings: `architecture` (torchvision's name), `weights` (path of a state dict as .safetensors or of
             `torch.save`; None for random weights), `sha256`, `num_classes`, `image_size`, `feature`: `logits`
-            (N, num_classes) or `pooled`, what enters the last linear layer.
+            (N, num_classes) or `pooled`, what enters the last linear layer; `pretrain`, where it is there and
+            not None: the weights are not ImageNet's but of `mmcl.training.pretrain_cnn`.
 
     Raises:
         UserError: unknown architecture or feature, missing or unfit weights.
     """
     path = _find(settings)
-    net = _build(settings["architecture"], settings["num_classes"], pretrained=path is not None)
+    imagenet = path is not None and not settings.get("pretrain")
+    net = _build(settings["architecture"], settings["num_classes"], imagenet)
     if path:
         _load(net, path, settings)
     feature_dim = settings["num_classes"]
@@ -66,6 +88,22 @@ def open_cnn(settings: dict) -> CNN:
     if settings["feature"] == "pooled":
         feature_dim = _drop_last_linear(net, settings["architecture"])
     return CNN(net, settings["image_size"], feature_dim)
+
+
+def pretrained(settings: dict, weights: Path) -> dict:
+    """A CNN's settings with the weights that `mmcl.training.pretrain_cnn` made for it.
+
+    Args:
+        settings: see `open_cnn`; `weights`, `sha256` and `num_classes` are replaced.
+        weights: the file; its classes and sha256 stand in the `.json` of the same name beside it.
+    """
+    about = json.loads(weights.with_suffix(".json").read_text())
+    return {
+        **settings,
+        "weights": str(weights),
+        "sha256": about["sha256"],
+        "num_classes": len(about["classes"]),
+    }
 
 
 def weights_sha256(settings: dict) -> str | None:
@@ -85,7 +123,7 @@ def _find(settings: dict) -> Path | None:
     return find_weights(settings["weights"], settings.get("sha256"), what)
 
 
-def _build(architecture: str, classes: int, pretrained: bool) -> nn.Module:
+def _build(architecture: str, classes: int, imagenet: bool) -> nn.Module:
     from torchvision import models
 
     if architecture not in models.list_models(module=models):
@@ -93,7 +131,7 @@ def _build(architecture: str, classes: int, pretrained: bool) -> nn.Module:
     options: dict[str, bool] = {}
     if architecture in ("inception_v3", "googlenet"):
         # ImageNet weights of these two expect inputs of mean and deviation 0.5: transform_input makes them
-        options = {"aux_logits": False, "transform_input": pretrained, "init_weights": not pretrained}
+        options = {"aux_logits": False, "transform_input": imagenet, "init_weights": not imagenet}
     return models.get_model(architecture, weights=None, num_classes=classes, **options)
 
 

@@ -12,7 +12,8 @@ class Ragged(NamedTuple):
     """N clips, their frames one after another.
 
     Attributes:
-        joints: (sum of frames, M, V, 3) float32.
+        joints: (3, sum of frames, V, M) float32: frames are picked as rows of V·M numbers, and what is picked is in
+            the order that networks take.
         start: (N) int64, where each clip begins.
         length: (N) int64, frames of each clip.
     """
@@ -35,8 +36,9 @@ def join(clips: Sequence[np.ndarray], persons: int) -> Ragged:
     """
     length = torch.tensor([len(clip) for clip in clips])
     start = length.cumsum(0) - length
-    joints = torch.zeros(int(length.sum()), persons, *clips[0].shape[2:])
+    joints = torch.zeros(3, int(length.sum()), clips[0].shape[2], persons)
     for begin, clip in zip(start.tolist(), clips, strict=True):
         there = min(persons, clip.shape[1])
-        joints[begin : begin + len(clip), :there] = torch.from_numpy(np.ascontiguousarray(clip[:, :there]))
+        part = np.ascontiguousarray(clip[:, :there].transpose(3, 0, 2, 1))
+        joints[:, begin : begin + len(clip), :, :there] = torch.from_numpy(part)
     return Ragged(joints, start, length)

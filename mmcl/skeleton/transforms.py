@@ -5,6 +5,7 @@ are valid: stores keep no padding.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from mmcl.skeleton.ragged import Ragged
@@ -50,7 +51,7 @@ def crop_resize(clips: Ragged, rows: Tensor, first: Tensor, kept: Tensor, window
         window: frames of the result.
 
     Returns:
-        (B, 3, window, V, M).
+        (B, 3, window, V, M), a view of (3, B, window, V, M).
     """
     step = (kept.float() / window)[:, None]
     time = ((torch.arange(window, device=step.device) + 0.5) * step - 0.5).clamp(min=0)  # (B, window)
@@ -58,9 +59,13 @@ def crop_resize(clips: Ragged, rows: Tensor, first: Tensor, kept: Tensor, window
     before = time.long().minimum(last)
     after = (before + 1).minimum(last)
     begin = (clips.start[rows] + first)[:, None]
-    weight = (time - before).clamp(max=1)[..., None, None, None]
-    x = torch.lerp(clips.joints[begin + before], clips.joints[begin + after], weight)
-    return x.permute(0, 4, 1, 3, 2).contiguous()
+    weight = (time - before).clamp(max=1)
+    # a weighted sum of two frames each, added up row by row as they are read
+    pairs = torch.stack([begin + before, begin + after], dim=2).flatten(0, 1)
+    weights = torch.stack([1 - weight, weight], dim=2).flatten(0, 1)
+    planes = clips.joints.flatten(2)
+    x = torch.stack([F.embedding_bag(pairs, p, mode="sum", per_sample_weights=weights) for p in planes])
+    return x.view(3, len(rows), window, *clips.joints.shape[2:]).transpose(0, 1)
 
 
 def rotation_matrices(angles: Tensor) -> Tensor:

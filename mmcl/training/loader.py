@@ -1,7 +1,7 @@
 """Batches: skeletons from one tensor on the training device, pictures from JPEGs.
 
-Order and augmentation of an epoch depend on (seed, epoch) alone, so a run that is continued sees
-what it would have seen.
+Order and augmentation of an epoch depend on (seed, epoch) alone, so a run that is continued sees what it would have
+seen, and several processes together see what one would have seen: they share the clips of each step out.
 """
 
 import hashlib
@@ -16,9 +16,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmcl.errors import UserError
 from mmcl.skeleton.ragged import Ragged
-from mmcl.skeleton.streams import to_stream
+from mmcl.skeleton.streams import along_time, to_stream, within_frames
 from mmcl.skeleton.transforms import centre_crop, crop_resize, random_crop, rotate
 from mmcl.store import Shards
+
+EVERY_EPOCH = -1
+"""Stands for an epoch's number in the seed of random numbers that all epochs share."""
 
 
 def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
@@ -42,14 +45,14 @@ class Draw(NamedTuple):
     angles: Tensor
 
 
-def draw_epoch(count: int, settings: dict, generator: torch.Generator) -> Draw:
+def draw_epoch(count: int, settings: dict, order: torch.Generator, augmentation: torch.Generator) -> Draw:
     """Draw an epoch over `count` clips by the `train` section: repeat, crop, rotation."""
     total = count * settings["repeat"]
     low, high = settings["crop"]
-    order = torch.randperm(total, generator=generator) % count
-    share, position = torch.rand(2, total, dtype=torch.float64, generator=generator)
-    angles = (2 * torch.rand(total, 3, generator=generator) - 1) * settings["rotation"]
-    return Draw(order, low + (high - low) * share, position, angles)
+    rows = torch.randperm(total, generator=order) % count
+    share, position = torch.rand(2, total, dtype=torch.float64, generator=augmentation)
+    angles = (2 * torch.rand(total, 3, generator=augmentation) - 1) * settings["rotation"]
+    return Draw(rows, low + (high - low) * share, position, angles)
 
 
 @dataclass
@@ -66,11 +69,11 @@ class Batch:
 
 @dataclass
 class TrainingData:
-    """The training clips with what belongs to them, on the training device.
+    """The training clips with what belongs to them, but for the skeletons on the training device.
 
     Attributes:
         names: N clips.
-        clips: their skeletons.
+        clips: their skeletons, on the CPU.
         labels: (N) int64.
         layout: joint layout.
         picture, has_picture: (N, D) and (N), or None: features of a frozen CNN.
@@ -90,10 +93,10 @@ class TrainingData:
 
 
 class Loader:
-    """Batches of training clips, epoch by epoch.
+    """Batches of training clips, epoch by epoch; of each batch the part that this process trains with.
 
     Incomplete batches at an epoch's end are dropped. With fewer clips than a batch holds, all of them are the
-    batch.
+    batch, as far as they can be shared out evenly.
 
     Args:
         data: the clips.
@@ -101,15 +104,42 @@ class Loader:
         settings: the `train` section.
         seed: of the run.
         workers: processes that decode pictures; 0 for none.
+        rank: which of the training processes this is.
+        world: how many there are.
+
+    Attributes:
+        batch: clips of a step, over all processes.
+        steps: of an epoch.
+
+    Raises:
+        UserError: a batch cannot be shared out evenly, or there are fewer clips than processes.
     """
 
-    def __init__(self, data: TrainingData, stream: str, settings: dict, seed: int, workers: int = 0):
+    def __init__(
+        self,
+        data: TrainingData,
+        stream: str,
+        settings: dict,
+        seed: int,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ):
         self.data = data
+        # bones are taken once and not in every batch
+        joints = within_frames(data.clips.joints, stream, data.layout)
+        self.clips = data.clips._replace(joints=joints).to(data.labels.device)
         self.stream = stream
         self.settings = settings
         self.seed = seed
+        self.rank = rank
+        self.world = world
         total = len(data.names) * settings["repeat"]
-        self.batch = min(settings["batch"], total)
+        if settings["batch"] % world or total < world:
+            raise UserError(
+                f"train.batch {settings['batch']}, of {total} clips: cannot be shared out evenly among {world} GPUs"
+            )
+        self.batch = min(settings["batch"], total - total % world)
         self.steps = total // self.batch
         self._pictures = None
         if data.montages is not None:
@@ -118,23 +148,30 @@ class Loader:
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch (counted from 0), prepared on the device as they are asked for."""
         data, place = self.data, self.data.labels.device
-        generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
-        draw = draw_epoch(len(data.names), self.settings, generator)
-        batches = draw.order[: self.steps * self.batch].split(self.batch)
-        pictures = None if self._pictures is None else self._pictures.in_order(batches)
-        draw = Draw(*(part.to(place) for part in draw))
-        for step in range(self.steps):
-            part = slice(step * self.batch, (step + 1) * self.batch)
+        # all processes draw the same, each takes its own part: no two clips share their random numbers
+        order = augmentation = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
+        if self.settings.get("same_augmentation", False):
+            # as in the released training, whose workers were seeded alike in every epoch (recipe `reference`)
+            augmentation = torch.Generator().manual_seed(epoch_seed(self.seed, EVERY_EPOCH))
+        draw = draw_epoch(len(data.names), self.settings, order, augmentation)
+        size = self.batch // self.world
+        firsts = range(self.rank * size, self.steps * self.batch, self.batch)
+        parts = [slice(first, first + size) for first in firsts]
+        pictures = (
+            None if self._pictures is None else self._pictures.in_order([draw.order[part] for part in parts])
+        )
+        draw = Draw(*(numbers.to(place) for numbers in draw))
+        for part in parts:
             rows = draw.order[part]
             crop = random_crop(
-                data.clips.length[rows], draw.share[part], draw.position[part], self.settings["min_crop"]
+                self.clips.length[rows], draw.share[part], draw.position[part], self.settings["min_crop"]
             )
-            x = crop_resize(data.clips, rows, *crop, self.settings["window"])
-            x = to_stream(rotate(x, draw.angles[part]), self.stream, data.layout)
+            x = crop_resize(self.clips, rows, *crop, self.settings["window"])
+            x = along_time(rotate(x, draw.angles[part]), self.stream)
             batch = Batch(x, data.labels[rows])
             if pictures is not None:
                 batch.picture, batch.has_picture = (
-                    part.to(place, non_blocking=True) for part in next(pictures)
+                    found.to(place, non_blocking=True) for found in next(pictures)
                 )
             elif data.picture is not None and data.has_picture is not None:
                 batch.picture, batch.has_picture = data.picture[rows], data.has_picture[rows]
@@ -199,6 +236,6 @@ class _Pictures:
             pin_memory=torch.cuda.is_available(),
         )
 
-    def in_order(self, batches: tuple[Tensor, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+    def in_order(self, batches: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         self._batches[:] = [rows.tolist() for rows in batches]
         return iter(self._loader)

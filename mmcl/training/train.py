@@ -1,34 +1,41 @@
-"""Training of one stream: the skeleton network with FAM and FRM beside it (MMCL, section 3.5)."""
+"""Training of one stream: the skeleton network with FAM and FRM beside it (MMCL, section 3.5).
 
-import csv
-import io
+`train_stream` is the way in. `torchrun --nproc_per_node=2 -m mmcl.training.train JOB.json` is another, for whoever
+starts the processes himself; the file holds the arguments of `train_stream` but `gpus`.
+"""
+
+import json
 import logging
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from mmcl import checkpoints, device
+from mmcl import __version__, checkpoints
 from mmcl.datasets.prepare import SkeletonStore
-from mmcl.datasets.protocols import fit_split, split
 from mmcl.errors import UserError
 from mmcl.files import write_json, write_text
+from mmcl.models.backbone import Backbone
 from mmcl.models.cnn import open_cnn
-from mmcl.models.colearn import build_model
-from mmcl.skeleton.ragged import join
-from mmcl.store import Shards
-from mmcl.training.features import answer_features, rgb_features
-from mmcl.training.loader import Loader, TrainingData, epoch_seed
+from mmcl.models.colearn import CoLearner, Losses, build_model
+from mmcl.training.data import read_training_data
+from mmcl.training.distributed import Processes
+from mmcl.training.history import MEANS, as_csv, as_line
+from mmcl.training.launch import joined, launch
+from mmcl.training.loader import Batch, Loader, TrainingData, epoch_seed
+from mmcl.training.predict import ScoredClips
 from mmcl.training.resume import LastState, fingerprint, only_writer
 from mmcl.training.schedule import learning_rate
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("mmcl.training.train")  # also where it is run as __main__
 
 SCHEMA = "mmcl.model/1"
-COLUMNS = ("epoch", "lr", "loss", "cls", "fam", "frm", "accuracy", "seconds")
 
 
 def train_stream(
@@ -40,11 +47,18 @@ def train_stream(
     rgb: Sequence[Path] = (),
     answers: Sequence[Path] = (),
     threads: int = 1,
+    gpus: int = 1,
 ) -> None:
     """Train one stream and write `model.pt`, with `settings.json` and `history.csv` beside it.
 
+    With `train.evaluate_every`, `best_on_test.pt` is the network of the epoch that scored the test clips best;
+    `model.pt` is always that of the last epoch.
+
     While it runs, `last.pt` beside them holds the state after an epoch. A run that was stopped continues
     from it, and gives the same model as one that ran through.
+
+    With several GPUs, each gets an equal part of every batch and has its own batch-norm statistics, as in the
+    reference's DataParallel; the first one's are kept. Gradients are averaged.
 
     Args:
         skeletons: store `mmcl.skeletons/1`.
@@ -54,66 +68,53 @@ def train_stream(
         montages: stores `mmcl.montages/1`, for FAM with a CNN that is trained along.
         rgb: stores `mmcl.rgb/1`, for FAM with a frozen CNN.
         answers: stores `mmcl.answers/1`, for FRM.
-        threads: CPU threads and, for pictures, processes.
+        threads: CPU threads and, for pictures, processes; shared out among the GPUs.
+        gpus: training processes, one a GPU; without GPUs they share the CPU.
 
     Raises:
         UserError: FAM or FRM is on and has nothing to learn from, no training clip, another process
-            trains here, the loss is not finite.
+            trains here, the loss is not finite, too few GPUs.
     """
-    output, options = Path(output), settings["train"]
-    torch.set_num_threads(max(1, threads))
-    place = device.pick()
-    fam, frm = settings["model"]["fam"], settings["model"]["frm"]
-    trains_cnn = fam["enabled"] and not fam["cnn"]["frozen"]
-
-    # clips, and what is known of them
-    source = SkeletonStore(skeletons)
-    rows = training_rows(source, settings)
-    persons = int(source.persons.max())
-    names = [source.names[row] for row in rows]
-    data = TrainingData(
-        names,
-        join([source.clip(row) for row in rows], persons).to(place),
-        torch.from_numpy(source.labels[rows]).to(place),
-        source.layout,
-    )
-    inputs = [source.fingerprint]
-    without: dict[str, list[str]] = {}
-    if trains_cnn:
-        data.montages = _shards(montages, "mmcl.montages/1", "montages")
-        inputs.append(data.montages.fingerprint)
-        without["picture"] = [name for name in names if name not in data.montages]
-    elif fam["enabled"]:
-        shards = _shards(rgb, "mmcl.rgb/1", "rgb features")
-        inputs.append(shards.fingerprint)
-        data.picture, data.has_picture = (part.to(place) for part in rgb_features(shards, names))
-        without["picture"] = [name for name in names if name not in shards]
-    if frm["enabled"]:
-        shards = _shards(answers, "mmcl.answers/1", "answers")
-        inputs.append(shards.fingerprint)
-        found = answer_features(shards, names, frm["input"], settings["seed"])
-        data.answer, data.has_answer = (part.to(place) for part in found)
-        without["answer"] = [name for name in names if name not in shards]
-    log.info("%d training clips, %d classes; without %s", len(names), len(source.class_ids), _counts(without))
-
-    # the network
-    cnn, picture_dim = None, None
-    if trains_cnn:
-        torch.manual_seed(settings["seed"])
-        cnn = open_cnn(fam["cnn"])
-        picture_dim = cnn.feature_dim
-    elif data.picture is not None:
-        picture_dim = data.picture.shape[1]
-    form: dict[str, Any] = {
-        "num_classes": len(source.class_ids),
-        "layout": source.layout,
-        "persons": persons,
-        "picture_dim": picture_dim,
-        "answer_dim": data.answer.shape[1] if data.answer is not None else None,
+    job: dict[str, Any] = {
+        "skeletons": str(skeletons),
+        "output": str(output),
+        "settings": settings,
+        "montages": [str(path) for path in montages],
+        "rgb": [str(path) for path in rgb],
+        "answers": [str(path) for path in answers],
+        "threads": threads,
     }
-    # seeded here and built backbone first, so that runs with and without FAM start from the same backbone
-    torch.manual_seed(settings["seed"])
-    model = build_model(settings["model"], **form, cnn=cnn).to(place)
+    if gpus > 1:
+        launch("mmcl.training.train", job, gpus)
+    else:
+        _train(Processes(), **job)
+
+
+def _train(
+    processes: Processes,
+    *,
+    skeletons: str,
+    output: str,
+    settings: dict,
+    montages: Sequence[str] = (),
+    rgb: Sequence[str] = (),
+    answers: Sequence[str] = (),
+    threads: int = 1,
+) -> None:
+    """One process of the training."""
+    target, options, place = Path(output), settings["train"], processes.device
+    threads = max(1, threads // processes.world)
+    torch.set_num_threads(threads)
+
+    # ---------------------------------------------------------------------------------------------- data
+    source = SkeletonStore(skeletons)
+    read = read_training_data(source, settings, montages, rgb, answers, place)
+    rank, world = processes.rank, processes.world
+    loader = Loader(read.data, settings["stream"], options, settings["seed"], threads - 1, rank, world)
+    scored = ScoredClips(source, settings, processes) if options["evaluate_every"] else None
+
+    # --------------------------------------------------------------------------------------------- model
+    model, form = _open_model(settings, source, read.data)
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=options["learning_rate"],
@@ -121,97 +122,163 @@ def train_stream(
         nesterov=options["nesterov"],
         weight_decay=options["weight_decay"],
     )
-    loader = Loader(data, settings["stream"], options, settings["seed"], workers=max(0, threads - 1))
 
-    with only_writer(output.parent):
-        last = LastState(output.with_name("last.pt"), fingerprint(settings, inputs))
+    with only_writer(target.parent) if processes.first else nullcontext():
+        last = LastState(target.with_name("last.pt"), fingerprint(settings, read.inputs))
         history: list[dict[str, float]] = []
-        if state := last.load():
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-            history = state["history"]
-            log.info("continuing after %d of %d epochs", len(history), options["epochs"])
+        best: dict[str, Any] | None = None  # epoch, top1, state
+        with processes.in_turn():  # the first sets a damaged file aside
+            if state := last.load():
+                model.load_state_dict(state["model"])
+                optimizer.load_state_dict(state["optimizer"])
+                history, best = state["history"], state["best"]
+                log.info("continuing after %d of %d epochs", len(history), options["epochs"])
+                if state["processes"] != world:
+                    log.warning("it was begun with %d processes, now there are %d", state["processes"], world)
 
+        # ------------------------------------------------------------------------------------------ loop
+        losses_of = processes.losses_of(model)
         model.train()
-        with _bar(len(history) * loader.steps, options["epochs"] * loader.steps, settings["stream"]) as bar:
+        with _bar(loader.steps, len(history), settings, processes) as bar:
             for epoch in range(len(history), options["epochs"]):
                 begin = time.perf_counter()
                 rate = learning_rate(epoch, options)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 # for the dropout of a CNN that is trained along
-                torch.manual_seed(epoch_seed(settings["seed"], epoch))
-                sums = torch.zeros(5, device=place)
-                for batch in loader.epoch(epoch):
-                    with torch.autocast(place.type, torch.bfloat16, enabled=options["precision"] == "bf16"):
-                        losses = model.losses(**vars(batch))
-                    optimizer.zero_grad()
-                    losses.total.backward()
-                    optimizer.step()
-                    right = (losses.logits.argmax(1) == batch.labels).float().mean()
-                    sums += torch.stack([*losses[:4], right]).detach()
-                    bar.update()
-                loss, cls, align, refine, accuracy = (sums / loader.steps).tolist()
-                if not torch.isfinite(sums).all():
+                torch.manual_seed(epoch_seed(settings["seed"], epoch, rank))
+                sums = _epoch(losses_of, loader.epoch(epoch), optimizer, options["precision"], bar.update)
+                means = processes.sum(sums) / (loader.steps * world)
+                if not torch.isfinite(means).all():
                     raise UserError(
-                        f"{output}: the loss is not finite in epoch {epoch + 1}; lower train.learning_rate"
+                        f"{target}: the loss is not finite in epoch {epoch + 1}; lower train.learning_rate"
                     )
-                seconds, percent = time.perf_counter() - begin, round(100 * accuracy, 2)
-                bar.set_postfix(loss=f"{loss:.3f}", accuracy=f"{percent}%")
-                values = (epoch + 1, rate, loss, cls, align, refine, percent, round(seconds, 3))
-                history.append(dict(zip(COLUMNS, values, strict=True)))
-                last.save(model=model.state_dict(), optimizer=optimizer.state_dict(), history=history)
-                done = f"{epoch + 1} of {options['epochs']}"
-                log.debug("epoch %s: loss %.4f, accuracy %.2f %%", done, loss, percent)
+                row = {"epoch": epoch + 1, "lr": rate, **dict(zip(MEANS, means.tolist(), strict=True))}
+                row["accuracy"] = round(100 * row["accuracy"], 2)
+                row["seconds"] = round(time.perf_counter() - begin, 3)
+                processes.share_buffers(model)
+                if scored and _is_due(epoch, options):
+                    row["test_top1"] = scored.top1(model)
+                    if best is None or row["test_top1"] > best["top1"]:
+                        best = {"epoch": epoch + 1, "top1": row["test_top1"], "state": _on_cpu(model)}
+                history.append(row)
+                bar.set_postfix(loss=f"{row['loss']:.3f}", accuracy=f"{row['accuracy']}%")
+                log.debug("%s", as_line(row))
+                if processes.first:
+                    last.save(
+                        model=model.state_dict(),
+                        optimizer=optimizer.state_dict(),
+                        history=history,
+                        best=best,
+                        processes=world,
+                    )
 
+        # --------------------------------------------------------------------------------------- writing
+        if not processes.first:
+            return
         about = {
             "settings": settings,
-            "versions": {package: version(package) for package in ("mmcl", "torch", "numpy", "h5py")},
+            "versions": {"mmcl": __version__, **{name: version(name) for name in ("torch", "numpy", "h5py")}},
             "classes": source.class_ids,
             "class_names": source.class_names,
             **form,
         }
-        own = {name: value.cpu() for name, value in model.state_dict().items()}
-        write_text(output.with_name("history.csv"), _as_csv(history))
-        listed = {"clips": len(names), **{f"without_{what}": clips for what, clips in without.items()}}
-        write_json(output.with_name("settings.json"), {**about, **listed})
-        checkpoints.save(output, {"schema": SCHEMA, "state": own, **about})
+        if best:
+            about["best_on_test"] = {key: best[key] for key in ("epoch", "top1")}
+        listed = {f"without_{what}": clips for what, clips in read.without.items()}
+        counts = {"processes": world, "clips": len(read.data.names)}
+        write_text(target.with_name("history.csv"), as_csv(history, tested=scored is not None))
+        write_json(target.with_name("settings.json"), {**about, **counts, **listed})
+        beside = target.with_name("best_on_test.pt")
+        if best:
+            checkpoints.save(beside, {"schema": SCHEMA, "state": best["state"], **about})
+        else:
+            beside.unlink(missing_ok=True)
+        checkpoints.save(target, {"schema": SCHEMA, "state": _on_cpu(model), **about})
         last.remove()
 
 
-def training_rows(source: SkeletonStore, settings: dict) -> list[int]:
-    """Rows of the store that train: the protocol's, for `fit` without every fifth subject.
+def _open_model(settings: dict, source: SkeletonStore, data: TrainingData) -> tuple[CoLearner, dict]:
+    """The network on the training device, and the arguments of `build_model` beside the settings."""
+    place, options = data.labels.device, settings["train"]
+    cnn, picture_dim = None, None
+    if data.montages is not None:
+        torch.manual_seed(settings["seed"])
+        cnn = open_cnn(settings["model"]["fam"]["cnn"])
+        picture_dim = cnn.feature_dim
+    elif data.picture is not None:
+        picture_dim = data.picture.shape[1]
+    form: dict[str, Any] = {
+        "num_classes": len(source.class_ids),
+        "layout": source.layout,
+        "persons": data.clips.joints.shape[3],
+        "picture_dim": picture_dim,
+        "answer_dim": data.answer.shape[1] if data.answer is not None else None,
+    }
+    # seeded here and built backbone first, so that runs with and without FAM start from the same backbone
+    torch.manual_seed(settings["seed"])
+    smoothing = options.get("label_smoothing", 0.0)
+    model = build_model(settings["model"], **form, cnn=cnn, label_smoothing=smoothing).to(place)
+    if options["compile"]:
+        _compile(model.backbone, place)
+    return model, form
 
-    Raises:
-        UserError: there are none.
+
+def _compile(backbone: Backbone, place: torch.device) -> None:
+    """Let torch.compile translate `features` as it is in training.
+
+    A method is replaced and not the module, so that the names in the state dict stay.
     """
-    train, _ = split(settings["protocol"], source.subject, source.camera, source.setup)
-    if settings["fit"]:
-        train, _ = fit_split(source.subject, train)
-    if not train.any():
-        raise UserError(f"{source.path}: no training clip for protocol {settings['protocol']}")
-    return train.nonzero()[0].tolist()
+    # Inductor's channels-last layouts cut the batched products of graph convolutions up on a CPU: slower than eager
+    options: dict[str, Any] | None = {"layout_optimization": False} if place.type == "cpu" else None
+    eager, compiled = backbone.features, torch.compile(backbone.features, dynamic=False, options=options)
+    backbone.features = lambda x: compiled(x) if backbone.training else eager(x)  # type: ignore[method-assign]
 
 
-def _shards(paths: Sequence[Path], schema: str, what: str) -> Shards:
-    if not paths:
-        raise UserError(f"the model's settings ask for {what}, but none were given")
-    return Shards(paths, schema)
+def _epoch(
+    losses_of: Callable[..., Losses],
+    batches: Iterable[Batch],
+    optimizer: torch.optim.Optimizer,
+    precision: str,
+    done: Callable[[], Any],
+) -> Tensor:
+    """A pass over the training clips. Returns the sums of MEANS over the steps."""
+    sums: Tensor | float = 0.0
+    for batch in batches:
+        with torch.autocast(batch.x.device.type, torch.bfloat16, enabled=precision == "bf16"):
+            losses = losses_of(**vars(batch))
+        optimizer.zero_grad()
+        losses.total.backward()
+        optimizer.step()
+        right = (losses.logits.argmax(1) == batch.labels).float().mean()
+        sums = sums + torch.stack([*losses[:-1], right]).detach()
+        done()
+    return torch.as_tensor(sums)
 
 
-def _counts(without: dict[str, list[str]]) -> str:
-    return ", ".join(f"{what}: {len(clips)}" for what, clips in without.items()) or "pictures and answers"
+def _is_due(epoch: int, options: dict) -> bool:
+    """Whether to look at the test clips after an epoch: every so many, and after the last."""
+    return (epoch + 1) % options["evaluate_every"] == 0 or epoch + 1 == options["epochs"]
 
 
-def _bar(done: int, total: int, label: str) -> Any:
+def _on_cpu(model: CoLearner) -> dict[str, Tensor]:
+    """A copy of the network's state."""
+    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
+
+
+def _bar(steps: int, done: int, settings: dict, processes: Processes) -> Any:
     from tqdm import tqdm
 
-    return tqdm(total=total, initial=done, desc=label, unit="batch", disable=None)
+    total = settings["train"]["epochs"] * steps
+    shown = None if processes.first else True  # None: where there is a terminal
+    return tqdm(total=total, initial=done * steps, desc=settings["stream"], unit="batch", disable=shown)
 
 
-def _as_csv(history: list[dict[str, float]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(history)
-    return text.getvalue()
+def main() -> None:
+    """One process of a training that torchrun or `train_stream` started; its argument is the job's file."""
+    with joined() as processes:
+        _train(processes, **json.loads(Path(sys.argv[1]).read_text()))
+
+
+if __name__ == "__main__":
+    main()

@@ -13,7 +13,9 @@ from mmcl.video import jpeg
 SCHEMA = "mmcl.rgb/1"
 
 
-def encode_montages(montages: Path, output: Path, settings: dict, threads: int) -> None:
+def encode_montages(
+    montages: Path, output: Path, settings: dict, threads: int, weights: Path | None = None
+) -> None:
     """Compute a shard's CNN features, `mmcl.rgb/1`, from its montages.
 
     Clips without a montage stay failed, with their reason.
@@ -23,14 +25,17 @@ def encode_montages(montages: Path, output: Path, settings: dict, threads: int) 
         output: where to write.
         settings: a CNN's settings, see `mmcl.models.cnn.open_cnn`, with `batch`.
         threads: pictures decoded side by side, and threads of the network.
+        weights: what the rule `pretrain_cnn` made, in place of those that the settings name.
 
     Raises:
         UserError: the CNN cannot be opened.
     """
     import torch
 
-    from mmcl.models.cnn import open_cnn, weights_sha256
+    from mmcl.models.cnn import open_cnn, pretrained, weights_sha256
 
+    if weights:
+        settings = pretrained(settings, weights)
     torch.set_num_threads(max(1, threads))
     table = store.Shards([montages], "mmcl.montages/1")
     place = device.pick()

@@ -14,6 +14,6 @@ def test_clips_lie_one_after_another():
     ragged = join(clips, persons=2)
     assert ragged.start.tolist() == [0, 2, 5]
     assert ragged.length.tolist() == [2, 3, 1]
-    assert ragged.joints.shape == (6, 2, 20, 3)
+    assert ragged.joints.shape == (3, 6, 20, 2)
     assert ragged.joints.dtype == torch.float32
-    assert ragged.joints[:, :, 0, 0].tolist() == [[1, 0], [1, 0], [2, 2], [2, 2], [2, 2], [3, 3]]
+    assert ragged.joints[0, :, 0].tolist() == [[1, 0], [1, 0], [2, 2], [2, 2], [2, 2], [3, 3]]

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from mmcl import store
+from mmcl.errors import UserError
+from mmcl.layouts import layout
 from mmcl.skeleton.ragged import join
 from mmcl.training.loader import Loader, Montages, TrainingData, centre_view, collate, draw_epoch, epoch_seed
 from mmcl.video import jpeg
@@ -29,7 +32,7 @@ def made_data(count=10, **more):
 def test_an_epoch_shows_every_clip_once_in_an_order_of_its_own():
     def order(seed, epoch):
         generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
-        return draw_epoch(50, TRAIN, generator).order.tolist()
+        return draw_epoch(50, TRAIN, generator, generator).order.tolist()
 
     assert sorted(order(1, 0)) == list(range(50))
     assert order(1, 0) == order(1, 0)
@@ -37,7 +40,8 @@ def test_an_epoch_shows_every_clip_once_in_an_order_of_its_own():
 
 
 def test_draws_lie_within_the_settings():
-    draw = draw_epoch(200, TRAIN | {"repeat": 5}, torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    draw = draw_epoch(200, TRAIN | {"repeat": 5}, generator, generator)
     assert torch.bincount(draw.order).tolist() == [5] * 200
     assert 0.5 <= draw.share.min() < 0.51
     assert 0.99 < draw.share.max() <= 1
@@ -55,6 +59,87 @@ def test_incomplete_batches_are_dropped_and_large_ones_reduced(count, batch, siz
     assert batches[0].x.shape == (sizes[0], 3, 6, 20, 2)
     labels = torch.cat([batch.labels for batch in batches]).tolist()
     assert len(set(labels)) == len(labels)
+
+
+@pytest.mark.parametrize(("count", "world"), [(10, 2), (10, 4), (7, 2), (3, 2)])
+def test_processes_share_each_batch_out(count, world):
+    settings = TRAIN | {"batch": 4 if count > 4 else 8}
+    whole, *parts = (
+        Loader(made_data(count), "bone_motion", settings, seed=1, rank=rank, world=of)
+        for rank, of in [(0, 1), *((rank, world) for rank in range(world))]
+    )
+    assert whole.steps == parts[0].steps == count // min(4, count)
+    for batch, *shares in zip(*(loader.epoch(2) for loader in (whole, *parts)), strict=True):
+        assert len({len(share.labels) for share in shares}) == 1
+        together = torch.cat([share.x for share in shares])
+        # as many as can be shared out evenly, with the crops and rotations that one process would have given them
+        torch.testing.assert_close(together, batch.x[: len(together)], rtol=0, atol=0)
+        assert len(batch.x) - len(together) == (1 if count == 3 else 0)
+        assert (
+            torch.cat([share.labels for share in shares]).tolist() == batch.labels[: len(together)].tolist()
+        )
+
+
+def test_crops_and_rotations_differ_from_epoch_to_epoch_and_from_process_to_process():
+    clip = np.random.default_rng(0).normal(0, 1, (30, 1, 20, 3)).astype(np.float32)
+    data = TrainingData(["a", "b"], join([clip, clip], 1), torch.arange(2), "utd20")
+    seen = [
+        batch.x[0]
+        for rank in range(2)
+        for epoch in range(3)
+        for batch in Loader(data, "joint", TRAIN | {"batch": 2}, seed=1, rank=rank, world=2).epoch(epoch)
+    ]
+    apart = [(a - b).abs().max() for i, a in enumerate(seen) for b in seen[:i]]
+    assert len(apart) == 15
+    assert min(apart) > 0.01
+
+
+@pytest.mark.parametrize(("count", "world", "batch"), [(10, 3, 4), (1, 2, 4)])
+def test_what_cannot_be_shared_out_evenly_is_an_error(count, world, batch):
+    with pytest.raises(UserError, match=f"evenly among {world} GPUs"):
+        Loader(made_data(count), "joint", TRAIN | {"batch": batch}, seed=1, world=world)
+
+
+def one_by_one(clip, share, position, angles, stream, settings):
+    """A training clip (T, M, V, 3) as the reference's feeder would show it, without anything of ours."""
+    frames = len(clip)
+    kept = min(max(int(np.floor(frames * share)), settings["min_crop"]), frames)
+    first = int(np.floor(position * (frames - kept + 1)))
+    part = torch.from_numpy(clip[first : first + kept].transpose(3, 2, 1, 0).copy())  # (3, V, M, L)
+    size = (3 * part.shape[1] * part.shape[2], settings["window"])
+    part = F.interpolate(part.reshape(1, 1, size[0], kept), size=size, mode="bilinear", align_corners=False)
+    x = part.view(3, -1, clip.shape[1], settings["window"]).permute(0, 3, 1, 2).numpy()
+    (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
+    turn = (
+        np.array([[cz, sz, 0], [-sz, cz, 0], [0, 0, 1]])
+        @ np.array([[cy, 0, -sy], [0, 1, 0], [sy, 0, cy]])
+        @ np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
+    )
+    x = np.einsum("ij,jtvm->itvm", turn, x)
+    if stream.startswith("bone"):
+        bone = np.zeros_like(x)
+        for child, parent in layout("utd20").bone_pairs:
+            bone[:, :, child] = x[:, :, child] - x[:, :, parent]
+        x = bone
+    if stream.endswith("motion"):
+        x[:, :-1] = x[:, 1:] - x[:, :-1]
+        x[:, -1] = 0
+    return x
+
+
+@pytest.mark.parametrize("stream", ["joint", "bone", "joint_motion", "bone_motion"])
+def test_a_batch_equals_clips_prepared_one_by_one(stream):
+    settings = TRAIN | {"batch": 6, "window": 16, "min_crop": 8}
+    random = np.random.default_rng(1)
+    clips = [random.normal(0, 1, (n, 2, 20, 3)).astype(np.float32) for n in (5, 8, 20, 40, 64, 300)]
+    data = TrainingData([f"c{i}" for i in range(6)], join(clips, 2), torch.arange(6), "utd20")
+    (batch,) = Loader(data, stream, settings, seed=3).epoch(1)
+    generator = torch.Generator().manual_seed(epoch_seed(3, 1))
+    draw = draw_epoch(6, settings, generator, generator)
+    assert batch.labels.tolist() == draw.order.tolist()
+    for x, row, *numbers in zip(batch.x, *draw, strict=True):
+        expected = one_by_one(clips[row], *(part.numpy() for part in numbers), stream, settings)
+        np.testing.assert_allclose(x.numpy(), expected, rtol=0, atol=1e-5)
 
 
 def test_features_follow_their_clips():

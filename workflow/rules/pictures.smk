@@ -1,7 +1,8 @@
 """Videos to pictures of five person crops, and frozen CNN features of them.
 
-Needs: results/index/<dataset>.tsv and the videos it names.
+Needs: results/index/<dataset>.tsv and the videos it names; for a CNN trained here results/skeletons/<dataset>.h5.
 Makes: results/crops/<dataset>/<shard>.h5, results/montages/<dataset>/<shard>.h5, results/rgb/<dataset>/<cnn>/<shard>.h5
+and, for a CNN trained here, results/rgb/<dataset>/<cnn>/weights.{safetensors,json}
 """
 
 
@@ -47,10 +48,35 @@ rule concatenate_frames:
         "../scripts/concatenate_frames.py"
 
 
+rule pretrain_cnn:
+    """Train a CNN to name the action from the training subjects' pictures; it is frozen afterwards."""
+    input:
+        skeletons="results/skeletons/{dataset}.h5",
+        montages=PLAN.montages,
+    output:
+        weights="results/rgb/{dataset}/{cnn}/weights.safetensors",
+        about="results/rgb/{dataset}/{cnn}/weights.json",
+    log:
+        "results/logs/pretrain_cnn/{dataset}/{cnn}.log",
+    benchmark:
+        "results/times/pretrain_cnn/{dataset}/{cnn}.tsv"
+    conda:
+        "../../environment.yml"
+    threads: PLAN.dataset_threads
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+    params:
+        settings=PLAN.pretrain_settings,
+    script:
+        "../scripts/pretrain_cnn.py"
+
+
 rule encode_montages:
     """Features of a frozen CNN for every picture, computed once."""
     input:
-        "results/montages/{dataset}/{shard}.h5",
+        montages="results/montages/{dataset}/{shard}.h5",
+        weights=PLAN.pretrained_weights,
     output:
         "results/rgb/{dataset}/{cnn}/{shard}.h5",
     log:

@@ -24,7 +24,8 @@ rule train_stream:
         "../../environment.yml"
     threads: PLAN.benchmark_threads
     resources:
-        gpu=GPU,
+        gpu=PLAN.training_gpus,
+        processes=PLAN.training_processes,
         mem_mb=16000,
     params:
         settings=PLAN.stream_settings,

@@ -14,5 +14,6 @@ with job_log(snakemake.log[0]):
         output=Path(snakemake.output.model),
         settings=snakemake.params.settings,
         threads=snakemake.threads,
+        gpus=snakemake.resources.processes,
         **pictures,
     )

@@ -1,0 +1,93 @@
+"""Random changes of montages for the training of a CNN, a whole batch at once on the training device.
+
+The strips stay in their order, as it is time, and all strips of a picture change alike.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmcl.models.cnn import MEAN
+
+STRIPS = 5
+ERASED = (0.1, 0.4)
+"""Sides of an erased rectangle, as parts of the picture's."""
+
+
+class Draw(NamedTuple):
+    """The random numbers of P presentations of pictures.
+
+    Attributes:
+        mirror: (P) bool.
+        shift: (P, 2) down and right, as parts of the side.
+        contrast: (P) factor of all grey levels.
+        brightness: (P) what is then added, as a part of full white.
+        erase: (P, 4) top, left, height and width of an erased rectangle, as parts of the side; height and
+            width are zero where nothing is erased.
+    """
+
+    mirror: Tensor
+    shift: Tensor
+    contrast: Tensor
+    brightness: Tensor
+    erase: Tensor
+
+
+def draw(count: int, settings: dict, generator: torch.Generator) -> Draw:
+    """Draw for `count` presentations.
+
+    Args:
+        count: P.
+        settings: `mirror` (bool), `shift`, `contrast`, `brightness` (largest change, as a part of the
+            side, of one and of full white), `erase` (probability of a rectangle in the mean colour).
+        generator: of the random numbers; as many are drawn whatever the settings.
+    """
+    uniform = torch.rand(count, 10, generator=generator)
+    symmetric = 2 * uniform[:, :4] - 1
+    sides = ERASED[0] + (ERASED[1] - ERASED[0]) * uniform[:, 4:6]
+    corner = uniform[:, 6:8] * (1 - sides)
+    sides = sides * (uniform[:, 8:9] < settings["erase"])
+    return Draw(
+        mirror=(uniform[:, 9] < 0.5) & settings["mirror"],
+        shift=symmetric[:, :2] * settings["shift"],
+        contrast=1 + symmetric[:, 2] * settings["contrast"],
+        brightness=symmetric[:, 3] * settings["brightness"],
+        erase=torch.cat([corner, sides], 1),
+    )
+
+
+def augment(images: Tensor, draw: Draw) -> Tensor:
+    """Mirror, shift, change contrast and brightness, erase.
+
+    A strip is mirrored and shifted within itself; what comes in from outside repeats its border.
+
+    Args:
+        images: (B, S, S, 3) uint8.
+        draw: of these B presentations, on the same device.
+
+    Returns:
+        (B, S, S, 3) uint8.
+    """
+    count, size = images.shape[:2]
+    place = images.device
+    line = torch.arange(size, device=place)
+    down, right = (draw.shift * size).round().long().unbind(1)
+    rows = (line - down[:, None]).clamp(0, size - 1)
+
+    border = torch.arange(STRIPS + 1, device=place) * size // STRIPS
+    strip = torch.searchsorted(border, line, right=True)
+    first, last = border[strip - 1], border[strip] - 1
+    columns = torch.minimum(torch.maximum(line - right[:, None], first), last)
+    columns = torch.where(draw.mirror[:, None], first + last - columns, columns)
+
+    which = torch.arange(count, device=place)[:, None, None]
+    out = images[which, rows[:, :, None], columns[:, None, :]].float()
+    out = out * draw.contrast[:, None, None, None] + 255 * draw.brightness[:, None, None, None]
+
+    top, left, height, width = ((draw.erase * size).round().long()[:, i, None] for i in range(4))
+    tall = (line >= top) & (line < top + height)
+    wide = (line >= left) & (line < left + width)
+    erased = tall[:, :, None] & wide[:, None, :]
+    out = torch.where(erased[..., None], torch.tensor(MEAN, device=place) * 255, out)
+    return out.clamp(0, 255).round().to(torch.uint8)

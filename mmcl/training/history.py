@@ -1,0 +1,24 @@
+"""`history.csv`: what an epoch came to."""
+
+import csv
+import io
+
+MEANS = ("loss", "cls", "fam", "frm", "aux", "accuracy")
+"""What is averaged over the steps of an epoch and over the processes."""
+COLUMNS = ("epoch", "lr", *MEANS, "seconds")
+
+
+def as_csv(history: list[dict[str, float]], tested: bool) -> str:
+    """All epochs as a table; with `tested` and its column `test_top1`, empty where nobody looked."""
+    text = io.StringIO()
+    columns = (*COLUMNS, "test_top1") if tested else COLUMNS
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(history)
+    return text.getvalue()
+
+
+def as_line(row: dict[str, float]) -> str:
+    """An epoch in a line of the log."""
+    found = ", ".join(f"{key} {row[key]:.2f} %" for key in ("accuracy", "test_top1") if key in row)
+    return f"epoch {row['epoch']}: loss {row['loss']:.4f}, {found}"

@@ -1,0 +1,67 @@
+"""What a network says of clips from the skeleton alone, while it trains and afterwards."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mmcl.datasets.prepare import SkeletonStore
+from mmcl.models.colearn import CoLearner
+from mmcl.skeleton.ragged import Ragged, join
+from mmcl.training.data import scored_rows
+from mmcl.training.distributed import Processes
+from mmcl.training.loader import centre_view
+
+BATCH = 64
+
+
+@torch.no_grad()
+def skeleton_logits(
+    network: Callable[[Tensor], Tensor], clips: Ragged, rows: Tensor, stream: str, layout: str, settings: dict
+) -> Tensor:
+    """Logits (B, C) float32 of clips, batch by batch.
+
+    Args:
+        network: in evaluation mode, (B, 3, window, V, M) -> (B, C).
+        clips: N clips, on the network's device.
+        rows: (B) which of them, at least one.
+        stream: which stream.
+        layout: joint layout.
+        settings: the `train` section: `window`, `test_crop`.
+    """
+    parts = rows.split(BATCH)
+    return torch.cat([network(centre_view(clips, part, stream, layout, settings)).float() for part in parts])
+
+
+class ScoredClips:
+    """The clips that `score_stream` will score, for a look at the accuracy while training goes on.
+
+    Args:
+        source: store `mmcl.skeletons/1`.
+        settings: of the run.
+        processes: which share the clips out among them.
+
+    Raises:
+        UserError: there is no such clip.
+    """
+
+    def __init__(self, source: SkeletonStore, settings: dict, processes: Processes):
+        rows = scored_rows(source, settings)
+        self.clips = join([source.clip(row) for row in rows], int(source.persons.max())).to(processes.device)
+        self.labels = torch.from_numpy(source.labels[rows]).to(processes.device)
+        self.layout = source.layout
+        self.settings = settings
+        self.processes = processes
+
+    def top1(self, model: CoLearner) -> float:
+        """Accuracy in percent, as the network is now; it goes on training afterwards."""
+        rows = torch.arange(len(self.labels), device=self.labels.device)
+        own = rows[self.processes.rank :: self.processes.world]
+        right = self.labels.new_zeros(())
+        if len(own):
+            model.eval()
+            stream, options = self.settings["stream"], self.settings["train"]
+            logits = skeleton_logits(model, self.clips, own, stream, self.layout, options)
+            right = (logits.argmax(1) == self.labels[own]).sum()
+            model.train()
+        return round(100 * int(self.processes.sum(right)) / len(rows), 2)

@@ -1,0 +1,27 @@
+"""Processes that behave as they are told, without torch; run by `launch` in test_launch.py."""
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+rank = int(os.environ["RANK"])
+job = json.loads(Path(sys.argv[1]).read_text())
+Path(job["folder"], f"pid-{rank}").write_text(str(os.getpid()))
+match job["order"]:
+    case "kill" if rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    case "leave" if rank == 1:
+        sys.exit(3)
+    case "complain" | "break":
+        left = {"known": rank == 1 and job["order"] == "complain", "text": f"{rank} complains"}
+        Path(os.environ["MMCL_STARTER"], f"failed-{rank}.part").write_text(json.dumps(left))
+        Path(os.environ["MMCL_STARTER"], f"failed-{rank}.part").rename(
+            Path(os.environ["MMCL_STARTER"], f"failed-{rank}.json")
+        )
+    case "work":
+        print(os.environ["MMCL_LOGS"])
+        sys.exit()
+time.sleep(60)

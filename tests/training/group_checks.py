@@ -1,0 +1,114 @@
+"""What the processes of a group check together; run by `launch` in test_distributed.py.
+
+The first one writes what it found to `report` of the job.
+"""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from test_loader import TRAIN, made_data
+
+from mmcl.errors import UserError
+from mmcl.models.colearn import CoLearner, build_model
+from mmcl.training import train
+from mmcl.training.distributed import Processes
+from mmcl.training.launch import joined
+from mmcl.training.loader import Loader, TrainingData
+
+
+def main() -> None:
+    job = json.loads(Path(sys.argv[1]).read_text())
+    with joined() as processes:
+        if "fail_in" in job:
+            fail_on_the_second(job["fail_in"], processes)
+        found = {"world": dist.get_world_size()} | gradients(job["run"]["settings"]["model"], processes)
+        found["states"] = train_and_compare(job["run"], processes)
+        if processes.first:
+            Path(job["report"]).write_text(json.dumps(found))
+
+
+def gradients(settings: dict, processes: Processes) -> dict[str, float]:
+    """Largest differences of gradients: to one process with the same clips, and where heads rest."""
+    data = made_data(8, picture=torch.randn(8, 6, generator=torch.Generator().manual_seed(1)))
+    data.answer, data.has_answer = data.picture, torch.ones(8, dtype=torch.bool)
+    model = a_model(settings)
+    losses_of = processes.losses_of(model)
+    part = one_batch(data, processes)
+    losses_of(**part).total.backward()
+    alone = a_model(settings)
+    alone.losses(**one_batch(data, Processes(device=processes.device))).total.backward()
+    apart = difference(model, alone)
+    largest = max(float(p.grad.abs().max()) for p in alone.parameters() if p.grad is not None)
+
+    # the first process has no answer and no picture, the second has both
+    part |= {"has_picture": torch.full((4,), not processes.first), "picture": part["answer"]}
+    part |= {"has_answer": part["has_picture"]}
+    for _ in range(3):
+        losses_of(**part).total.backward()
+    others = a_model(settings)
+    for own, other in zip(model.parameters(), others.parameters(), strict=True):
+        other.grad = own.grad.clone()
+        dist.broadcast(other.grad, 0)
+    heads = min(float(p.grad.abs().max()) for p in [*model.fam.parameters(), *model.frm.parameters()])
+    return {"apart": apart, "largest": largest, "resting": difference(model, others), "heads": heads}
+
+
+def a_model(settings: dict) -> CoLearner:
+    """In evaluation mode, as batch norms see other clips in a group; everything that begins at zero is moved."""
+    torch.manual_seed(0)
+    model = build_model(settings, num_classes=10, layout="utd20", persons=2, picture_dim=6, answer_dim=6)
+    for value in model.parameters():
+        value.data += 0.05 * torch.randn_like(value)
+    return model.eval()
+
+
+def one_batch(data: TrainingData, processes: Processes) -> dict:
+    loader = Loader(data, "bone", TRAIN | {"batch": 8}, 1, rank=processes.rank, world=processes.world)
+    return vars(next(loader.epoch(0)))
+
+
+def difference(model: CoLearner, other: CoLearner) -> float:
+    """Largest difference of gradients; one that is absent is zero."""
+    pairs = zip(model.parameters(), other.parameters(), strict=True)
+    return max(float((p.grad - (0 if q.grad is None else q.grad)).abs().max()) for p, q in pairs)
+
+
+def train_and_compare(run: dict, processes: Processes) -> list[str]:
+    """Train, and hash what each process ends up with."""
+    models = []
+    build = train._open_model
+
+    def keep(*arguments):
+        model, form = build(*arguments)
+        models.append(model)
+        return model, form
+
+    train._open_model = keep
+    train._train(processes, **run)
+    digest = hashlib.sha256()
+    for value in models[0].state_dict().values():
+        digest.update(value.numpy().tobytes())
+    hashes: list[str] = [""] * processes.world
+    dist.all_gather_object(hashes, digest.hexdigest())
+    return hashes
+
+
+def fail_on_the_second(epoch: int, processes: Processes) -> None:
+    """Let the second process fail in the middle of an epoch, while the first waits for its gradients."""
+    whole = Loader.epoch
+
+    def batches(self: Loader, number: int):
+        for step, batch in enumerate(whole(self, number)):
+            if number == epoch and step == 1 and not processes.first:
+                raise UserError("the second process failed")
+            yield batch
+
+    Loader.epoch = batches
+
+
+if __name__ == "__main__":
+    main()
