@@ -5,7 +5,8 @@ Nothing is unpickled but tensors and plain values.
 
 import logging
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,15 +14,13 @@ import torch
 from torch import Tensor
 
 from mmcl.errors import UserError
+from mmcl.released import COUNTER, HEADS, SIDE_HEAD, WRAPPERS, released_shape
 
 if TYPE_CHECKING:
     from mmcl.models.backbone import Backbone
     from mmcl.models.colearn import CoLearner
 
 log = logging.getLogger(__name__)
-
-HEADS = ("PosMatrix", "NegMatrix", "mlp.", "FAM_Aligh.", "inception_v3.")
-"""What the released MMCL model has beside its backbone; of no use to a bare backbone."""
 
 
 def save(path: str | Path, content: dict[str, Any]) -> None:
@@ -61,45 +60,116 @@ def read(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
         raise UserError(f"{path}: cannot be read as a checkpoint ({error})") from None
 
 
-def load_reference(net: "Backbone | CoLearner", state_or_path: Mapping[str, Tensor] | str | Path) -> None:
+def load_reference(net: "Backbone | CoLearner", state_or_path: Mapping[str, Any] | str | Path) -> list[str]:
     """Load a published checkpoint of the reference repositories.
 
     Args:
         net: a backbone of `build_backbone`, or a `CoLearner` for MMCL's own checkpoints.
-        state_or_path: the state dict, or its file. Of a name, all up to the last `module.` is ignored.
+        state_or_path: the state dict, or its file, alone or under a usual key such as `state_dict`. Of a name,
+            all up to the last `module.` is ignored.
+
+    Returns:
+        The entries that were left out because the net lacks the part they belong to, such as FAM in a backbone.
 
     Raises:
-        UserError: an entry is missing, left over or of another shape. All of them are named.
+        UserError: an entry is missing, left over or of another shape, or a graph is not the net's. All of them
+            are named.
     """
     if isinstance(state_or_path, str | Path):
-        where, state = str(state_or_path), read(state_or_path)
+        where, content = str(state_or_path), read(state_or_path)
     else:
-        where, state = "state dict", dict(state_or_path)
-    state = {name.rpartition("module.")[2]: value for name, value in state.items()}
-    names: dict[str, list[str]] = net.reference_names()
-    used = {theirs for parts in names.values() for theirs in parts}
-    heads = [name for name in state if name not in used and name.startswith(HEADS)]
-    if heads:
-        log.info("%s: %d entries of MMCL's heads are not loaded", where, len(heads))
-    problems = [f"missing: {name}" for name in sorted(used - set(state))]
-    problems += [f"left over: {name}" for name in state if name not in used and name not in heads]
-    own = net.state_dict()
-    problems += [f"not in the reference: {name}" for name in own if name not in names]
-    loaded = {}
-    if not problems:
-        for name, parts in names.items():
-            try:
-                loaded[name] = _joined([state[part] for part in parts], own[name])
-            except (RuntimeError, ValueError) as error:
-                shapes = ", ".join(f"{part} {tuple(state[part].shape)}" for part in parts)
-                problems.append(f"wrong shape: {shapes} for {tuple(own[name].shape)} ({error})")
+        where, content = "state dict", dict(state_or_path)
+    state = _state_dict(content, where)
+    form = _released_form(net)
+    dropped = [name for name in state if name not in form and name.startswith(_unused_heads(form))]
+    problems = [*_misfits(net, form, state, dropped)]
     if problems:
         raise UserError(f"{where} does not fit {type(net).__name__}:\n  " + "\n  ".join(problems))
-    net.load_state_dict(loaded)
+    if dropped:
+        log.info("%s: %s has no use for %s", where, type(net).__name__, _summary(dropped))
+    values, own = form | state, net.state_dict()
+    for ours, theirs in net.reference_names().items():
+        joined = values[theirs[0]] if own[ours].dim() == 0 else torch.cat([values[name] for name in theirs])
+        own[ours].copy_(joined.reshape(own[ours].shape))
+    return dropped
 
 
-def _joined(parts: list[Tensor], own: Tensor) -> Tensor:
-    """Reference entries as one of ours: joined along the first axis, in our shape."""
-    if own.dim() == 0:  # counters of batches are equal in all parts
-        return parts[0]
-    return torch.cat(parts).reshape(own.shape)
+def reference_state(net: "Backbone | CoLearner") -> dict[str, Tensor]:
+    """The weights as the released model's state dict: what `load_reference` reads, the other way round.
+
+    Args:
+        net: a backbone of `build_backbone`, or a `CoLearner`.
+
+    Returns:
+        Released names → values, independent of the net. Entries that the release saves twice share their memory.
+
+    Raises:
+        UserError: the net has an entry that the released model lacks. All of them are named.
+    """
+    extra = net.state_dict().keys() - net.reference_names().keys()
+    if extra:
+        what = f"{type(net).__name__} has entries that the released model lacks"
+        raise UserError(f"{what}: {', '.join(sorted(extra))}")
+    aliases = net.reference_aliases()
+    state = {name: value.clone() for name, value in _released_form(net).items() if name not in aliases}
+    return state | {alias: state[name] for alias, name in aliases.items()}
+
+
+def _released_form(net: "Backbone | CoLearner") -> dict[str, Tensor]:
+    """All entries of the released model as the net has them; parts of the net's own memory where possible."""
+    own = net.state_dict()
+    form: dict[str, Tensor] = {}
+    for ours, theirs in net.reference_names().items():
+        value, count = own[ours], len(theirs)
+        shape = released_shape(theirs[0], value, count)
+        # counters of batches are the same in all parts
+        parts = [value] * count if value.dim() == 0 else value.reshape(count, *shape).unbind()
+        form |= dict(zip(theirs, parts, strict=True))
+    form |= net.reference_constants()
+    return form | {alias: form[name] for alias, name in net.reference_aliases().items()}
+
+
+def _state_dict(content: Mapping[str, Any], where: str) -> dict[str, Tensor]:
+    """The state dict in what a file holds, without the `module.` of parallel training."""
+    for key in WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise UserError(f"{where}: no state dict: it must hold names and tensors, alone or under {WRAPPERS}")
+    state = {name.rpartition("module.")[2]: value for name, value in content.items()}
+    if len(state) < len(content):
+        raise UserError(f"{where}: holds several networks, whose entries differ only in front of `module.`")
+    return state
+
+
+def _unused_heads(form: dict[str, Tensor]) -> tuple[str, ...]:
+    return (SIDE_HEAD, *(head for head in HEADS if not any(name.startswith(head) for name in form)))
+
+
+def _misfits(
+    net: "Backbone | CoLearner", form: dict[str, Tensor], state: dict[str, Tensor], dropped: list[str]
+) -> Iterator[str]:
+    """Everything that speaks against loading `state`, a line each."""
+    aliases, constants = net.reference_aliases(), net.reference_constants()
+    for name in sorted(form.keys() - state.keys() - aliases.keys()):
+        if not name.endswith(COUNTER):
+            yield f"missing: {name}"
+    for name in state:
+        if name not in form and name not in dropped:
+            yield f"left over: {name}"
+    for name in sorted(net.state_dict().keys() - net.reference_names().keys()):
+        yield f"not in the reference: {name}"
+    for name in (name for name in form if name in state):
+        expected, value = tuple(form[name].shape), tuple(state[name].shape)
+        if value != expected:
+            yield f"wrong shape: {name} {value} for {expected}"
+        elif name in constants and not torch.allclose(state[name].to(form[name]), form[name]):
+            yield f"another graph than the layout's: {name}"
+        elif name in aliases and not torch.equal(state[name], state.get(aliases[name], state[name])):
+            yield f"two values for one entry: {name} and {aliases[name]}"
+
+
+def _summary(names: list[str]) -> str:
+    """Names by the part they belong to: `PosMatrix, mlp (4 entries)`."""
+    parts = Counter(name.partition(".")[0] for name in names)
+    return ", ".join(part if count == 1 else f"{part} ({count} entries)" for part, count in parts.items())

@@ -12,9 +12,10 @@ VERSIONS = {
     "crop_people": 1,
     "concatenate_frames": 1,
     "answer_question": 1,
+    "pretrain_cnn": 1,
     "encode_montages": 1,
-    "train_stream": 1,
-    "score_stream": 1,
-    "ensemble": 1,
+    "train_stream": 2,
+    "score_stream": 2,
+    "ensemble": 2,
     "zero_shot": 1,
 }

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from torch import Tensor, nn
 
 from mmcl.models.layers import InputNorm
@@ -31,6 +32,14 @@ class Backbone(nn.Module, ABC):
     def reference_names(self) -> dict[str, list[str]]:
         """Our state entries → those of the released model that they hold, joined along the first axis."""
 
+    def reference_aliases(self) -> dict[str, str]:
+        """Entries that the released model saves a second time: second name → name in `reference_names`."""
+        return {}
+
+    def reference_constants(self) -> dict[str, Tensor]:
+        """Entries that the released model saves although they are never learned: name → value."""
+        return {}
+
     def stem(self, x: Tensor) -> Tensor:
         """Clips (N, C, T, V, M) -> what the blocks take, channel-major (C', N·M, V, T)."""
         return self.input_norm(x)
@@ -51,7 +60,7 @@ class Backbone(nn.Module, ABC):
         """The blocks and their mean over time and joints: (C', K, V, T) -> people (K, D)."""
         for block in self.blocks:
             x = block(x)
-        return x.flatten(2).float().mean(-1).T
+        return x.flatten(2).mean(-1, dtype=torch.promote_types(x.dtype, torch.float32)).T
 
     def merge(self, people: Tensor) -> Tensor:
         """People (N, M, D) -> features (N, feature_dim): their mean."""

@@ -77,6 +77,33 @@ def hierarchical(layout: str, graph: str) -> torch.Tensor:
     return torch.stack(layers)
 
 
+def spatial_partition(layout: str) -> torch.Tensor:
+    """Bones and self loops in ST-GCN's spatial configuration partitioning (Yan et al., AAAI 2018).
+
+    Every receiver's weights sum to one. The subsets: the joint itself; neighbours that are farther from the
+    root than the receiver, or as far; neighbours that are nearer. As in the released code distances stop at
+    one bone: beyond the root's neighbours all joints count as equally far, so the third subset is small.
+
+    Args:
+        layout: name of a joint layout.
+
+    Returns:
+        (3, V, V) float32. Here rows are sources and columns receivers, as in the release.
+
+    Raises:
+        UserError: no such layout.
+    """
+    skeleton = get_layout(layout)
+    own = torch.eye(len(skeleton))
+    near = own.clone()
+    for child, parent in skeleton.edges:
+        near[child, parent] = near[parent, child] = 1
+    distance = torch.where(near[skeleton.root] > 0, 1.0, torch.inf)
+    distance[skeleton.root] = 0
+    nearer = (distance[:, None] < distance).float()
+    return near / near.sum(0) * torch.stack([own, (1 - own) * (1 - nearer), nearer])
+
+
 def _normalised(size: int, edges: list[tuple[int, int]] | tuple[tuple[int, int], ...]) -> torch.Tensor:
     """(V, V) matrix of (source, target) edges, columns summing to one; empty columns stay zero."""
     matrix = torch.zeros(size, size)

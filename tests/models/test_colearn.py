@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from mmcl.checkpoints import load_reference
+from mmcl.checkpoints import load_reference, reference_state
 from mmcl.errors import UserError
 from mmcl.models import build_backbone
 from mmcl.models.colearn import CoLearner
@@ -59,6 +59,31 @@ def test_masked_clips_are_trained_by_classification_alone():
     )
 
 
+def test_labels_are_smoothed_in_the_classification_loss_alone():
+    sharp, smooth = (
+        made(label_smoothing=share).losses(**batch(), has_picture=YES, has_answer=YES) for share in (0, 0.1)
+    )
+    logs = sharp.logits.log_softmax(1)
+    expected = 0.9 * F.nll_loss(logs, batch()["labels"]) - 0.1 * logs.mean()
+    assert smooth.cls.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert smooth.cls != sharp.cls
+    assert (smooth.fam, smooth.frm) == (sharp.fam, sharp.frm)
+
+
+def test_what_a_backbone_adds_is_added(monkeypatch):
+    model, data = made(), batch()
+    plain = model.losses(**data, has_picture=YES, has_answer=YES)
+    assert plain.aux == 0
+    monkeypatch.setattr(
+        type(model.backbone), "auxiliary_loss", lambda self, features, labels: features.sum() + labels.sum()
+    )
+    more = model.losses(**data, has_picture=YES, has_answer=YES)
+    features = model.backbone.features(data["x"])
+    assert more.aux.item() == pytest.approx((features.sum() + 3).item(), rel=1e-4)
+    assert more.total.item() == pytest.approx((plain.total + more.aux).item(), rel=1e-4)
+    assert more._fields[-1] == "logits"
+
+
 class Means(nn.Module):
     """A CNN that is as simple as can be, and notes how many pictures it saw."""
 
@@ -81,7 +106,8 @@ def test_a_cnn_trained_along_sees_only_pictures_that_are_there():
     model.losses(**data, has_picture=has, has_answer=YES).total.backward()
     assert model.cnn.seen == [3]
     assert model.cnn.layer.weight.grad.abs().sum() > 0
-    assert model.losses(**data, has_picture=NO, has_answer=YES).fam == 0
+    for few in (NO, torch.tensor([False, True, False, False])):
+        assert model.losses(**data, has_picture=few, has_answer=YES).fam == 0
     assert model.cnn.seen == [3]
 
 
@@ -89,15 +115,7 @@ def test_a_checkpoint_of_mmcl_loads_with_its_heads():
     torch.manual_seed(2)
     source = CoLearner(build_backbone("ctrgcn", 3, width=0.125), FAM(10, 32), FRM(3, 3))
     own = source.state_dict()
-    state = {"inception_v3.fc.weight": torch.zeros(2, 2)}
-    for ours, theirs in source.reference_names().items():
-        if own[ours].dim() == 0:
-            state |= dict.fromkeys(theirs, own[ours])
-        else:
-            parts = own[ours].reshape(len(theirs), -1) if len(theirs) > 1 else [own[ours]]
-            if "reduce_norm" in ours or ours.endswith("matrices") or len(theirs) > 1:
-                parts = own[ours].flatten().tensor_split(len(theirs))
-            state |= dict(zip(theirs, parts, strict=True))
+    state = {"inception_v3.fc.weight": torch.zeros(2, 2), **reference_state(source)}
     assert {"PosMatrix", "NegMatrix", "mlp.0.weight", "FAM_Aligh.mlp.2.bias", "l1.gcn1.PA"} <= state.keys()
     target = CoLearner(build_backbone("ctrgcn", 3, width=0.125), FAM(10, 32), FRM(3, 3))
     load_reference(target, {f"module.{name}": value for name, value in state.items()})

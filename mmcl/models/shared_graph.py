@@ -1,0 +1,71 @@
+"""Graph convolution with graphs that all clips share, and the order of axes that makes it cheap.
+
+Where every clip has the same graphs, the sum over joints is one matrix product per channel, provided that
+joints come before people: activations are (C, V, K, T) here: channels, joints, people, frames.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from mmcl.models.backbone import Backbone
+from mmcl.models.layers import ChannelNorm, fold_affine
+
+
+class JointsFirst(Backbone):
+    """A backbone whose blocks work on (C, V, K, T)."""
+
+    def trunk(self, x: Tensor) -> Tensor:
+        """See `Backbone`: (C', K, V, T) -> (K, D)."""
+        x = x.transpose(1, 2)
+        for block in self.blocks:
+            x = block(x)
+        return x.mean((1, 3), dtype=torch.promote_types(x.dtype, torch.float32)).T
+
+
+def shared_graph_conv(x: Tensor, graphs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """z[w] = Σ_k W_k Σ_v x[v] · A_k[v, w] + b[w].
+
+    The joints are summed first: that takes C channels where the other order takes the outputs of all subsets,
+    and leaves Σ_k to the product with the weights.
+
+    Args:
+        x: (C, V, N, T).
+        graphs: A (K, V, V), rows the sources and columns the receivers.
+        weight: W (K, O, C).
+        bias: b (O, V), or (O, 1) where it is the same for all joints.
+
+    Returns:
+        (O, V, N, T).
+    """
+    channels, joints, count, frames = x.shape
+    # `expand` rather than broadcasting: the gradient of a broadcast product goes through several copies
+    graphs = graphs.mT.flatten(0, 1).expand(channels, -1, -1)  # (C, K·V, V)
+    gathered = torch.bmm(graphs, x.flatten(2)).view(-1, joints * count * frames)  # (C·K, V·N·T)
+    flat, shape = weight.permute(1, 2, 0).flatten(1), (-1, joints, count, frames)
+    if bias.shape[1] == 1:
+        return torch.addmm(bias, flat, gathered).view(shape)
+    return (flat @ gathered).view(shape) + bias[..., None, None]
+
+
+class FrameConv(nn.Conv2d):
+    """Convolution over time alone.
+
+    Args:
+        channels: in and out.
+        frames: width of the window, odd.
+        stride: keep every `stride`-th frame.
+    """
+
+    def __init__(self, channels: int, frames: int, stride: int = 1):
+        super().__init__(channels, channels, (1, frames), (1, stride), (0, frames // 2))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, V, N, T) -> (C, V, N, ⌈T/stride⌉)."""
+        return super().forward(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
+
+    def absorb(self, norm: nn.Module) -> nn.Module:
+        """Take the batch norm behind it into the weights, for evaluation; returns what takes the norm's place."""
+        assert isinstance(norm, ChannelNorm)
+        assert self.bias is not None
+        fold_affine(self.weight, self.bias, *norm.scale_shift())
+        return nn.Identity()

@@ -1,0 +1,46 @@
+"""Forms of the published checkpoints: what is in the files beside a backbone, and how entries are shaped."""
+
+import re
+
+from torch import Tensor
+
+LINEAR = re.compile(r"(^|\.)(fc|fc_mu|fc_logvar|decoder|to_joint_embedding|to_qk|mlp\.\d)\.weight$")
+CONV1D = re.compile(r"\.aha\.aggregate\.weight$")
+IMAGE_BIAS = re.compile(r"\.branches\.\d\.3\.bias$")
+"""Released entries that are none of a 2-D convolution or a vector; HD-GCN adds a bias to the image by hand."""
+HEADS = ("PosMatrix", "NegMatrix", "mlp.", "FAM_Aligh.", "inception_v3.")
+"""What the released MMCL model has beside its backbone; a net without such a part has no use for it."""
+CNN = "inception_v3."
+"""What MMCL's release calls FAM's CNN: torchvision's network under torchvision's names."""
+SIDE_HEAD = CNN + "AuxLogits."
+"""Inception's side head, which gets no gradient in FAM."""
+WRAPPERS = ("state_dict", "model_state_dict", "model")
+"""Under what key published checkpoints keep the state dict, where it is not the whole file."""
+COUNTER = "num_batches_tracked"
+"""Batch norms have it since PyTorch 0.4.1, so that older files lack it. Nothing here depends on its value."""
+
+
+def released_shape(name: str, ours: Tensor, parts: int) -> tuple[int, ...]:
+    """The shape that an entry has in the released model.
+
+    Args:
+        name: its released name.
+        ours: our entry that holds it.
+        parts: how many released entries that one holds, all of the same shape.
+    """
+    if ours.dim() == 0 or name.startswith(CNN):
+        return tuple(ours.shape)
+    entry, length = name.rpartition(".")[2], ours.numel() // parts
+    if IMAGE_BIAS.search(name):
+        return 1, length, 1, 1
+    if entry == "bias" or ours.dim() == 1:
+        return (length,)
+    if name == "pos_embedding":
+        return (1, *ours.shape[-2:])
+    if entry != "weight":  # graphs, FRM's matrices
+        return tuple(ours.shape if parts == 1 else ours.shape[1:])
+    if ours.dim() == 4:  # a convolution over time, which is our last axis
+        return (*ours.shape[:2], ours.shape[3], ours.shape[2])
+    inputs = ours.shape[-1]
+    axes = 0 if LINEAR.search(name) else 1 if CONV1D.search(name) else 2
+    return (length // inputs, inputs, *axes * (1,))

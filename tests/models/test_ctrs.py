@@ -1,0 +1,173 @@
+"""CTRS-GCN against the reference's numbers, and against equations written out."""
+
+import golden
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from lively import lively
+
+from mmcl.checkpoints import load_reference
+from mmcl.errors import UserError
+from mmcl.models import build_backbone
+from mmcl.models.colearn import CoLearner
+from mmcl.models.ctrs import AdaptiveGraphConv
+from mmcl.models.fam import FAM
+from mmcl.models.frm import FRM
+from mmcl.models.inference import folded
+from mmcl.models.layers import ChannelNorm
+
+
+def test_logits_equal_the_reference():
+    state, x, arrays = golden.load("ctr_baseline_ntu120")
+    net = build_backbone("ctrs", 120).eval()
+    load_reference(net, state)
+    with torch.no_grad():
+        logits, features = net(x), net.features(x)
+    scale = np.abs(arrays["logits"]).max()
+    assert np.abs(logits.numpy() - arrays["logits"]).max() < 1e-4 * scale
+    assert features.shape == (2, net.feature_dim) == (2, 256)
+
+
+def test_graphs_start_as_the_reference_whatever_the_skeleton():
+    arrays = golden.load("ctr_baseline_ntu120")[2]
+    graph = build_backbone("ctrs", 4).blocks[3].spatial.graph
+    torch.testing.assert_close(graph.data, torch.from_numpy(arrays["adjacency"]), rtol=0, atol=0)
+    assert torch.equal(build_backbone("ctrs", 4, "utd20").blocks[0].spatial.graph[2], torch.eye(20))
+
+
+@pytest.mark.parametrize(
+    ("classes", "layout", "persons", "count"),
+    [(120, "ntu25", 2, 2_108_322), (60, "ntu25", 2, 2_092_902), (10, "ucla20", 1, 2_073_122)],
+)
+def test_number_of_parameters(classes, layout, persons, count):
+    net = build_backbone("ctrs", classes, layout=layout, persons=persons)
+    assert sum(p.numel() for p in net.parameters()) == count
+
+
+@pytest.mark.parametrize(
+    ("classes", "layout", "persons", "channels", "width", "frames"),
+    [
+        (4, "utd20", 1, 3, 0.25, 32),
+        (7, "ntu25", 3, 2, 0.125, 13),
+        (2, "sysu20", 2, 6, 0.25, 1),
+        (3, "ucla20", 1, 3, 3 / 64, 6),
+    ],
+)
+def test_any_shape(classes, layout, persons, channels, width, frames):
+    torch.manual_seed(0)
+    x = torch.randn(3, channels, frames, 20 if "20" in layout else 25, persons)
+    net = lively(build_backbone("ctrs", classes, layout, persons, "natural", channels, width), x)
+    assert net(x).shape == (3, classes)
+    assert net.features(x).shape == (3, net.feature_dim) == (3, 256 * width)
+    people = x.permute(0, 4, 1, 2, 3).flatten(0, 1)
+    slot = torch.arange(persons).repeat(3)
+    one_by_one = net.trunk(net.stem_of(people, slot)).unflatten(0, (3, persons))
+    torch.testing.assert_close(net.merge(one_by_one), net.features(x))
+
+
+def test_what_it_cannot_be():
+    with pytest.raises(UserError, match="takes natural alone"):
+        build_backbone("ctrs", 4, graph="hd21")
+    with pytest.raises(UserError, match="positive whole number"):
+        build_backbone("ctrs", 4, width=0.01)
+
+
+def test_initial_weights():
+    torch.manual_seed(0)
+    net = build_backbone("ctrs", 120)
+    block = net.blocks[7]
+    spread = {
+        block.spatial.weight: (2 / (3 * 256 * 128)) ** 0.5,
+        block.temporal.weight: (2 / (256 * 5)) ** 0.5,
+        block.spatial.down[0].weight: (2 / 256) ** 0.5,
+        block.skip[0].weight: (2 / 256) ** 0.5,
+        net.head.weight: (2 / 120) ** 0.5,
+    }
+    for weight, expected in spread.items():
+        assert weight.std().item() == pytest.approx(expected, rel=0.03)
+    assert block.spatial.norm.weight.unique().tolist() == pytest.approx([1e-6])
+    assert block.norm.weight.unique().tolist() == [1]
+    assert all(
+        not b.any() for name, b in net.named_parameters() if name.endswith("bias") and "head" not in name
+    )
+
+
+def test_graph_convolution_as_written_with_gradients():
+    """In float64, subset by subset."""
+    torch.manual_seed(0)
+    unit = AdaptiveGraphConv(4, 6, 5).double()
+    for p in unit.parameters():
+        torch.nn.init.normal_(p, 0, 0.5)
+    x = torch.randn(4, 5, 3, 7, dtype=torch.float64, requires_grad=True)  # (C, V, N, T)
+
+    z = 0
+    for k in range(3):
+        length = unit.graph[k].pow(2).sum(0).sqrt()  # of each column
+        graph = unit.graph[k] / (length + 1e-4)
+        gathered = torch.einsum("cvnt,vw->cwnt", x, graph)
+        z = z + torch.einsum("oc,cwnt->ownt", unit.weight[k], gathered)
+        z = z + unit.bias[k][:, None, None, None]
+
+    def normalise(y, norm):
+        y = y.transpose(0, 1)
+        return F.batch_norm(y, None, None, norm.weight, norm.bias, training=True).transpose(0, 1)
+
+    conv, norm = unit.down
+    down = torch.einsum("oc,cvnt->ovnt", conv.weight, x) + conv.bias[:, None, None, None]
+    expected = F.relu(normalise(z, unit.norm) + normalise(down, norm))
+
+    inputs = [x, *(p for p in unit.parameters())]
+    weights = torch.randn_like(expected)
+    actual = unit(x)
+    torch.testing.assert_close(actual, expected)
+    for a, b in zip(
+        torch.autograd.grad((actual * weights).sum(), inputs),
+        torch.autograd.grad((expected * weights).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-7)
+
+
+def test_without_its_norms_it_is_the_same():
+    torch.manual_seed(0)
+    x = torch.randn(3, 3, 8, 20, 2, dtype=torch.float64)
+    net = lively(build_backbone("ctrs", 3, "utd20", 2, width=0.125).double(), x)
+    plain = folded(net)
+    assert not any(isinstance(module, ChannelNorm) for module in plain.modules())
+    torch.testing.assert_close(plain(x), net(x))
+
+
+@pytest.mark.parametrize("mixed", [False, True])
+def test_a_step_of_co_learning_lowers_the_loss(mixed):
+    torch.manual_seed(0)
+    model = CoLearner(build_backbone("ctrs", 3, "utd20", 1, width=0.125), FAM(6, 32), FRM(3, 5))
+    data = {
+        "x": torch.randn(6, 3, 8, 20, 1),
+        "labels": torch.tensor([0, 1, 2, 0, 1, 2]),
+        "picture": torch.randn(6, 6),
+        "answer": torch.randn(6, 5),
+        "has_picture": torch.ones(6, dtype=torch.bool),
+        "has_answer": torch.ones(6, dtype=torch.bool),
+    }
+    rate = torch.optim.SGD(model.parameters(), 0.02)
+    totals = []
+    for _ in range(4):
+        rate.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+            total = model.losses(**data).total
+        total.backward()
+        rate.step()
+        totals.append(total.item())
+    assert totals[-1] < 0.9 * totals[0]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_export_gives_the_same_logits():
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, 8, 20, 2)
+    net = lively(build_backbone("ctrs", 3, "utd20", 2, width=0.125), x)
+    batch = torch.export.Dim("batch", min=1, max=64)
+    exported = torch.export.export(net, (x,), dynamic_shapes=({0: batch},)).module()
+    more = torch.randn(5, 3, 8, 20, 2)
+    torch.testing.assert_close(exported(more), net(more))

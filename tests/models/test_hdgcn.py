@@ -1,0 +1,205 @@
+"""HD-GCN against the reference's numbers, and against equations written out."""
+
+import golden
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mmcl.checkpoints import load_reference
+from mmcl.errors import UserError
+from mmcl.models import build_backbone
+from mmcl.models.colearn import CoLearner
+from mmcl.models.fam import FAM
+from mmcl.models.frm import FRM
+from mmcl.models.graphs import hierarchical
+from mmcl.models.hdgcn import HierarchicalGraphConv
+
+
+def test_logits_equal_the_reference():
+    state, x, arrays = golden.load("hdgcn_com1_ntu120")
+    net = build_backbone("hdgcn", 120, graph="hd1").eval()
+    aliases = net.reference_aliases()
+    assert len(state) == 3017
+    assert len(aliases) == 270
+    assert aliases["l2.gcn1.conv_d.3.conv.0.weight"] == "l2.gcn1.conv.5.3.conv.0.weight"
+    load_reference(net, {name: value for name, value in state.items() if name not in aliases})
+    with torch.no_grad():
+        logits, features = net(x), net.features(x)
+    scale = np.abs(arrays["logits"]).max()
+    assert np.abs(logits.numpy() - arrays["logits"]).max() < 1e-4 * scale
+    assert features.shape == (2, net.feature_dim) == (2, 256)
+
+
+@pytest.mark.parametrize(("classes", "count"), [(120, 1_675_400), (60, 1_659_980)])
+def test_number_of_parameters(classes, count):
+    net = build_backbone("hdgcn", classes, graph="hd21")
+    assert sum(p.numel() for p in net.parameters()) == count
+
+
+def test_graph_equals_the_reference():
+    _, _, arrays = golden.load("hdgcn_com1_ntu120")
+    net = build_backbone("hdgcn", 4, graph="hd1", width=0.25)
+    for block in net.blocks:
+        assert (block.spatial.graph.detach().numpy() == arrays["adjacency"]).all()
+    assert not [name for name in net.state_dict() if "joints" in name]
+
+
+@pytest.mark.parametrize(
+    ("classes", "layout", "persons", "graph", "channels", "width", "frames", "layers"),
+    [
+        (4, "utd20", 1, "hd21", 3, 0.25, 32, 6),
+        (7, "ntu25", 3, "hd2", 2, 0.0625, 13, 6),
+        (2, "sysu20", 2, "hd1", 6, 0.25, 1, 6),
+        (10, "ucla20", 1, "hd2", 3, 0.125, 52, 5),
+    ],
+)
+def test_any_shape(classes, layout, persons, graph, channels, width, frames, layers):
+    net = build_backbone("hdgcn", classes, layout, persons, graph, channels, width).eval()
+    x = torch.randn(3, channels, frames, 20 if "20" in layout else 25, persons)
+    assert net(x).shape == (3, classes)
+    assert net.features(x).shape == (3, net.feature_dim) == (3, 256 * width)
+    assert net.blocks[0].spatial.graph.shape[0] == layers
+    torch.testing.assert_close(net.blocks[0].spatial.graph, hierarchical(layout, graph))
+
+
+def test_unsuitable_graph_and_width_are_errors():
+    with pytest.raises(UserError, match="needs graph hd1, hd2 or hd21"):
+        build_backbone("hdgcn", 4)
+    with pytest.raises(UserError, match="multiple of 4"):
+        build_backbone("hdgcn", 4, graph="hd1", width=0.2)
+
+
+def test_initial_weights():
+    torch.manual_seed(0)
+    net = build_backbone("hdgcn", 120, graph="hd2")
+    first, block = net.blocks[0].spatial, net.blocks[-1].spatial
+    assert first.attention is None
+    assert block.norm.weight.unique().tolist() == pytest.approx([1e-6])
+    spread = {  # He initialisation by what goes out of each of the fused convolutions
+        block.reduce.weight: (2 / 64) ** 0.5,
+        block.weight: (2 / 64) ** 0.5,
+        block.edges.weight: (2 / 64) ** 0.5,
+        block.attention.reduce.weight: (2 / 64) ** 0.5,
+        block.attention.edges.weight: (2 / 64) ** 0.5,
+        block.attention.expand.weight: 1 / 64**0.5 / 3**0.5,  # PyTorch's default
+        first.down[0].weight: (2 / 64) ** 0.5,
+        net.blocks[4].skip[0].weight: (2 / 128) ** 0.5,
+        net.head.weight: (2 / 120) ** 0.5,
+    }
+    for weight, expected in spread.items():
+        assert weight.std().item() == pytest.approx(expected, rel=0.1 if weight.numel() < 1000 else 0.03)
+    for norm in (block.reduce_norm, block.subset_norm, block.edges.norm, block.attention.reduce_norm):
+        assert (norm.weight == 1).all()
+    defaults = ("head.bias", "expand.bias")
+    assert all(
+        not b.any()
+        for name, b in net.named_parameters()
+        if name.endswith("bias") and not name.endswith(defaults)
+    )
+
+
+def normalise(y, norm, part=slice(None)):
+    """Batch normalisation of (C, N, …) by batch statistics, with some of the weights of `norm`."""
+    y = y.transpose(0, 1)
+    return F.batch_norm(y, None, None, norm.weight[part], norm.bias[part], training=True).transpose(0, 1)
+
+
+def edge_conv(x, weight, norm, part, neighbours):
+    """W · [x_j − x_i; x_i] pair by pair, x (C, N, V)."""
+    distance = (x[:, :, :, None] - x[:, :, None, :]).square().sum(0)  # (N, i, j)
+    nearest = distance.argsort(-1)[..., :neighbours]
+    other = torch.stack([x[:, n, nearest[n]] for n in range(x.shape[1])], dim=1)  # (C, N, V, k)
+    own = x[..., None].expand_as(other)
+    pairs = torch.einsum("oc,cnvk->onvk", weight, torch.cat([other - own, own]))
+    return F.leaky_relu(normalise(pairs, norm, part), 0.2).amax(-1)
+
+
+@pytest.mark.parametrize("attention", [True, False])
+def test_graph_convolution_as_written_with_gradients(attention):
+    """Section 3 in float64: layer by layer, subset by subset, pair by pair."""
+    torch.manual_seed(0)
+    layers, quarter = 6, 2
+    matrix = hierarchical("utd20", "hd21")
+    unit = HierarchicalGraphConv(4, 4 * quarter, matrix, attention).double()
+    for p in unit.parameters():
+        torch.nn.init.normal_(p, 0, 0.5)
+    if attention:
+        unit.attention.joints /= unit.attention.joints.sum(1, keepdim=True)  # thirds in double precision
+    x = torch.randn(4, 5, 20, 7, dtype=torch.float64, requires_grad=True)  # (C, N, V, T)
+
+    parts = []
+    for layer in range(layers):
+        rows = slice(layer * quarter, (layer + 1) * quarter)
+        d = torch.einsum("oc,cnvt->onvt", unit.reduce.weight[rows], x)
+        d = F.relu(normalise(d + unit.reduce.bias[rows, None, None, None], unit.reduce_norm, rows))
+        own = []
+        for subset in range(3):
+            rows = slice(subset * quarter, (subset + 1) * quarter)
+            z = torch.einsum("uv,cnvt->cnut", unit.graph[layer, subset], d)
+            z = torch.einsum("oc,cnvt->onvt", unit.weight[layer, rows], z)
+            z = z + unit.bias[layer, rows, None, None, None]
+            start = (3 * layer + subset) * quarter
+            own.append(normalise(z, unit.subset_norm, slice(start, start + quarter)))
+        rows = slice(layer * quarter, (layer + 1) * quarter)
+        still = edge_conv(d.mean(-1), unit.edges.weight[layer], unit.edges.norm, rows, neighbours=5)
+        parts.append(torch.cat([*own, still[..., None].expand_as(z)]))
+    stack = torch.stack(parts)  # (L, O, N, V, T)
+    if attention:
+        aha = unit.attention
+        peaks = torch.einsum("oc,lcnv->lonv", aha.reduce.weight, stack.amax(-1))
+        peaks = (peaks + aha.reduce.bias[:, None, None]).permute(1, 2, 0, 3)  # (O/4, N, L, V)
+        reduced = F.relu(normalise(peaks, aha.reduce_norm))
+        groups = [matrix[layer, 0].diagonal().nonzero().flatten() for layer in range(layers)]
+        nodes = torch.stack([reduced[:, :, n, group].mean(-1) for n, group in enumerate(groups)], dim=-1)
+        related = edge_conv(nodes, aha.edges.weight[0], aha.edges.norm, slice(None), neighbours=3)
+        weights = torch.einsum("oc,cnl->lon", aha.expand.weight, related) + aha.expand.bias[:, None]
+        stack = stack * weights.sigmoid()[..., None, None]
+    expected = F.relu(normalise(stack.sum(0), unit.norm) + normalised_down(unit, x))
+
+    inputs = [x, *unit.parameters()]
+    actual = unit(x)
+    torch.testing.assert_close(actual, expected)
+    weights = torch.randn_like(expected)
+    for a, b in zip(
+        torch.autograd.grad((actual * weights).sum(), inputs),
+        torch.autograd.grad((expected * weights).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-7)
+
+
+def normalised_down(unit, x):
+    conv, norm = unit.down
+    return normalise(torch.einsum("oc,cnvt->onvt", conv.weight, x) + conv.bias[:, None, None, None], norm)
+
+
+def test_a_step_of_co_learning():
+    torch.manual_seed(0)
+    backbone = build_backbone("hdgcn", 5, "utd20", 2, "hd21", width=0.0625)
+    net = CoLearner(backbone, FAM(12, backbone.feature_dim, 16), FRM(5, 6, 2))
+    optimizer = torch.optim.SGD(net.parameters(), 0.05)
+    x, labels = torch.randn(6, 3, 8, 20, 2), torch.tensor([0, 1, 2, 3, 4, 0])
+    there = torch.tensor([True, True, True, True, False, True])
+    totals = []
+    for _ in range(8):
+        losses = net.losses(x, labels, torch.randn(6, 12), there, torch.randn(6, 6), there)
+        optimizer.zero_grad()
+        losses.total.backward()
+        assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
+        optimizer.step()
+        totals.append(losses.cls.item())
+    assert losses.fam > 0
+    assert losses.frm > 0
+    assert totals[-1] < 0.8 * totals[0]
+
+
+def test_half_precision():
+    torch.manual_seed(0)
+    net = build_backbone("hdgcn", 5, "utd20", 1, "hd21", width=0.25).eval()
+    x = torch.randn(2, 3, 16, 20, 1)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        half = net(x).float()
+    with torch.no_grad():
+        exact = net(x)
+    assert (half - exact).abs().max() < 0.05 * exact.abs().max()
