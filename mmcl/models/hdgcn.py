@@ -41,10 +41,9 @@ class EdgeConv(nn.Module):
         """(P, C, N, V) -> the same shape."""
         parts, channels, count, nodes = x.shape
         # W · [x[j] − x[i]; x[i]] is linear in x[j] and x[i]: two products over the nodes instead of one over the pairs
-        of_other, of_both = self.weight.split(channels, dim=2)
-        other, own = torch.bmm(torch.cat([of_other, of_both - of_other], dim=1), x.flatten(2)).split(
-            channels, dim=1
-        )
+        of_other = self.weight[..., :channels]
+        both = torch.cat([of_other, self.weight[..., channels:] - of_other], dim=1)
+        other, own = torch.bmm(both, x.flatten(2)).chunk(2, dim=1)
         nearest = self.nearest(x).view(parts, 1, -1).expand(-1, channels, -1)  # (P, C, N·V·k)
         pairs = other.gather(2, nearest).unflatten(2, (count * nodes, -1)) + own[..., None]
         pairs = F.leaky_relu(self.norm(pairs.flatten(0, 1)), 0.2)
