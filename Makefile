@@ -37,4 +37,4 @@ lock:
 	@mv environment.tmp environment.yml
 
 bench: .venv/ready
-	@for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+	@for script in $(filter-out benchmarks/reference_% benchmarks/interleaved.py,$(wildcard benchmarks/*.py)); do $(BIN)/python $$script || exit 1; done

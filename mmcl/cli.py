@@ -38,3 +38,189 @@ def inspect(
     except UserError as error:
         typer.echo(f"mmcl: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+@app.command(
+    epilog="Example: mmcl compare results/ntu120_xsub_no_fam/ensemble.json results/ntu120_xsub/ensemble.json "
+    "--member joint-natural --json difference.json",
+)
+def compare(
+    benchmarks: Annotated[
+        list[Path],
+        typer.Argument(
+            exists=True,
+            help="Two or more, the baseline first: ensemble.json files or their folders, or streams' folders "
+            "with seed-<n>/scores.h5.",
+        ),
+    ],
+    member: Annotated[
+        str | None, typer.Option(help="Compare this member of each ensemble alone, such as joint-natural.")
+    ] = None,
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="top1, top5, mean_class_accuracy, macro_precision, macro_recall, macro_f1, ece or nll."
+        ),
+    ] = "top1",
+    json: Annotated[Path | None, typer.Option(help="Write everything to this file.")] = None,
+) -> None:
+    """Compare finished benchmarks with the first, paired over seeds and over test clips.
+
+    Over seeds: differences and the 95 % t-interval of their mean. Over clips: 95 % bootstrap interval of the
+    difference averaged over seeds, and McNemar's exact test of each seed. Differences are candidate less baseline.
+    """
+    from rich.console import Console
+
+    from mmcl.evaluation.compare import compare as compared
+    from mmcl.evaluation.metrics import FIGURES
+    from mmcl.files import write_json
+    from mmcl.report.comparison import tables
+
+    if len(benchmarks) < 2:
+        raise typer.BadParameter("give at least two", param_hint="BENCHMARKS")
+    if metric not in FIGURES:
+        raise typer.BadParameter(f"{metric} is none of {', '.join(FIGURES)}", param_hint="--metric")
+    if json and not json.parent.is_dir():
+        raise typer.BadParameter(f"{json.parent} is no folder", param_hint="--json")
+    try:
+        result = compared(benchmarks, member, metric)
+    except UserError as error:
+        typer.echo(f"mmcl: {error}", err=True)
+        raise typer.Exit(1) from None
+    console = Console(highlight=False, width=max(110, Console().width))
+    for table in tables(result):
+        console.print(table)
+    for note in result["notes"]:
+        typer.echo(f"mmcl: {note}", err=True)
+    if json:
+        write_json(json, result)
+
+
+@app.command(
+    epilog="Example: mmcl export results/ntu120_xsub/…/joint/seed-1/model.pt joint.onnx --people 1",
+)
+def export(
+    model: Annotated[Path, typer.Argument(help="model.pt of a trained stream.")],
+    output: Annotated[Path, typer.Argument(help="….onnx, or ….pt2 for torch.export.")],
+    people: Annotated[
+        int | None,
+        typer.Option(min=1, help="People per clip, if fewer than the model's; the others count as absent."),
+    ] = None,
+) -> None:
+    """Write a trained network for other programs: the backbone alone, for any number of clips at once.
+
+    It takes a stream's clips, (clips, 3, window, joints, people) float32, and gives logits. What was written is run
+    and compared with the model. Classes, stream, joint layout and window stand in the file's metadata.
+    """
+    from mmcl.evaluation.score import load_model
+    from mmcl.models.export import export as write
+
+    if not output.parent.is_dir():
+        raise typer.BadParameter(f"{output.parent} is no folder", param_hint="OUTPUT")
+    try:
+        trained = load_model(model)
+        difference = write(trained.model.backbone, output, trained.clip_shape, trained.about, people)
+    except UserError as error:
+        typer.echo(f"mmcl: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{output}: written; its logits differ from the model's by {difference:.1e} at most", err=True)
+
+
+@app.command(
+    epilog="Example: mmcl describe --backbone hdgcn --graph hd1 --classes 60 --layout ntu25, or mmcl describe --all",
+)
+def describe(
+    model: Annotated[Path | None, typer.Argument(help="model.pt of a trained stream.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Without a model: a backbone's name.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Without a model: a table of all backbones.")] = False,
+    classes: Annotated[int, typer.Option(min=1)] = 120,
+    layout: Annotated[str, typer.Option(help="Joint layout.")] = "ntu25",
+    persons: Annotated[int, typer.Option(min=1, help="People per clip.")] = 2,
+    window: Annotated[int, typer.Option(min=1, help="Frames.")] = 64,
+    graph: Annotated[str | None, typer.Option(help="The backbone's own by default.")] = None,
+    width: Annotated[float, typer.Option(help="Factor on the number of channels.")] = 1.0,
+) -> None:
+    """Show a network's size and cost: parameters, and multiply-adds to recognise one clip.
+
+    Multiply-adds are those of matrix products and convolutions in one forward pass of one clip, as this
+    implementation does them, all people there.
+    """
+    from rich.console import Console
+
+    from mmcl.report.description import all_backbones, new_backbone, trained_model
+
+    if sum((model is not None, backbone is not None, every)) != 1:
+        raise typer.BadParameter("give one of MODEL, --backbone and --all")
+    form = {"num_classes": classes, "layout": layout, "persons": persons, "width": width}
+    console = Console(highlight=False, width=max(110, Console().width))
+    try:
+        if model is not None:
+            shown = trained_model(model)
+        elif backbone is not None:
+            shown = new_backbone(backbone, graph, window, form)
+        else:
+            shown = all_backbones(window, form)
+    except UserError as error:
+        typer.echo(f"mmcl: {error}", err=True)
+        raise typer.Exit(1) from None
+    for part in shown:
+        console.print(part)
+
+
+@app.command(
+    name="predict",
+    epilog="Example: mmcl predict results/demo_xsub/…/joint/seed-1/model.pt recordings/ --reader ntu --top 3",
+)
+def predict_classes(
+    model: Annotated[Path, typer.Argument(help="model.pt of a trained stream.")],
+    skeletons: Annotated[
+        Path,
+        typer.Argument(
+            help="A store of skeletons (….h5); with --reader a folder of recordings, or one of them."
+        ),
+    ],
+    reader: Annotated[
+        str | None, typer.Option(help="Read recordings as the sensor wrote them: ntu, utd_mhad, …")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="An option of the reader, such as person2=duplicated; repeatable."),
+    ] = None,
+    names: Annotated[list[str] | None, typer.Option(help="Only this clip; repeatable.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Classes per clip.")] = 5,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write to this file instead of the standard output.")
+    ] = None,
+) -> None:
+    """Recognise actions from skeletons: CSV of the best classes of each clip with their softmax scores.
+
+    Clips that cannot be read are named on the standard error, and the others go on. Joint layouts other than the
+    model's are mapped by the joints' names.
+    """
+    import io
+    import sys
+
+    import yaml
+
+    from mmcl import device
+    from mmcl.evaluation.recognise import open_recordings, write_csv
+    from mmcl.evaluation.score import load_model
+    from mmcl.files import write_text
+
+    if option and reader is None:
+        raise typer.BadParameter("needs --reader", param_hint="--option")
+    if wrong := [text for text in option or () if "=" not in text]:
+        raise typer.BadParameter(f"{wrong[0]} is not KEY=VALUE", param_hint="--option")
+    if csv and not csv.parent.is_dir():
+        raise typer.BadParameter(f"{csv.parent} is no folder", param_hint="--csv")
+    options = {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in option or ())}
+    output = io.StringIO() if csv else sys.stdout
+    try:
+        recordings = open_recordings(skeletons, reader, options, names or ())
+        trained = load_model(model, device.pick())
+        write_csv(trained, recordings, top, output, lambda text: typer.echo(f"mmcl: {text}", err=True))
+    except UserError as error:
+        typer.echo(f"mmcl: {error}", err=True)
+        raise typer.Exit(1) from None
+    if isinstance(output, io.StringIO) and csv:
+        write_text(csv, output.getvalue())

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -16,6 +18,7 @@ from mmcl.datasets.protocols import split
 from mmcl.errors import UserError
 from mmcl.evaluation.metrics import confusion, per_class, summary
 from mmcl.files import write_json
+from mmcl.layouts import layout as get_layout
 from mmcl.models.colearn import CoLearner, build_model
 from mmcl.models.inference import Inference
 from mmcl.skeleton.ragged import join
@@ -55,6 +58,26 @@ class Trained:
     def inference(self) -> Inference:
         """The backbone as it is run."""
         return Inference(self.model.backbone)
+
+    @property
+    def clip_shape(self) -> tuple[int, int, int]:
+        """Channels, frames and joints of a clip, (C, T, V)."""
+        return 3, self.settings["train"]["window"], len(get_layout(self.layout))
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """What one must know to use the backbone without the rest."""
+        return {
+            "classes": self.classes,
+            "class_names": self.class_names,
+            "backbone": self.settings["model"]["backbone"],
+            "stream": self.settings["stream"],
+            "layout": self.layout,
+            "window": self.settings["train"]["window"],
+            "test_crop": self.settings["train"]["test_crop"],
+            "persons": self.persons,
+            "mmcl_version": version("mmcl"),
+        }
 
 
 def load_model(path: Path, place: torch.device | str = "cpu") -> Trained:

@@ -8,12 +8,13 @@ from mmcl.errors import UserError
 from mmcl.models.backbone import Backbone
 from mmcl.models.graphs import adjacency
 from mmcl.models.layers import (
-    Aggregate,
     ChannelNorm,
     InputNorm,
     MultiScaleTemporal,
     PointConv,
     PointNorm,
+    aggregate,
+    fold_affine,
 )
 from mmcl.models.reference import norm_names, same_names, temporal_names
 
@@ -55,8 +56,8 @@ class RefinedGraphConv(nn.Module):
         _, count, joints, frames = x.shape
         graphs = self.graphs(x).view(SUBSETS, -1, joints, joints)
         values = self.value(x).view(SUBSETS, -1, joints, frames)
-        z = Aggregate.apply(graphs, values).view(-1, count, joints, frames)
-        return F.relu(self.norm(z) + self.down(x))
+        z = aggregate(graphs, values).view(-1, count, joints, frames)
+        return F.relu(self.norm(z) + self.down(x), inplace=True)
 
     def graphs(self, x: Tensor) -> Tensor:
         """The refined graphs of x (C, N, V, T): (3, O, N·V·V)."""
@@ -76,6 +77,68 @@ class RefinedGraphConv(nn.Module):
         )
         return torch.bmm(weight, torch.cat([relation, torch.ones_like(shared), shared], dim=1))
 
+    def folded(self) -> nn.Module:
+        """See `mmcl.models.layers.fold`."""
+        return FoldedGraphConv(self)
+
+
+class FoldedGraphConv(nn.Module):
+    """`RefinedGraphConv` in evaluation mode: its norm in its weights, the sum over subsets begun with the skip path.
+
+    tanh d is 2σ(2d) − 1, and σ takes a fraction of the time: one 2 goes into the refining convolution, the other
+    into q and p, and the −1 into a bias.
+
+    Args:
+        unit: is used up.
+    """
+
+    embed: Tensor
+    embed_bias: Tensor
+    refine: Tensor
+    constants: Tensor
+    value: Tensor
+    value_bias: Tensor
+    shift: Tensor
+
+    @torch.no_grad()
+    def __init__(self, unit: RefinedGraphConv):
+        super().__init__()
+        self.down = unit.down if isinstance(unit.down, PointNorm) else None
+        scale, shift = unit.norm.scale_shift()
+        if self.down is not None:  # folded before this
+            self.down[0].get_parameter("bias").add_(shift)
+        fold_affine(unit.value.weight, unit.value.bias, scale.repeat(SUBSETS), shift.new_zeros(()))
+        refine = unit.alpha * unit.refine_weight
+        bias = unit.alpha * unit.refine_bias - refine.sum(2)
+        shared = unit.graph.flatten(1)[:, None]
+        buffers = {
+            "embed": 2 * unit.embed.weight,
+            "embed_bias": 2 * unit.embed.bias[:, None],
+            "refine": torch.cat([2 * refine, bias[..., None], torch.ones_like(bias)[..., None]], dim=2),
+            "constants": torch.cat([torch.ones_like(shared), shared], dim=1),
+            "value": unit.value.weight.unflatten(0, (SUBSETS, -1)),
+            "value_bias": unit.value.bias.view(SUBSETS, -1, 1),
+            "shift": shift.to(unit.graph)[:, None, None, None],
+        }
+        for name, value in buffers.items():
+            self.register_buffer(name, value)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, N, V, T) -> (O, N, V, T)."""
+        _, count, joints, frames = x.shape
+        embedded = torch.addmm(self.embed_bias, self.embed, x.mean(-1).flatten(1))
+        q, p = embedded.view(2, SUBSETS, -1, count, joints).unbind()
+        relation = torch.sigmoid(q[..., :, None] - p[..., None, :]).flatten(2)  # (3, R, N·V·V)
+        relation = torch.cat([relation, self.constants.repeat(1, 1, count)], dim=1)
+        out = x + self.shift if self.down is None else self.down(x)
+        z, x = out.view(-1, joints, frames), x.flatten(1)
+        # subset by subset, so that what is made is still in the cache when it is used
+        parts = (part.unbind() for part in (self.refine, relation, self.value, self.value_bias))
+        for refine, related, value, bias in zip(*parts, strict=True):
+            graphs = torch.mm(refine, related).view(-1, joints, joints)
+            z.baddbmm_(graphs, torch.addmm(bias, value, x).view(-1, joints, frames))
+        return out.relu_()
+
 
 class Block(nn.Module):
     """Graph convolution, temporal convolution, skip path: ReLU(TCN(GCN(x)) + skip(x))."""
@@ -92,7 +155,7 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
         y = self.temporal(self.spatial(x))
-        return F.relu(y if self.skip is None else y + self.skip(x))
+        return F.relu(y) if self.skip is None else F.relu(y + self.skip(x), inplace=True)
 
 
 class CTRGCN(Backbone):

@@ -12,6 +12,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def fold(net: nn.Module) -> nn.Module:
+    """Put batch norms into the convolutions that they follow: the same function in evaluation mode, in fewer steps.
+
+    Every module that defines `folded(self) -> nn.Module` is replaced by what that returns, its own modules first.
+    `folded` may change its module, so the network that is given is used up.
+    """
+    for name, child in net.named_children():
+        net.add_module(name, fold(child))
+    folded = getattr(net, "folded", None)
+    return net if folded is None else folded()
+
+
+@torch.no_grad()
+def fold_affine(weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor) -> None:
+    """Make a linear map, weight (O, …) and bias (O), give scale · y + shift instead of y, in place.
+
+    With `ChannelNorm.scale_shift` this puts the batch norm behind a convolution into it.
+    """
+    weight.copy_(weight.double() * scale.view(-1, *[1] * (weight.dim() - 1)))
+    bias.copy_(bias.double() * scale + shift)
+
+
 class InputNorm(nn.BatchNorm1d):
     """Batch normalisation of the input, with its own statistics for every person slot, joint and channel.
 
@@ -27,7 +49,7 @@ class InputNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Clips (N, C, T, V, M) -> channel-major (C, N·M, V, T)."""
-        clips, frames = len(x), x.shape[2]
+        clips, frames = x.shape[0], x.shape[2]  # len() would fix the number in an exported graph
         x = x.permute(0, 4, 3, 1, 2).reshape(clips, -1, frames)  # (N, M·V·C, T)
         x = super().forward(x).view(clips, *self.shape, frames)
         return x.permute(3, 0, 1, 2, 4).flatten(1, 2)
@@ -75,7 +97,35 @@ class ChannelNorm(nn.BatchNorm1d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, …) -> (C, …)."""
-        return super().forward(x.reshape(1, len(x), -1)).view(x.shape)
+        return super().forward(x.reshape(1, x.shape[0], -1)).view(x.shape)
+
+    def scale_shift(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift of the channels in evaluation mode, (C) float64 each."""
+        assert self.running_mean is not None
+        assert self.running_var is not None
+        scale = self.weight.detach().double() / (self.running_var.double() + self.eps).sqrt()
+        return scale, self.bias.detach().double() - self.running_mean.double() * scale
+
+
+class Affine(nn.Module):
+    """scale · x + shift, for every channel its own: what is left of a batch norm where it cannot be folded.
+
+    Args:
+        scale: (C).
+        shift: (C).
+    """
+
+    scale: Tensor
+    shift: Tensor
+
+    def __init__(self, scale: Tensor, shift: Tensor):
+        super().__init__()
+        self.register_buffer("scale", scale)
+        self.register_buffer("shift", shift)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, N, T) -> the same shape; or one that has a first axis more."""
+        return torch.addcmul(self.shift[:, None, None], x, self.scale[:, None, None])
 
 
 class PointNorm(nn.Sequential):
@@ -88,6 +138,15 @@ class PointNorm(nn.Sequential):
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, T/stride)."""
         return super().forward(x[..., :: self.stride])
+
+    def folded(self) -> nn.Module:
+        """See `fold`."""
+        conv, norm = self
+        assert isinstance(conv, PointConv)
+        assert isinstance(norm, ChannelNorm)
+        fold_affine(conv.weight, conv.bias, *norm.scale_shift())
+        self[1] = nn.Identity()
+        return self
 
 
 class MultiScaleTemporal(nn.Module):
@@ -119,20 +178,96 @@ class MultiScaleTemporal(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (C, N, V, ⌈T/stride⌉)."""
         _, count, joints, _ = x.shape
-        three = 3 * self.quarter
-        if self.stride == 1:
-            y = self.reduce(x)
-            moving, still = y[:three], y[three:]
-        else:  # the branch without a time window needs only the frames that stay
-            weight, bias = self.reduce.weight, self.reduce.bias
-            moving = point_conv(x, weight[:three], bias[:three])
-            still = point_conv(x[..., :: self.stride], weight[three:], bias[three:])
+        moving, still = self.reduced(x)
         moving = F.relu(self.reduce_norm(moving)).flatten(1, 2)  # (3C/4, N·V, T)
         *inputs, pooled = moving.split(self.quarter)
         branches = [conv(y) for conv, y in zip(self.convs, inputs, strict=True)]
-        branches.append(F.max_pool2d(pooled, (1, 3), (1, self.stride), (0, 1)))
+        branches.append(F.max_pool1d(pooled, 3, self.stride, 1))
         branches.append(still.flatten(1, 2))
         return self.norm(torch.cat(branches)).unflatten(1, (count, joints))
+
+    def reduced(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The 1×1 convolutions of x (C, N, V, T): three that look around next, and one that does not.
+
+        (3C/4, N, V, T) and (C/4, N, V, ⌈T/stride⌉).
+        """
+        three = 3 * self.quarter
+        if self.stride == 1:
+            y = self.reduce(x)
+            return y[:three], y[three:]
+        # the branch without a time window needs only the frames that stay
+        weight, bias = self.reduce.weight, self.reduce.bias
+        moving = point_conv(x, weight[:three], bias[:three])
+        return moving, point_conv(x[..., :: self.stride], weight[three:], bias[three:])
+
+    def folded(self) -> nn.Module:
+        """See `fold`."""
+        return FoldedTemporal(self)
+
+
+class FoldedTemporal(nn.Module):
+    """`MultiScaleTemporal` in evaluation mode, its norms in its convolutions.
+
+    The one behind the maximum stays, as a scale may be negative.
+
+    Args:
+        unit: is used up.
+    """
+
+    def __init__(self, unit: MultiScaleTemporal):
+        super().__init__()
+        self.unit = unit
+        weight, bias, three = unit.reduce.weight, unit.reduce.bias, 3 * unit.quarter
+        scales, shifts = (part.split(unit.quarter) for part in unit.norm.scale_shift())
+        fold_affine(weight[:three], bias[:three], *unit.reduce_norm.scale_shift())
+        fold_affine(weight[three:], bias[three:], scales[3], shifts[3])
+        for conv, scale, shift in zip(unit.convs, scales, shifts, strict=False):
+            assert isinstance(conv, nn.Conv2d)
+            assert conv.bias is not None
+            fold_affine(conv.weight, conv.bias, scale, shift)
+        self.pooled = Affine(scales[2].to(weight), shifts[2].to(weight))
+        del unit.reduce_norm, unit.norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(C, N, V, T) -> (C, N, V, ⌈T/stride⌉)."""
+        _, count, joints, _ = x.shape
+        branches = self.exported(x) if torch.compiler.is_exporting() else self.branches(x)
+        return torch.cat(branches, dim=-3).view(-1, count, joints, branches[0].shape[-1])
+
+    def branches(self, x: Tensor) -> list[Tensor]:
+        """(C, N, V, T) -> four times (C/4, N·V, ⌈T/stride⌉)."""
+        unit = self.unit
+        moving, still = unit.reduced(x)
+        *inputs, pooled = moving.relu_().flatten(1, 2).split(unit.quarter)
+        peaks = self.pooled(F.max_pool1d(pooled, 3, unit.stride, 1))
+        return [*(conv(y) for conv, y in zip(unit.convs, inputs, strict=True)), peaks, still.flatten(1, 2)]
+
+    def exported(self, x: Tensor) -> list[Tensor]:
+        """`branches` as convolutions that follow each other, which ONNX Runtime keeps in its fastest memory order.
+
+        (C, N, V, T) -> four times (1, C/4, N·V, ⌈T/stride⌉).
+        """
+        unit, (weight, bias) = self.unit, (self.unit.reduce.weight[..., None, None], self.unit.reduce.bias)
+        x = x.flatten(1, 2)[None]
+        parts = [slice(k * unit.quarter, (k + 1) * unit.quarter) for k in range(4)]
+        *inputs, pooled = (F.relu(F.conv2d(x, weight[part], bias[part])) for part in parts[:3])
+        peaks = self.pooled(F.max_pool2d(pooled, (1, 3), (1, unit.stride), (0, 1)))
+        still = F.conv2d(x, weight[parts[3]], bias[parts[3]], (1, unit.stride))
+        return [*(conv(y) for conv, y in zip(unit.convs, inputs, strict=True)), peaks, still]
+
+
+def aggregate(graphs: Tensor, x: Tensor) -> Tensor:
+    """Σ_k A_k x_k: graphs (K, B, V, V), x (K, B, V, T) -> (B, V, T)."""
+    if torch.is_grad_enabled() and not torch.compiler.is_exporting():
+        return Aggregate.apply(graphs, x)
+    return _aggregate(graphs, x)
+
+
+def _aggregate(graphs: Tensor, x: Tensor) -> Tensor:
+    out = torch.bmm(graphs[0], x[0])
+    for graph, features in zip(graphs[1:], x[1:], strict=True):
+        out.baddbmm_(graph, features)
+    return out
 
 
 class Aggregate(torch.autograd.Function):
@@ -145,10 +280,7 @@ class Aggregate(torch.autograd.Function):
     def forward(ctx: Any, graphs: Tensor, x: Tensor) -> Tensor:
         """graphs (K, B, V, V), x (K, B, V, T) -> (B, V, T)."""
         ctx.save_for_backward(graphs, x)
-        out = torch.bmm(graphs[0], x[0])
-        for graph, features in zip(graphs[1:], x[1:], strict=True):
-            out.baddbmm_(graph, features)
-        return out
+        return _aggregate(graphs, x)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,9 +38,12 @@ def shared_graph_conv(x: Tensor, graphs: Tensor, weight: Tensor, bias: Tensor) -
         (O, V, N, T).
     """
     channels, joints, count, frames = x.shape
-    # `expand` rather than broadcasting: the gradient of a broadcast product goes through several copies
-    graphs = graphs.mT.flatten(0, 1).expand(channels, -1, -1)  # (C, K·V, V)
-    gathered = torch.bmm(graphs, x.flatten(2)).view(-1, joints * count * frames)  # (C·K, V·N·T)
+    graphs = graphs.mT.flatten(0, 1)  # (K·V, V)
+    if torch.compiler.is_exporting():  # there `expand` would be a stored copy for every channel
+        gathered = torch.matmul(graphs, x.flatten(2))
+    else:  # the gradient of a broadcast product would go through several copies
+        gathered = torch.bmm(graphs.expand(channels, -1, -1), x.flatten(2))
+    gathered = gathered.view(-1, joints * count * frames)  # (C·K, V·N·T)
     flat, shape = weight.permute(1, 2, 0).flatten(1), (-1, joints, count, frames)
     if bias.shape[1] == 1:
         return torch.addmm(bias, flat, gathered).view(shape)

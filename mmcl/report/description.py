@@ -1,0 +1,101 @@
+"""What `mmcl describe` prints: size and cost of networks."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.table import Table
+from torch import Tensor
+
+from mmcl import checkpoints
+from mmcl.evaluation.score import load_model
+from mmcl.layouts import layout as get_layout
+from mmcl.models import BACKBONES, GRAPHS, build_backbone
+from mmcl.models.backbone import Backbone
+from mmcl.models.describe import Description, count_parameters
+from mmcl.models.describe import describe as count
+
+Shown = list[Table | str]
+COUNTED = "MACs: multiply-adds of matrix products and convolutions to recognise one clip, as this implementation does"
+
+
+def trained_model(path: Path) -> Shown:
+    """A `model.pt`: its backbone, and what training had beside it.
+
+    Raises:
+        UserError: no such file, or not such a model.
+    """
+    trained = load_model(path)
+    settings = trained.settings["model"]
+    title = f"{path}: {settings['backbone']}, graph {settings['graph']}, width {settings['width']}"
+    title += f", stream {trained.settings['stream']}, layout {trained.layout}, {len(trained.classes)} classes"
+    model = trained.model
+    beside = {"FAM": count_parameters(model.fam), "FRM": count_parameters(model.frm)}
+    beside["CNN"] = _cnn_parameters(checkpoints.read(path)["state"])
+    carried = ", ".join(f"{name} {parameters:,}" for name, parameters in beside.items() if parameters)
+    note = f"beside it in training: {carried} parameters, which inference does without" if carried else ""
+    return [*_network(title, model.backbone, trained.clip_shape), *filter(None, [note])]
+
+
+def new_backbone(name: str, graph: str | None, window: int, form: dict[str, Any]) -> Shown:
+    """A backbone as it is built.
+
+    Args:
+        name: a key of BACKBONES.
+        graph: its graph; None for the one that it starts from by default.
+        window: frames per clip.
+        form: further arguments of `build_backbone`.
+
+    Raises:
+        UserError: no such backbone, or it cannot be built like this.
+    """
+    graph = graph or GRAPHS.get(name, ("natural",))[0]
+    net = build_backbone(name, graph=graph, **form)
+    title = f"{name}, graph {graph}, width {form['width']}, layout {form['layout']}, {form['num_classes']} classes"
+    return _network(title, net, (3, window, len(get_layout(form["layout"]))))
+
+
+def all_backbones(window: int, form: dict[str, Any]) -> Shown:
+    """One row for every backbone, with the arguments as in `new_backbone`.
+
+    Raises:
+        UserError: one cannot be built like this.
+    """
+    shape = (3, window, len(get_layout(form["layout"])))
+    table = Table("backbone", "graph")
+    for column in ("parameters", "million MACs", "features"):
+        table.add_column(column, justify="right")
+    for name in BACKBONES:
+        graph = GRAPHS.get(name, ("natural",))[0]
+        found = count(build_backbone(name, graph=graph, **form), shape)
+        table.add_row(name, graph, *_figures(found), str(found.feature_dim))
+    return [f"input {_shape(shape, form['persons'])}", table, COUNTED]
+
+
+def _network(title: str, net: Backbone, shape: tuple[int, int, int]) -> Shown:
+    found = count(net, shape)
+    table = Table("part")
+    for column in ("parameters", "million MACs"):
+        table.add_column(column, justify="right")
+    for part in found.parts:
+        table.add_row(part.name, f"{part.parameters:,}", f"{part.macs / 1e6:,.1f}")
+    table.add_section()
+    table.add_row("whole", *_figures(found))
+    inputs = f"input {_shape(shape, net.persons)}; features {found.feature_dim}"
+    return [title, inputs, table, COUNTED]
+
+
+def _figures(found: Description) -> tuple[str, str]:
+    return f"{found.whole.parameters:,}", f"{found.whole.macs / 1e6:,.1f}"
+
+
+def _shape(shape: tuple[int, int, int], persons: int) -> str:
+    channels, frames, joints = shape
+    return f"(N, {channels}, {frames}, {joints}, {persons}): clips, channels, frames, joints, people"
+
+
+def _cnn_parameters(state: dict[str, Tensor]) -> int:
+    """Learned numbers of a CNN that was trained along."""
+    learned = ("weight", "bias")
+    return sum(
+        v.numel() for k, v in state.items() if k.startswith("cnn.") and k.rpartition(".")[2] in learned
+    )

@@ -1,0 +1,153 @@
+"""Recognising clips, and the commands that work on a trained model."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from datasets.made_recordings import write_ntu
+from made_stores import SETTINGS, changed, make_stores
+from typer.testing import CliRunner
+
+from mmcl.cli import app
+from mmcl.datasets.prepare import SkeletonStore
+from mmcl.evaluation.score import load_model, predict
+from mmcl.skeleton.mapping import map_joints
+from mmcl.training.train import train_stream
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A model with FAM and FRM, and the store that it was trained on."""
+    folder = tmp_path_factory.mktemp("trained")
+    stores = make_stores(folder)
+    settings = changed(SETTINGS, train__epochs=2, model__backbone="stgcn16")
+    train_stream(
+        skeletons=stores["skeletons"],
+        rgb=[stores["rgb"]],
+        answers=[stores["answers"]],
+        output=folder / "model.pt",
+        settings=settings,
+    )
+    return folder / "model.pt", stores["skeletons"]
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def rows(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_predict_prints_the_best_classes(trained):
+    model, store = trained
+    result = run("predict", model, store, "--names", "a2_s2", "--names", "a0_s4", "--top", "3")
+    assert result.exit_code == 0, result.stderr
+    table = rows(result.stdout)
+    assert [row["name"] for row in table] == ["a2_s2"] * 3 + ["a0_s4"] * 3
+    assert [row["rank"] for row in table] == ["1", "2", "3"] * 2
+    source = SkeletonStore(store)
+    logits = predict(load_model(model), [source.clip(source.names.index("a2_s2"))])[0].astype(float)
+    order = logits.argsort()[::-1][:3]
+    assert [row["class_id"] for row in table[:3]] == [f"a{label}" for label in order]
+    expected = np.exp(logits - logits.max())[order] / np.exp(logits - logits.max()).sum()
+    np.testing.assert_allclose([float(row["score"]) for row in table[:3]], expected, atol=6e-5)
+    assert result.stderr == ""
+
+
+def test_clips_that_cannot_be_read_are_named_and_the_others_go_on(trained, tmp_path):
+    model, store = trained
+    result = run("predict", model, store, "--csv", tmp_path / "guesses.csv")
+    assert result.exit_code == 0
+    assert result.stdout == ""
+    assert result.stderr.splitlines() == ["mmcl: bad_s1: empty", "mmcl: bad_s2: empty"]
+    table = rows((tmp_path / "guesses.csv").read_text())
+    assert len(table) == 32 * 4  # no more classes than there are
+    result = run("predict", model, store, "--names", "bad_s1")
+    assert result.exit_code == 1
+    assert "none of the clips could be read" in result.stderr
+    result = run("predict", model, store, "--names", "a9_s9")
+    assert result.exit_code == 1
+    assert "has no clip a9_s9" in result.stderr
+
+
+def test_recordings_of_another_layout(trained, tmp_path):
+    """NTU's 25 joints for a model of 20; the broken file is named."""
+    from mmcl.datasets.ntu import NtuReader
+
+    model, _ = trained
+    folder = tmp_path / "recordings"
+    good = write_ntu(folder, "S001C001P001R001A023")
+    (folder / "S001C001P001R001A120.skeleton").write_text("1\n1\nnothing")
+    result = run("predict", model, folder, "--reader", "ntu", "--top", "1")
+    assert result.exit_code == 0, result.stderr
+    assert [row["name"] for row in rows(result.stdout)] == [good.stem]
+    assert "S001C001P001R001A120: " in result.stderr
+    reader = NtuReader(folder, None, {})
+    clip = reader.read_clip(next(entry for entry in reader.list_clips() if entry.name == good.stem))
+    logits = predict(load_model(model), [map_joints(clip, "ntu25", "utd20")])[0]
+    assert rows(result.stdout)[0]["class_id"] == f"a{logits.argmax()}"
+    alone = run("predict", model, folder / good.name, "--reader", "ntu", "--top", "1")
+    assert alone.stdout == result.stdout
+    wrong = run("predict", model, folder, "--reader", "ntu", "--option", "person3=absent")
+    assert wrong.exit_code == 1
+    assert "person3 is not an option of the reader ntu" in wrong.stderr
+    assert run("predict", model, folder, "--option", "person2=duplicated").exit_code == 2
+
+
+def test_an_exported_model_holds_the_backbone_alone(trained, tmp_path):
+    model, _ = trained
+    result = run("export", model, tmp_path / "joint.onnx")
+    assert result.exit_code == 0, result.stderr
+    session = onnxruntime.InferenceSession(tmp_path / "joint.onnx", providers=["CPUExecutionProvider"])
+    about = session.get_modelmeta().custom_metadata_map
+    assert json.loads(about["classes"]) == ["a0", "a1", "a2", "a3"]
+    expected = {"stream": "joint", "layout": "utd20", "window": "8", "persons": "1", "test_crop": "0.95"}
+    assert {key: about[key] for key in expected} == expected
+    trained_model = load_model(model)
+    assert session.get_inputs()[0].shape[1:] == [3, 8, 20, 1]
+    x = 0.3 * torch.randn(3, 3, 8, 20, 1)
+    with torch.no_grad():
+        expected = trained_model.model(x)
+    found = session.run(None, {"clips": x.numpy()})[0]
+    np.testing.assert_allclose(found, expected, atol=1e-4 * expected.abs().max().item())
+
+    graph = onnx.load(tmp_path / "joint.onnx").graph
+    held = np.concatenate([onnx.numpy_helper.to_array(tensor).ravel() for tensor in graph.initializer])
+    net = trained_model.model
+    assert held.size < 1.5 * sum(p.numel() for p in net.backbone.parameters())
+    assert np.isin(net.backbone.head.weight.detach(), held).all()
+    for parameter in (*net.fam.parameters(), *net.frm.parameters()):
+        if parameter.dim() > 1:  # what is learned at random; biases may be zero
+            assert not np.isin(parameter.detach(), held).all()
+
+
+def test_describe_tells_what_inference_does_without(trained):
+    model, _ = trained
+    result = run("describe", model)
+    assert result.exit_code == 0, result.stderr
+    net = load_model(model).model
+    counts = {
+        name: sum(p.numel() for p in getattr(net, name).parameters()) for name in ("backbone", "fam", "frm")
+    }
+    assert f"{counts['backbone']:,}" in result.stdout
+    assert f"FAM {counts['fam']:,}, FRM {counts['frm']:,} parameters" in result.stdout
+    assert "input (N, 3, 8, 20, 1)" in result.stdout
+
+
+def test_describe_without_a_model():
+    result = run("describe", "--all")
+    assert result.exit_code == 0, result.stderr
+    for name, parameters in [("ctrgcn", "1,462,092"), ("hdgcn", "1,675,400"), ("infogcn", "1,572,227")]:
+        assert any(name in line and parameters in line for line in result.stdout.splitlines())
+    result = run(
+        "describe", "--backbone", "ctrgcn", "--classes", "10", "--layout", "ucla20", "--persons", "1"
+    )
+    assert "1,426,892" in result.stdout
+    assert run("describe", "--backbone", "gcn").exit_code == 1
+    assert run("describe").exit_code == 2

@@ -1,0 +1,35 @@
+"""Networks in a state that hides nothing."""
+
+import torch
+from torch import nn
+
+from mmcl.models import BACKBONES, GRAPHS, build_backbone
+from mmcl.models.backbone import Backbone
+
+
+def away_from_start(net: nn.Module, seed: int = 0) -> nn.Module:
+    """Weights and statistics at random, in evaluation mode; fresh ones, such as α = 0, would hide errors."""
+    generator = torch.Generator().manual_seed(seed)
+    for name, value in net.state_dict().items():
+        last = name.rpartition(".")[2]
+        if last == "running_var" or (last == "weight" and value.dim() == 1):
+            sign = (
+                1 if last == "running_var" else torch.randint(0, 2, value.shape, generator=generator) * 2 - 1
+            )
+            value.copy_(sign * (0.5 + torch.rand(value.shape, generator=generator)))
+        elif last in ("graph", "importance", "topology"):
+            value.add_(0.1 * torch.randn(value.shape, generator=generator))
+        elif value.is_floating_point():
+            inputs = value.shape[-1] if value.dim() == 3 else value[:1].numel()
+            spread = inputs**-0.5 if value.dim() > 1 else 0.3
+            value.copy_(spread * torch.randn(value.shape, generator=generator))
+    return net.eval()
+
+
+def small(name: str, layout: str = "utd20", persons: int = 2, width: float = 0.25) -> Backbone:
+    """A backbone of 5 classes, away from its start."""
+    graph = GRAPHS.get(name, ("natural",))[0]
+    return away_from_start(build_backbone(name, 5, layout, persons, graph, width=width))
+
+
+NAMES = list(BACKBONES)

@@ -1,0 +1,92 @@
+"""What is run gives what was trained."""
+
+import pytest
+import torch
+from networks import NAMES, small
+from torch import nn
+
+from mmcl.models import inference
+from mmcl.models.inference import Inference, folded
+from mmcl.models.layers import InputNorm
+
+
+def clips(frames=12, joints=20, persons=2, dtype=torch.float32):
+    """Both people, the first alone, the second alone, nobody."""
+    torch.manual_seed(0)
+    x = 0.3 * torch.randn(4, 3, frames, joints, persons, dtype=dtype)
+    x[1, ..., 1:] = 0
+    x[2, ..., 0] = 0
+    x[3] = 0
+    return x
+
+
+def relative(actual, expected):
+    return ((actual - expected).abs().max() / expected.abs().max()).item()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_logits_with_and_without_people(name):
+    net, x = small(name), clips()
+    with torch.no_grad():
+        assert relative(Inference(net)(x), net(x)) < 1e-5
+        net, x = net.double(), x.double()
+        assert relative(Inference(net)(x), net(x)) < 1e-12
+        # one person less makes a difference, so the comparison can fail
+        assert relative(Inference(net)(x[:1]), net(x[1:2])) > 1e-3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_folding_alone_keeps_the_function(name):
+    net = small(name, "ntu25", persons=3).double()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    x = clips(frames=7, joints=25, persons=3, dtype=torch.float64)
+    with torch.no_grad():
+        assert relative(folded(net)(x), net(x)) < 1e-12
+    # the network itself is as it was
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert all(parameter.requires_grad for parameter in net.parameters())
+
+
+@pytest.mark.parametrize("name", ["ctrgcn", "ctrs", "stgcn"])
+def test_no_norm_is_left_but_the_inputs(name):
+    left = [m for m in folded(small(name)).modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    assert [type(module) for module in left] == [InputNorm]
+
+
+def test_absent_people_are_not_run(monkeypatch):
+    monkeypatch.setattr(inference, "CACHE", 2**20)  # all in one group
+    run = Inference(small("ctrgcn"))
+    people = []
+    run.net.blocks[0].register_forward_pre_hook(lambda _, inputs: people.append(inputs[0].shape[1]))
+    x = clips()
+    expected = run(x)
+    assert sorted(people) == [2, 4]  # the two slots empty, once; then those who are there
+    people.clear()
+    torch.testing.assert_close(run(x), expected)
+    assert people == [4]
+    people.clear()
+    run(x[:1])
+    assert people == [2]
+    people.clear()
+    run(x[3:])
+    assert people == []
+    run(clips(frames=9))  # of another length, nobody is something else
+    assert sorted(people) == [2, 4]
+
+
+def test_people_in_groups(monkeypatch):
+    run, x = Inference(small("ctrgcn").double()), clips(dtype=torch.float64)
+    whole = run(x)
+    sizes = []
+    run.net.blocks[0].register_forward_pre_hook(lambda _, inputs: sizes.append(inputs[0].shape[1]))
+    monkeypatch.setattr(inference, "CACHE", 3 * 16 * 12 * 20)  # of 16 channels, 12 frames, 20 joints
+    torch.testing.assert_close(run(x), whole, rtol=1e-12, atol=0)
+    assert sizes == [3, 1]
+    monkeypatch.setattr(inference, "CACHE", 0)
+    torch.testing.assert_close(run(x), whole, rtol=1e-12, atol=0)
+
+
+def test_features_are_those_of_the_network():
+    net, x = small("infogcn").double(), clips(dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(Inference(net).features(x), net.features(x), rtol=1e-10, atol=1e-12)
