@@ -8,8 +8,11 @@ from torch import Tensor, nn
 from mmcl.models.backbone import Backbone
 from mmcl.models.layers import fold
 
-CACHE = 2**17
-"""Numbers of an activation that stay in a CPU core's cache (half a megabyte): people are run in groups of so many."""
+CACHE = 3 * 2**17
+"""Numbers of a block's activation (1.5 MB) that a CPU works on at a time: three people at full width and 64 frames.
+
+With more, every step of a block fetches from memory what the one before has written there.
+"""
 
 
 class Inference(nn.Module):
