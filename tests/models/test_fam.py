@@ -127,7 +127,7 @@ def test_gathered_ranks_learn_as_one_process_would(tmp_path):
     context = mp.spawn(one_rank, (tmp_path / "meet", tmp_path), nprocs=2, join=False)
     while not context.join():
         pass
-    first, second = (torch.load(tmp_path / f"{rank}.pt") for rank in (0, 1))
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
     assert first.keys() == second.keys()
     for (name, chunk), (loss, gradients) in first.items():
         net, x, picture = both(chunk)
