@@ -1,13 +1,40 @@
 """The command line. Data goes to stdout, talk to stderr; bad arguments end with status 2."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mmcl.errors import UserError
 
+if TYPE_CHECKING:
+    from rich.console import Console
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Tell a user's mistake in one line and end with status 1."""
+    try:
+        yield
+    except UserError as error:
+        typer.echo(f"mmcl: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def _console() -> "Console":
+    """Where tables go: at least as wide as they are, also where the output is no terminal."""
+    from rich.console import Console
+
+    return Console(highlight=False, width=max(110, Console().width))
+
+
+def _must_lie_in_a_folder(path: Path | None, hint: str) -> None:
+    if path and not path.parent.is_dir():
+        raise typer.BadParameter(f"{path.parent} is no folder", param_hint=hint)
 
 
 @app.callback()
@@ -30,14 +57,11 @@ def inspect(
     from mmcl.inspect import inspect as describe
     from mmcl.report.contact_sheet import contact_sheet
 
-    try:
+    with _told():
         typer.echo("\n\n".join(describe(path, rows) for path in paths))
         if picture:
             drawn = contact_sheet(paths, picture, count)
             typer.echo(f"{drawn} clips drawn to {picture}", err=True)
-    except UserError as error:
-        typer.echo(f"mmcl: {error}", err=True)
-        raise typer.Exit(1) from None
 
 
 @app.command(
@@ -69,8 +93,6 @@ def compare(
     Over seeds: differences and the 95 % t-interval of their mean. Over clips: 95 % bootstrap interval of the
     difference averaged over seeds, and McNemar's exact test of each seed. Differences are candidate less baseline.
     """
-    from rich.console import Console
-
     from mmcl.evaluation.compare import compare as compared
     from mmcl.evaluation.metrics import FIGURES
     from mmcl.files import write_json
@@ -80,14 +102,10 @@ def compare(
         raise typer.BadParameter("give at least two", param_hint="BENCHMARKS")
     if metric not in FIGURES:
         raise typer.BadParameter(f"{metric} is none of {', '.join(FIGURES)}", param_hint="--metric")
-    if json and not json.parent.is_dir():
-        raise typer.BadParameter(f"{json.parent} is no folder", param_hint="--json")
-    try:
+    _must_lie_in_a_folder(json, "--json")
+    with _told():
         result = compared(benchmarks, member, metric)
-    except UserError as error:
-        typer.echo(f"mmcl: {error}", err=True)
-        raise typer.Exit(1) from None
-    console = Console(highlight=False, width=max(110, Console().width))
+    console = _console()
     for table in tables(result):
         console.print(table)
     for note in result["notes"]:
@@ -115,14 +133,10 @@ def export(
     from mmcl.evaluation.score import load_model
     from mmcl.models.export import export as write
 
-    if not output.parent.is_dir():
-        raise typer.BadParameter(f"{output.parent} is no folder", param_hint="OUTPUT")
-    try:
+    _must_lie_in_a_folder(output, "OUTPUT")
+    with _told():
         trained = load_model(model)
         difference = write(trained.model.backbone, output, trained.clip_shape, trained.about, people)
-    except UserError as error:
-        typer.echo(f"mmcl: {error}", err=True)
-        raise typer.Exit(1) from None
     typer.echo(f"{output}: written; its logits differ from the model's by {difference:.1e} at most", err=True)
 
 
@@ -145,24 +159,19 @@ def describe(
     Multiply-adds are those of matrix products and convolutions in one forward pass of one clip, as this
     implementation does them, all people there.
     """
-    from rich.console import Console
-
     from mmcl.report.description import all_backbones, new_backbone, trained_model
 
     if sum((model is not None, backbone is not None, every)) != 1:
         raise typer.BadParameter("give one of MODEL, --backbone and --all")
     form = {"num_classes": classes, "layout": layout, "persons": persons, "width": width}
-    console = Console(highlight=False, width=max(110, Console().width))
-    try:
+    console = _console()
+    with _told():
         if model is not None:
             shown = trained_model(model)
         elif backbone is not None:
             shown = new_backbone(backbone, graph, window, form)
         else:
             shown = all_backbones(window, form)
-    except UserError as error:
-        typer.echo(f"mmcl: {error}", err=True)
-        raise typer.Exit(1) from None
     for part in shown:
         console.print(part)
 
@@ -211,16 +220,12 @@ def predict_classes(
         raise typer.BadParameter("needs --reader", param_hint="--option")
     if wrong := [text for text in option or () if "=" not in text]:
         raise typer.BadParameter(f"{wrong[0]} is not KEY=VALUE", param_hint="--option")
-    if csv and not csv.parent.is_dir():
-        raise typer.BadParameter(f"{csv.parent} is no folder", param_hint="--csv")
+    _must_lie_in_a_folder(csv, "--csv")
     options = {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in option or ())}
     output = io.StringIO() if csv else sys.stdout
-    try:
+    with _told():
         recordings = open_recordings(skeletons, reader, options, names or ())
         trained = load_model(model, device.pick())
         write_csv(trained, recordings, top, output, lambda text: typer.echo(f"mmcl: {text}", err=True))
-    except UserError as error:
-        typer.echo(f"mmcl: {error}", err=True)
-        raise typer.Exit(1) from None
     if isinstance(output, io.StringIO) and csv:
         write_text(csv, output.getvalue())

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from mmcl.models import GRAPHS
+from mmcl.models import GRAPHS, default_graph
 from mmcl.naming import NO_QUESTION, PROJECT, slug
 from mmcl.recipes import NONE, Recipe, open_recipe
 from mmcl.schema import ConfigError, Settings, fill_defaults, known, load_schema, meant, merge, validate
@@ -127,7 +127,7 @@ class Config:
         fill_defaults(resolved["model"], self.schema["$defs"]["model"], self.schema)
         for member in resolved["ensemble"]["members"]:
             member.setdefault("backbone", resolved["model"]["backbone"])
-            member.setdefault("graph", GRAPHS.get(member["backbone"], ("natural",))[0])
+            member.setdefault("graph", default_graph(member["backbone"]))
         return resolved | {"recipe": recipe}
 
     def _check_benchmark(self, name: str) -> None:

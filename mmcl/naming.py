@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmcl.errors import UserError
@@ -25,6 +25,11 @@ def slug(text: str) -> str:
     """
     words = re.findall(r"[a-z0-9]+", text.lower())[:4]
     return "-".join([*words, hashlib.sha256(text.encode()).hexdigest()[:8]])
+
+
+def stream_folder(benchmark: str | Path, question: str, member: Mapping[str, str]) -> Path:
+    """Where the runs of a member {backbone, graph, stream} lie, seed by seed, in a benchmark's folder."""
+    return Path(benchmark, question, f"{member['backbone']}-{member['graph']}", member["stream"])
 
 
 def shard_names(count: int) -> list[str]:

@@ -11,7 +11,7 @@ from typing import Any
 from mmcl.config import Config, Settings, canonical
 from mmcl.datasets import require_folder
 from mmcl.errors import UserError
-from mmcl.naming import NO_QUESTION, shard_names, slug
+from mmcl.naming import NO_QUESTION, shard_names, slug, stream_folder
 from mmcl.stages import VERSIONS
 
 GPU = int(Path("/dev/nvidiactl").exists())
@@ -241,7 +241,7 @@ class Plan:
             }[runs]
             question = self.config.question(wildcards.benchmark)
             return [
-                f"results/{wildcards.benchmark}/{question}/{m['backbone']}-{m['graph']}/{m['stream']}/{folder}/{file}"
+                str(stream_folder(f"results/{wildcards.benchmark}", question, m) / folder / file)
                 for folder in folders
                 for m in benchmark["ensemble"]["members"]
             ]

@@ -10,6 +10,7 @@ import numpy as np
 from mmcl.errors import UserError
 from mmcl.evaluation.metrics import FIGURES, confusion, figures, hits, per_class, percent, rounded, summary
 from mmcl.files import write_json
+from mmcl.naming import stream_folder
 from mmcl.store import Shards, opened
 
 SCHEMA = "mmcl.scores/1"
@@ -28,8 +29,7 @@ PACKAGES = (
 
 def scores_path(benchmark: Path, question: str, member: dict, seed: int) -> Path:
     """Where the workflow keeps the scores of a member {backbone, graph, stream} in a benchmark's folder."""
-    network = f"{member['backbone']}-{member['graph']}"
-    return benchmark / question / network / member["stream"] / f"seed-{seed}" / "scores.h5"
+    return stream_folder(benchmark, question, member) / f"seed-{seed}" / "scores.h5"
 
 
 def fuse(logits: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndarray:

@@ -29,8 +29,14 @@ GRAPHS = {
 }
 """The graphs that a backbone can start from, its default first, where not all from `natural` on."""
 
+
 OPTIONS = {"infogcn": ("k", "noise")}
 """What a backbone takes beside the arguments common to all: `model.options` in the configuration."""
+
+
+def default_graph(name: str) -> str:
+    """The graph that a backbone starts from unless told otherwise."""
+    return GRAPHS.get(name, ("natural",))[0]
 
 
 def build_backbone(

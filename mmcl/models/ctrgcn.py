@@ -14,9 +14,11 @@ from mmcl.models.layers import (
     PointConv,
     PointNorm,
     aggregate,
+    classifier,
     fold_affine,
+    skip_path,
 )
-from mmcl.models.reference import norm_names, same_names, temporal_names
+from mmcl.models.reference import norm_names, point_norm_names, same_names, temporal_names
 
 CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
 STRIDES = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1)
@@ -49,7 +51,7 @@ class RefinedGraphConv(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(1))
         self.graph = nn.Parameter(graph.clone())
         self.norm = ChannelNorm(outputs, 1e-6)  # so that a fresh block is its skip path
-        self.down = nn.Identity() if inputs == outputs else PointNorm(inputs, outputs)
+        self.down = skip_path(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, T)."""
@@ -149,8 +151,7 @@ class Block(nn.Module):
         self.temporal = MultiScaleTemporal(outputs, stride)
         self.skip: nn.Module | None = None
         if skip:
-            same = inputs == outputs and stride == 1
-            self.skip = nn.Identity() if same else PointNorm(inputs, outputs, stride)
+            self.skip = skip_path(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
@@ -198,8 +199,7 @@ class CTRGCN(Backbone):
             for number, (source, target, stride) in enumerate(zip(sources, channels, STRIDES, strict=True))
         )
         self.feature_dim = channels[-1]
-        self.head = nn.Linear(self.feature_dim, num_classes)
-        nn.init.normal_(self.head.weight, 0, (2 / num_classes) ** 0.5)
+        self.head = classifier(self.feature_dim, num_classes)
 
     def reference_names(self) -> dict[str, list[str]]:
         """See `Backbone`; the names are CTR-GCN's, which MMCL's release shares."""
@@ -223,11 +223,8 @@ def _block(block: nn.Module, ours: str, theirs: str) -> dict[str, list[str]]:
         f"{spatial}.refine_{entry}": [f"{c}.{entry}" for c in convs("conv4")] for entry in ("weight", "bias")
     }
     names |= norm_names(f"{spatial}.norm", f"{gcn}.bn")
-    if isinstance(block.spatial.down, PointNorm):
-        names |= same_names(f"{spatial}.down.0", f"{gcn}.down.0", "weight", "bias")
-        names |= norm_names(f"{spatial}.down.1", f"{gcn}.down.1")
+    names |= point_norm_names(f"{spatial}.down", block.spatial.down, f"{gcn}.down.0", f"{gcn}.down.1")
     names |= temporal_names(f"{ours}.temporal", f"{theirs}.tcn1.branches")
-    if isinstance(block.skip, PointNorm):
-        names |= same_names(f"{ours}.skip.0", f"{theirs}.residual.conv", "weight", "bias")
-        names |= norm_names(f"{ours}.skip.1", f"{theirs}.residual.bn")
+    residual = f"{theirs}.residual"
+    names |= point_norm_names(f"{ours}.skip", block.skip, f"{residual}.conv", f"{residual}.bn")
     return names

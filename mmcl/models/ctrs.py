@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from mmcl.errors import UserError
 from mmcl.layouts import layout as get_layout
-from mmcl.models.layers import ChannelNorm, InputNorm, PointNorm
-from mmcl.models.reference import norm_names, same_names
+from mmcl.models.layers import ChannelNorm, InputNorm, classifier, skip_path
+from mmcl.models.reference import norm_names, point_norm_names, same_names
 from mmcl.models.shared_graph import FrameConv, JointsFirst, shared_graph_conv
 
 CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
@@ -38,7 +38,7 @@ class AdaptiveGraphConv(nn.Module):
         self.bias = nn.Parameter(torch.zeros(SUBSETS, outputs))
         self.graph = nn.Parameter(torch.eye(joints).repeat(SUBSETS, 1, 1))
         self.norm: nn.Module = ChannelNorm(outputs, 1e-6)  # so that a fresh block is its skip path
-        self.down = nn.Identity() if inputs == outputs else PointNorm(inputs, outputs)
+        self.down = skip_path(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, V, N, T) -> (O, V, N, T)."""
@@ -69,8 +69,7 @@ class Block(nn.Module):
         self.norm: nn.Module = ChannelNorm(outputs)
         self.skip: nn.Module | None = None
         if skip:
-            same = inputs == outputs and stride == 1
-            self.skip = nn.Identity() if same else PointNorm(inputs, outputs, stride)
+            self.skip = skip_path(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, V, N, T) -> (O, V, N, ⌈T/stride⌉)."""
@@ -125,8 +124,7 @@ class CTRS(JointsFirst):
             for number, (source, target, stride) in enumerate(zip(sources, channels, STRIDES, strict=True))
         )
         self.feature_dim = channels[-1]
-        self.head = nn.Linear(self.feature_dim, num_classes)
-        nn.init.normal_(self.head.weight, 0, (2 / num_classes) ** 0.5)
+        self.head = classifier(self.feature_dim, num_classes)
 
     def reference_names(self) -> dict[str, list[str]]:
         """See `Backbone`; the names are those of CTR-GCN's `baseline` and MMCL's `ctrsgcn`."""
@@ -140,10 +138,7 @@ class CTRS(JointsFirst):
             names |= norm_names(f"{spatial}.norm", f"{gcn}.bn")
             names |= same_names(f"{ours}.temporal", f"{theirs}.tcn1.conv", "weight", "bias")
             names |= norm_names(f"{ours}.norm", f"{theirs}.tcn1.bn")
-            if isinstance(block.spatial.down, PointNorm):
-                names |= same_names(f"{spatial}.down.0", f"{gcn}.down.0", "weight", "bias")
-                names |= norm_names(f"{spatial}.down.1", f"{gcn}.down.1")
-            if isinstance(block.skip, PointNorm):
-                names |= same_names(f"{ours}.skip.0", f"{theirs}.residual.conv", "weight", "bias")
-                names |= norm_names(f"{ours}.skip.1", f"{theirs}.residual.bn")
+            names |= point_norm_names(f"{spatial}.down", block.spatial.down, f"{gcn}.down.0", f"{gcn}.down.1")
+            residual = f"{theirs}.residual"
+            names |= point_norm_names(f"{ours}.skip", block.skip, f"{residual}.conv", f"{residual}.bn")
         return names

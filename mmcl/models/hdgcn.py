@@ -7,9 +7,17 @@ from torch import Tensor, nn
 from mmcl.errors import UserError
 from mmcl.models.backbone import Backbone
 from mmcl.models.graphs import hierarchical
-from mmcl.models.layers import ChannelNorm, InputNorm, MultiScaleTemporal, PointConv, PointNorm, fold_affine
+from mmcl.models.layers import (
+    ChannelNorm,
+    InputNorm,
+    MultiScaleTemporal,
+    PointConv,
+    classifier,
+    fold_affine,
+    skip_path,
+)
 from mmcl.models.lazynorm import LazyNorm, WeightedSum, accumulate, weighted_sum
-from mmcl.models.reference import norm_names, same_names, temporal_names
+from mmcl.models.reference import norm_names, point_norm_names, same_names, temporal_names
 
 CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
 STRIDES = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1)
@@ -125,7 +133,7 @@ class HierarchicalGraphConv(nn.Module):
         joints = graph[:, 0].diagonal(dim1=1, dim2=2)
         self.attention = LayerAttention(outputs, joints) if attention else None
         self.norm = ChannelNorm(outputs, 1e-6)  # so that a fresh block is its skip path
-        self.down = nn.Identity() if inputs == outputs else PointNorm(inputs, outputs)
+        self.down = skip_path(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, T)."""
@@ -227,8 +235,7 @@ class Block(nn.Module):
         self.temporal = MultiScaleTemporal(outputs, stride)
         self.skip: nn.Module | None = None
         if not first:
-            same = inputs == outputs and stride == 1
-            self.skip = nn.Identity() if same else PointNorm(inputs, outputs, stride)
+            self.skip = skip_path(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
@@ -278,8 +285,7 @@ class HDGCN(Backbone):
             for number, (source, target, stride) in enumerate(zip(sources, channels, STRIDES, strict=True))
         )
         self.feature_dim = channels[-1]
-        self.head = nn.Linear(self.feature_dim, num_classes)
-        nn.init.normal_(self.head.weight, 0, (2 / num_classes) ** 0.5)
+        self.head = classifier(self.feature_dim, num_classes)
 
     def reference_names(self) -> dict[str, list[str]]:
         """See `Backbone`; the names are those of HD-GCN's release."""
@@ -321,11 +327,8 @@ def _block(block: nn.Module, ours: str, theirs: str) -> dict[str, list[str]]:
         names |= norm_names(f"{attention}.edges.norm", f"{aha}.edge_conv.conv.1")
         names |= same_names(f"{attention}.expand", f"{aha}.aggregate", "weight", "bias")
     names |= norm_names(f"{spatial}.norm", f"{gcn}.bn")
-    if isinstance(block.spatial.down, PointNorm):
-        names |= same_names(f"{spatial}.down.0", f"{gcn}.down.0", "weight", "bias")
-        names |= norm_names(f"{spatial}.down.1", f"{gcn}.down.1")
+    names |= point_norm_names(f"{spatial}.down", block.spatial.down, f"{gcn}.down.0", f"{gcn}.down.1")
     names |= temporal_names(f"{ours}.temporal", f"{theirs}.tcn1.branches", bias="bias")
-    if isinstance(block.skip, PointNorm):
-        names |= same_names(f"{ours}.skip.0", f"{theirs}.residual.conv", "weight", "bias")
-        names |= norm_names(f"{ours}.skip.1", f"{theirs}.residual.bn")
+    residual = f"{theirs}.residual"
+    names |= point_norm_names(f"{ours}.skip", block.skip, f"{residual}.conv", f"{residual}.bn")
     return names

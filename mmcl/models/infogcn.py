@@ -7,8 +7,15 @@ from torch import Tensor, nn
 from mmcl.errors import UserError
 from mmcl.layouts import layout as get_layout
 from mmcl.models.backbone import Backbone
-from mmcl.models.layers import ChannelNorm, InputNorm, MultiScaleTemporal, PointNorm, fold_affine
-from mmcl.models.reference import norm_names, same_names, temporal_names
+from mmcl.models.layers import (
+    ChannelNorm,
+    InputNorm,
+    MultiScaleTemporal,
+    classifier,
+    fold_affine,
+    skip_path,
+)
+from mmcl.models.reference import norm_names, point_norm_names, same_names, temporal_names
 
 CHANNELS = (64, 64, 64, 128, 128, 128, 256, 256, 256)
 STRIDES = (1, 1, 1, 2, 1, 1, 2, 1, 1)
@@ -76,7 +83,7 @@ class AttentionGraphConv(nn.Module):
         self.weight = nn.Parameter(torch.empty(HEADS, outputs, inputs).normal_(0, spread))
         self.bias = nn.Parameter(torch.zeros(HEADS, outputs))
         self.norm: nn.Module = ChannelNorm(outputs, 1e-6)  # so that a fresh block is its skip path
-        self.down = nn.Identity() if inputs == outputs else PointNorm(inputs, outputs)
+        self.down = skip_path(inputs, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, T)."""
@@ -123,8 +130,7 @@ class Block(nn.Module):
         self.spatial = AttentionGraphConv(inputs, outputs, joints)
         self.temporal = MultiScaleTemporal(outputs, stride)
         _initialise(self.temporal)
-        same = inputs == outputs and stride == 1
-        self.skip = nn.Identity() if same else PointNorm(inputs, outputs, stride)
+        self.skip = skip_path(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
@@ -207,8 +213,7 @@ class InfoGCN(Backbone):
         self.log_variance = nn.Linear(self.feature_dim, self.feature_dim)
         for layer in (self.fc, self.mean, self.log_variance):
             nn.init.xavier_uniform_(layer.weight, gain=2**0.5)
-        self.head = nn.Linear(self.feature_dim, num_classes)
-        nn.init.normal_(self.head.weight, 0, (2 / num_classes) ** 0.5)
+        self.head = classifier(self.feature_dim, num_classes)
         generator = torch.Generator().manual_seed(PRIOR_SEED)
         prior = torch.empty(num_classes, self.feature_dim)
         nn.init.orthogonal_(prior, PRIOR_GAIN, generator)
@@ -285,11 +290,8 @@ def _block(block: nn.Module, ours: str, theirs: str) -> dict[str, list[str]]:
     names |= same_names(f"{spatial}.query_key", f"{gcn}.attn.to_qk", "weight", "bias")
     names |= same_names(spatial, [f"{gcn}.conv_d.{head}" for head in range(HEADS)], "weight", "bias")
     names |= norm_names(f"{spatial}.norm", f"{gcn}.bn")
-    if isinstance(block.spatial.down, PointNorm):
-        names |= same_names(f"{spatial}.down.0", f"{gcn}.down.0", "weight", "bias")
-        names |= norm_names(f"{spatial}.down.1", f"{gcn}.down.1")
+    names |= point_norm_names(f"{spatial}.down", block.spatial.down, f"{gcn}.down.0", f"{gcn}.down.1")
     names |= temporal_names(f"{ours}.temporal", f"{theirs}.tcn.branches")
-    if isinstance(block.skip, PointNorm):
-        names |= same_names(f"{ours}.skip.0", f"{theirs}.residual.conv", "weight", "bias")
-        names |= norm_names(f"{ours}.skip.1", f"{theirs}.residual.bn")
+    residual = f"{theirs}.residual"
+    names |= point_norm_names(f"{ours}.skip", block.skip, f"{residual}.conv", f"{residual}.bn")
     return names

@@ -149,6 +149,19 @@ class PointNorm(nn.Sequential):
         return self
 
 
+def skip_path(inputs: int, outputs: int, stride: int = 1) -> nn.Module:
+    """A path around a unit: nothing where it keeps the shape, else a `PointNorm`."""
+    same = inputs == outputs and stride == 1
+    return nn.Identity() if same else PointNorm(inputs, outputs, stride)
+
+
+def classifier(features: int, num_classes: int) -> nn.Linear:
+    """The last layer of CTR-GCN, HD-GCN and InfoGCN, weights N(0, 2 / num_classes)."""
+    layer = nn.Linear(features, num_classes)
+    nn.init.normal_(layer.weight, 0, (2 / num_classes) ** 0.5)
+    return layer
+
+
 class MultiScaleTemporal(nn.Module):
     """Temporal convolution in four branches of a quarter of the channels each (Chen et al., ICCV 2021, 3.3).
 

@@ -1,5 +1,9 @@
 """Entries of our state dicts beside those of the released models that they hold."""
 
+from torch import nn
+
+from mmcl.models.layers import PointNorm
+
 
 def same_names(ours: str, theirs: str | list[str], *entries: str) -> dict[str, list[str]]:
     """`ours.entry` → [`theirs.entry`, …] for each entry; several of theirs are joined along the first axis."""
@@ -10,6 +14,13 @@ def same_names(ours: str, theirs: str | list[str], *entries: str) -> dict[str, l
 def norm_names(ours: str, theirs: str | list[str]) -> dict[str, list[str]]:
     """The entries of a batch normalisation, or of several that are one here."""
     return same_names(ours, theirs, "weight", "bias", "running_mean", "running_var", "num_batches_tracked")
+
+
+def point_norm_names(ours: str, module: nn.Module | None, conv: str, norm: str) -> dict[str, list[str]]:
+    """The entries of a `skip_path`: those of a convolution and a batch normalisation, or none."""
+    if not isinstance(module, PointNorm):
+        return {}
+    return same_names(f"{ours}.0", conv, "weight", "bias") | norm_names(f"{ours}.1", norm)
 
 
 def temporal_names(ours: str, theirs: str, bias: str = "conv.bias") -> dict[str, list[str]]:

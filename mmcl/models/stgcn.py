@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from mmcl.errors import UserError
 from mmcl.models.graphs import spatial_partition
-from mmcl.models.layers import ChannelNorm, InputNorm, PointNorm
-from mmcl.models.reference import norm_names, same_names
+from mmcl.models.layers import ChannelNorm, InputNorm, skip_path
+from mmcl.models.reference import norm_names, point_norm_names, same_names
 from mmcl.models.shared_graph import FrameConv, JointsFirst, shared_graph_conv
 
 STRIDES = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1)
@@ -87,8 +87,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(0 if first else DROPOUT)
         self.skip: nn.Module | None = None
         if not first:
-            same = inputs == outputs and stride == 1
-            self.skip = nn.Identity() if same else PointNorm(inputs, outputs, stride)
+            self.skip = skip_path(inputs, outputs, stride)
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, V, N, T) -> (O, V, N, ⌈T/stride⌉)."""
@@ -177,9 +176,8 @@ class STGCN(JointsFirst):
             names |= norm_names(f"{ours}.spatial_norm", f"{theirs}.tcn.0")
             names |= same_names(f"{ours}.temporal", f"{theirs}.tcn.2", "weight", "bias")
             names |= norm_names(f"{ours}.temporal_norm", f"{theirs}.tcn.3")
-            if isinstance(block.skip, PointNorm):
-                names |= same_names(f"{ours}.skip.0", f"{theirs}.residual.0", "weight", "bias")
-                names |= norm_names(f"{ours}.skip.1", f"{theirs}.residual.1")
+            residual = f"{theirs}.residual"
+            names |= point_norm_names(f"{ours}.skip", block.skip, f"{residual}.0", f"{residual}.1")
         return names
 
     def reference_constants(self) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ from torch import Tensor
 from mmcl import checkpoints
 from mmcl.evaluation.score import load_model
 from mmcl.layouts import layout as get_layout
-from mmcl.models import BACKBONES, GRAPHS, build_backbone
+from mmcl.models import BACKBONES, build_backbone, default_graph
 from mmcl.models.backbone import Backbone
 from mmcl.models.describe import Description, count_parameters
 from mmcl.models.describe import describe as count
@@ -48,7 +48,7 @@ def new_backbone(name: str, graph: str | None, window: int, form: dict[str, Any]
     Raises:
         UserError: no such backbone, or it cannot be built like this.
     """
-    graph = graph or GRAPHS.get(name, ("natural",))[0]
+    graph = graph or default_graph(name)
     net = build_backbone(name, graph=graph, **form)
     title = f"{name}, graph {graph}, width {form['width']}, layout {form['layout']}, {form['num_classes']} classes"
     return _network(title, net, (3, window, len(get_layout(form["layout"]))))
@@ -65,7 +65,7 @@ def all_backbones(window: int, form: dict[str, Any]) -> Shown:
     for column in ("parameters", "million MACs", "features"):
         table.add_column(column, justify="right")
     for name in BACKBONES:
-        graph = GRAPHS.get(name, ("natural",))[0]
+        graph = default_graph(name)
         found = count(build_backbone(name, graph=graph, **form), shape)
         table.add_row(name, graph, *_figures(found), str(found.feature_dim))
     return [f"input {_shape(shape, form['persons'])}", table, COUNTED]

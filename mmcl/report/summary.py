@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 
 from mmcl.errors import UserError
+from mmcl.evaluation.ensemble import scores_path
+from mmcl.naming import stream_folder
 from mmcl.report.contact_sheet import contact_sheet
 from mmcl.report.plots import plot_confusion, plot_history
 from mmcl.store import Shards
@@ -105,9 +107,7 @@ def _pictures(ensemble: dict, results: Path) -> list[Path]:
         made.append(folder / "montages.png")
     member = ensemble["members"][0]
     seed = ensemble["settings"]["seeds"][0]
-    runs = results / benchmark / ensemble["question"]
-    first = runs / f"{member['backbone']}-{member['graph']}" / member["stream"] / f"seed-{seed}"
-    with h5py.File(first / "scores.h5", "r") as h5:
+    with h5py.File(scores_path(results / benchmark, ensemble["question"], member, seed), "r") as h5:
         names = h5["classes/name"].asstr()[:].tolist()
         guesses, labels = np.argmax(h5["logits"][:], axis=1), h5["labels"][:]
     plot_confusion(
@@ -115,9 +115,7 @@ def _pictures(ensemble: dict, results: Path) -> list[Path]:
     )
     made.append(folder / "confusion.png")
     histories = {
-        f"{m['stream']} {m['graph']}": runs
-        / f"{m['backbone']}-{m['graph']}"
-        / m["stream"]
+        f"{m['stream']} {m['graph']}": stream_folder(results / benchmark, ensemble["question"], m)
         / f"seed-{seed}/history.csv"
         for m in ensemble["members"]
     }
