@@ -54,14 +54,20 @@ def test_one_that_fails_ends_all(order, what, error, message):
 
 
 def test_ctrl_c_ends_all(order, tmp_path):
+    # a job in a shell's background is started deaf to Ctrl-C
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def interrupt():
         while len(list(tmp_path.glob("pid-*"))) < 2:
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
-    with pytest.raises(KeyboardInterrupt):
-        order("wait")
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            order("wait")
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_process_ends_with_its_starter():
