@@ -16,6 +16,9 @@ match job["order"]:
     case "leave" if rank == 1:
         sys.exit(3)
     case "complain" | "break":
+        # a lost connection is noticed after its cause has been told
+        while rank == 0 and not Path(os.environ["MMCL_STARTER"], "failed-1.json").exists():
+            time.sleep(0.01)
         left = {"known": rank == 1 and job["order"] == "complain", "text": f"{rank} complains"}
         Path(os.environ["MMCL_STARTER"], f"failed-{rank}.part").write_text(json.dumps(left))
         Path(os.environ["MMCL_STARTER"], f"failed-{rank}.part").rename(
