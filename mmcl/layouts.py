@@ -1,18 +1,21 @@
-"""Joint layouts: joints, bones, left/right pairs, joint groups, and how one layout is made from another.
+"""Joint layouts: joints, bones, left/right pairs, joint groups, and what stands in for a joint that is missing.
 
-The layouts are data in `resources/layouts`. A joint has the same name in every layout that has it, so a map
-from one layout to another follows from the names. Standard library only.
+The layouts are data in `resources/layouts`, or in a file of one's own; the rules that hold for all of them are
+in `resources/joint_rules.json`. A joint has the same name in every layout that has it, so a map from one layout
+to another follows from the names (`mmcl.skeleton.mapping`). Standard library only.
 """
 
-import json
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from mmcl.errors import UserError
+from mmcl.layout_files import Rules, read_layout, read_rules
 from mmcl.naming import PROJECT
 
 FOLDER = PROJECT / "resources" / "layouts"
+RULES = PROJECT / "resources" / "joint_rules.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,14 +23,15 @@ class Layout:
     """The joints of a skeleton and how they hang together. Joint numbers count from 0.
 
     Attributes:
-        name: such as `ntu25`.
+        name: such as `ntu25`, or the path of its file.
         joints: names, in the order of the recordings.
         parents: each joint's parent; the root is its own.
         root: the joint that everything hangs from in the graph.
         centre: the joint whose first position is subtracted from a clip.
         hd_groups: `hd1`, `hd2`, `hd21` → groups of joints from a centre outwards (HD-GCN). Published for
-            ntu25; for every other layout ours: groups of equal hop distance from the same centre.
-        rules: joint → {joint: weight}, what stands in for a joint that a source layout lacks.
+            ntu25; for every other layout ours: groups of equal hop distance from the same centre, or from the
+            joints around it where a layout has none there. Empty for a layout that names no centres.
+        rules: joint → what can stand in for it in skeletons that lack it, best first: {joint: weight}.
     """
 
     name: str
@@ -36,7 +40,7 @@ class Layout:
     root: int
     centre: int
     hd_groups: dict[str, tuple[tuple[int, ...], ...]]
-    rules: dict[str, dict[str, float]]
+    rules: Rules
 
     def __len__(self) -> int:
         return len(self.joints)
@@ -69,35 +73,43 @@ def names() -> list[str]:
 
 @cache
 def layout(name: str) -> Layout:
-    """The layout of a name.
+    """A layout.
+
+    Args:
+        name: one of `names()`, or the path of a file of the same form, which ends in `.json`. A file is read once.
 
     Raises:
-        UserError: there is no such layout.
+        UserError: there is no such layout, or something is wrong with its file.
     """
+    if name.endswith(".json"):
+        return _build(name, read_layout(Path(name)))
     if name not in names():
-        raise UserError(f"no joint layout {name!r}; there are: {', '.join(names())}")
-    return _build(name, json.loads((FOLDER / f"{name}.json").read_text()))
+        raise UserError(
+            f"no joint layout {name!r}; there are: {', '.join(names())}, or the path of a .json file"
+        )
+    return _build(name, read_layout(FOLDER / f"{name}.json"))
 
 
 def _build(name: str, data: dict[str, Any]) -> Layout:
     joints = tuple(data["joints"])
     number = {joint: i for i, joint in enumerate(joints)}
     parents = tuple(number[parent] for parent in data["joints"].values())
-    if "hd_groups" in data:
-        groups = {
-            key: tuple(tuple(number[j] for j in g) for g in gs) for key, gs in data["hd_groups"].items()
-        }
-    else:
-        groups = {key: _hop_groups(parents, number[centre]) for key, centre in data["hd_centres"].items()}
+    groups = {
+        key: tuple(tuple(number[joint] for joint in group) for group in groups)
+        for key, groups in data["hd_groups"].items()
+    }
+    for key, centre in data["hd_centres"].items():
+        groups[key] = _hop_groups(parents, tuple(sorted(number[joint] for joint in centre)))
     root = next(joint for joint, parent in enumerate(parents) if joint == parent)
-    return Layout(name, joints, parents, root, number[data["centre"]], groups, data["rules"])
+    rules = read_rules(RULES) | data["rules"]
+    return Layout(name, joints, parents, root, number[data["centre"]], groups, rules)
 
 
-def _hop_groups(parents: tuple[int, ...], centre: int) -> tuple[tuple[int, ...], ...]:
+def _hop_groups(parents: tuple[int, ...], centre: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
     """Joints in groups of equal distance from `centre`, counted in bones."""
     pairs = list(enumerate(parents))
-    groups: list[tuple[int, ...]] = [(centre,)]
-    seen = {centre}
+    groups = [centre]
+    seen = set(centre)
     while len(seen) < len(parents):
         last = set(groups[-1])
         found = {child for child, parent in pairs if parent in last} | {
@@ -106,25 +118,3 @@ def _hop_groups(parents: tuple[int, ...], centre: int) -> tuple[tuple[int, ...],
         groups.append(tuple(sorted(found - seen)))
         seen |= found
     return tuple(groups)
-
-
-def joint_map(source: str, target: str) -> list[dict[int, float]]:
-    """How the joints of `target` are made from those of `source`.
-
-    Returns:
-        Per target joint {source joint: weight}; the weights of a joint sum to 1.
-
-    Raises:
-        UserError: a target joint is missing in the source and no rule says what stands in for it.
-    """
-    have, want = layout(source), layout(target)
-    mapping = []
-    for joint in want.joints:
-        parts = {joint: 1.0} if joint in have.joints else want.rules.get(joint, {})
-        missing = [part for part in parts or [joint] if part not in have.joints]
-        if missing:
-            raise UserError(
-                f"layout {target} cannot be made from {source}: {source} has no joint {missing[0]}"
-            )
-        mapping.append({have.index(part): weight for part, weight in parts.items()})
-    return mapping

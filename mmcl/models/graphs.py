@@ -11,8 +11,6 @@ import torch
 from mmcl.errors import UserError
 from mmcl.layouts import layout as get_layout
 
-GRAPHS = ("natural", "hd1", "hd2", "hd21")
-
 
 def adjacency(layout: str, graph: str = "natural") -> torch.Tensor:
     """Adjacency for backbones that take three subsets: identity, towards the centre, away from it.
@@ -64,7 +62,8 @@ def hierarchical(layout: str, graph: str) -> torch.Tensor:
     """
     skeleton = get_layout(layout)
     if graph not in skeleton.hd_groups:
-        raise UserError(f"no graph {graph!r} for layout {layout}; there are: {', '.join(GRAPHS)}")
+        there_are = ", ".join(["natural", *skeleton.hd_groups])
+        raise UserError(f"no graph {graph!r} for layout {layout}; there are: {there_are}")
     groups = skeleton.hd_groups[graph]
     size = len(skeleton)
     layers = []

@@ -1,8 +1,50 @@
 """Skeletons of one joint layout turned into another."""
 
+from functools import cache
+
 import numpy as np
 
-from mmcl.layouts import joint_map, layout
+from mmcl.errors import UserError
+from mmcl.layouts import Layout, layout
+
+
+def joint_map(source: str, target: str) -> list[dict[int, float]]:
+    """How the joints of layout `target` are made from those of layout `source`.
+
+    A joint that the source has is taken as it is. For another, the target's rules name joints that stand in for
+    it: the first rule whose joints are all there, else the first whose joints can all be made themselves.
+
+    Returns:
+        Per target joint {source joint: weight}; the weights of a joint sum to 1.
+
+    Raises:
+        UserError: no such layout; or joints that the source lacks and no rule makes, which are listed.
+    """
+    have, want = layout(source), layout(target)
+    made = {joint: _made(joint, have, want, frozenset()) for joint in want.joints}
+    if missing := [joint for joint, parts in made.items() if parts is None]:
+        raise UserError(
+            f"layout {target} cannot be made from {source}, which has no {', '.join(missing)} and nothing that "
+            "a rule takes instead (docs/layouts.md)"
+        )
+    return [{have.index(part): weight for part, weight in (parts or {}).items()} for parts in made.values()]
+
+
+def _made(joint: str, have: Layout, want: Layout, pending: frozenset[str]) -> dict[str, float] | None:
+    """A joint from the joints of `have`, by name; None where that cannot be. Nothing `pending` is made again."""
+    if joint in have.joints:
+        return {joint: 1.0}
+    pending |= {joint}
+    # rules whose joints are all there come first: the sort is stable
+    for rule in sorted(want.rules.get(joint, ()), key=lambda rule: not set(have.joints).issuperset(rule)):
+        sources = {part: None if part in pending else _made(part, have, want, pending) for part in rule}
+        parts: dict[str, float] = {}
+        for part, share in rule.items():
+            for name, weight in (sources[part] or {}).items():
+                parts[name] = parts.get(name, 0.0) + share * weight
+        if None not in sources.values():
+            return parts
+    return None
 
 
 def map_joints(x: np.ndarray, source: str, target: str) -> np.ndarray:
@@ -12,10 +54,16 @@ def map_joints(x: np.ndarray, source: str, target: str) -> np.ndarray:
     moves the result the same way; a person who is absent (all zero) stays all zero.
 
     Raises:
-        UserError: see `mmcl.layouts.joint_map`.
+        UserError: see `joint_map`.
     """
+    return _weights(source, target).astype(x.dtype) @ x
+
+
+@cache
+def _weights(source: str, target: str) -> np.ndarray:
+    """`joint_map` as a matrix (V', V)."""
     mapping = joint_map(source, target)
-    weights = np.zeros((len(mapping), len(layout(source))), x.dtype)
+    weights = np.zeros((len(mapping), len(layout(source))))
     for row, parts in zip(weights, mapping, strict=True):
         row[list(parts)] = list(parts.values())
-    return weights @ x
+    return weights
