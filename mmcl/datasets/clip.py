@@ -27,6 +27,7 @@ class ClipEntry:
         skeleton: path relative to the data set's skeleton folder, "" if absent.
         video: path relative to the data set's video folder, "" if absent.
         left_out: why the clip takes part in nothing, "" if it does.
+        split: "train" or "test" where the data set itself says so for each clip, else "".
     """
 
     name: str
@@ -38,6 +39,7 @@ class ClipEntry:
     skeleton: str
     video: str
     left_out: str
+    split: str = ""
 
 
 class Reader(Protocol):
@@ -51,13 +53,18 @@ class Reader(Protocol):
         defaults: every option the reader takes, with its default.
     """
 
-    layout: ClassVar[str]
-    persons: ClassVar[int]
     what_belongs: ClassVar[str]
-    two_person_actions: ClassVar[frozenset[str]]
     defaults: ClassVar[dict[str, Any]]
 
-    def __init__(self, skeletons: Path, videos: Path | None, options: dict[str, Any]): ...
+    # the same for all of a data set's users, or as its options say
+    @property
+    def layout(self) -> str: ...
+    @property
+    def persons(self) -> int: ...
+    @property
+    def two_person_actions(self) -> frozenset[str]: ...
+
+    def __init__(self, skeletons: Path | None, videos: Path | None, options: dict[str, Any]): ...
 
     def class_names(self) -> dict[str, str]:
         """Class id → name of every class of the data set."""

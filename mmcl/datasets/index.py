@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mmcl.datasets.clip import ClipEntry
+from mmcl.datasets.files import leads_out
 from mmcl.errors import UserError
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(ClipEntry))
 NUMBERS = ("subject", "camera", "setup")
+PATHS = ("skeleton", "video")
+SPLITS = ("train", "test", "")
 
 
 def write_index(path: str | Path, entries: Iterable[ClipEntry]) -> None:
@@ -23,8 +26,7 @@ def write_index(path: str | Path, entries: Iterable[ClipEntry]) -> None:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(COLUMNS)
         for entry in entries:
-            row = dataclasses.asdict(entry)
-            writer.writerow("" if row[column] is None else row[column] for column in COLUMNS)
+            writer.writerow(getattr(entry, column) for column in COLUMNS)  # None is written as nothing
     os.replace(temporary, path)
 
 
@@ -39,19 +41,29 @@ def read_index(path: str | Path) -> list[ClipEntry]:
             rows = list(csv.reader(file, delimiter="\t"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as an index ({error})") from None
-    if not rows or tuple(rows[0]) != COLUMNS:
+    header = rows[0] if rows else []
+    if sorted([*header, "split"]) == sorted(COLUMNS):
+        raise UserError(
+            f"{path}: lacks the column split, an older mmcl wrote it; delete it to list the clips anew"
+        )
+    if sorted(header) != sorted(COLUMNS):
         raise UserError(f"{path}: not an index; its first line must be the columns {' '.join(COLUMNS)}")
-    return [_entry(path, line, row) for line, row in enumerate(rows[1:], 2)]
+    return [_entry(path, line, header, row) for line, row in enumerate(rows[1:], 2)]
 
 
-def _entry(path: str | Path, line: int, row: list[str]) -> ClipEntry:
-    if len(row) != len(COLUMNS):
-        raise UserError(f"{path}: line {line}: has {len(row)} columns, expected {len(COLUMNS)}")
-    values = dict(zip(COLUMNS, row, strict=True))
+def _entry(path: str | Path, line: int, header: list[str], row: list[str]) -> ClipEntry:
+    if len(row) != len(header):
+        raise UserError(f"{path}: line {line}: has {len(row)} columns, expected {len(header)}")
+    values = dict(zip(header, row, strict=True))
     try:
         numbers = {column: int(values[column]) for column in NUMBERS}
         frames = int(values["frames"]) if values["frames"] else None
     except ValueError as error:
         raise UserError(f"{path}: line {line}: {error}") from None
+    if values["split"] not in SPLITS:
+        raise UserError(f"{path}: line {line}: split is {values['split']!r}, must be train, test or empty")
+    for column in PATHS:
+        if leads_out(values[column]):
+            raise UserError(f"{path}: line {line}: {column} {values[column]!r} leads out of the data folder")
     merged: dict[str, Any] = {**values, **numbers, "frames": frames}
     return ClipEntry(**merged)

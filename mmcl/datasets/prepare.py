@@ -17,6 +17,7 @@ import numpy as np
 from mmcl import store
 from mmcl.datasets import ClipEntry, Reader, open_reader
 from mmcl.datasets.index import read_index, write_index
+from mmcl.datasets.protocols import Clips
 from mmcl.errors import UserError
 from mmcl.layouts import layout
 
@@ -73,6 +74,7 @@ def prepare_skeletons(
     if not entries:
         raise UserError(f"{index}: lists no clip")
     reader = open_reader(dataset)
+    source = "video" if dataset.get("pose_stores") else "skeleton"
     known = {entry.action for entry in entries.values()} & set(reader.class_names())
     classes = sorted(known, key=class_order)
     columns = {
@@ -84,6 +86,7 @@ def prepare_skeletons(
         "subject": store.Column("int16"),
         "camera": store.Column("int16"),
         "setup": store.Column("int16"),
+        "split": store.Column("text"),
     }
 
     def finish(h5: h5py.File) -> None:
@@ -92,6 +95,9 @@ def prepare_skeletons(
         failed = [entries[name] for name in h5["failed/names"].asstr()[:]]
         for key in ("subject", "camera", "setup"):
             h5[f"failed/{key}"] = np.array([getattr(entry, key) for entry in failed], np.int16)
+        for key in ("action", "split"):
+            texts = np.array([getattr(entry, key) for entry in failed], dtype=object)
+            h5.create_dataset(f"failed/{key}", data=texts, dtype=store.TEXT)
 
     with _readers(dataset, reader, processes) as read:
         store.write(
@@ -101,8 +107,8 @@ def prepare_skeletons(
             names=list(entries),
             columns=columns,
             batch_size=BATCH,
-            work=lambda names: _batch([entries[name] for name in names], classes, read),
-            inputs=[Path(index)],
+            work=lambda names: _batch([entries[name] for name in names], classes, read, source),
+            inputs=[Path(index), *map(Path, dataset.get("pose_stores") or [])],
             finish=finish,
             attributes={"layout": reader.layout},
         )
@@ -117,12 +123,16 @@ def class_order(action: str) -> list[str | int]:
 
 
 def _batch(
-    entries: list[ClipEntry], classes: list[str], read: Callable[[list[ClipEntry]], Iterator[Result]]
+    entries: list[ClipEntry],
+    classes: list[str],
+    read: Callable[[list[ClipEntry]], Iterator[Result]],
+    source: str,
 ) -> store.Batch:
+    """One batch of rows; `source` is what a clip must have, `skeleton` or `video`."""
     failed = {}
     wanted = []
     for entry in entries:
-        reason = entry.left_out or ("" if entry.skeleton else "no skeleton file")
+        reason = entry.left_out or ("" if getattr(entry, source) else f"no {source} file")
         if not reason and entry.action not in classes:
             reason = f"class {entry.action} is not one of the data set's"
         if reason:
@@ -149,6 +159,7 @@ def _batch(
             "subject": [entry.subject for entry in used],
             "camera": [entry.camera for entry in used],
             "setup": [entry.setup for entry in used],
+            "split": [entry.split for entry in used],
         },
         failed=failed,
     )
@@ -213,6 +224,11 @@ def _readers(
 # --------------------------------------------------------------------------------------------- reading
 
 
+def _texts(h5: h5py.File, key: str, count: int) -> np.ndarray:
+    """(N,) texts; empty ones where an older mmcl wrote the store and left the column out."""
+    return h5[key].asstr()[:] if key in h5 else np.full(count, "", object)
+
+
 class SkeletonStore:
     """A sealed store of skeletons, read into memory.
 
@@ -221,6 +237,7 @@ class SkeletonStore:
         names: clips, in row order.
         labels: (N,) int64, 0 … C−1.
         subject, camera, setup: (N,) numbers.
+        split: (N,) "train" or "test" where the data set itself says so for each clip, else "".
         offset, frames, persons: (N,), where clip i lies in `joints` and its shape.
         layout: joint layout.
         class_ids, class_names: of labels 0 … C−1.
@@ -240,10 +257,33 @@ class SkeletonStore:
             self.class_names: list[str] = h5["classes/name"].asstr()[:].tolist()
             self.labels = h5["labels"][:]
             self.subject, self.camera, self.setup = (h5[key][:] for key in ("subject", "camera", "setup"))
+            self.split = _texts(h5, "split", len(self.names))
             self.offset, self.frames, self.persons = (h5[key][:] for key in ("offset", "frames", "persons"))
 
     def __len__(self) -> int:
         return len(self.names)
+
+    @property
+    def people(self) -> int:
+        """Most people that a clip has."""
+        return int(self.persons.max())
+
+    @property
+    def clips(self) -> Clips:
+        """The N clips as protocols see them."""
+        action = np.array(self.class_ids, object)[self.labels]
+        return Clips(self.names, action, self.subject, self.camera, self.setup, self.split)
+
+    @cached_property
+    def failed_clips(self) -> Clips | None:
+        """The clips of `failed` as protocols see them; None for a store that does not tell their numbers."""
+        names = list(self.failed)
+        with store.opened(self.path, SCHEMA) as h5:
+            if "failed/subject" not in h5:
+                return None
+            subject, camera, setup = (h5[f"failed/{key}"][:] for key in ("subject", "camera", "setup"))
+            action, said = (_texts(h5, f"failed/{key}", len(names)) for key in ("action", "split"))
+        return Clips(names, action, subject, camera, setup, said)
 
     @cached_property
     def joints(self) -> np.ndarray:

@@ -1,50 +1,138 @@
-"""Which clips train and which test: computed from the numbers in a clip's name, never from file lists."""
+"""Which clips train and which test: rules over what a clip's name says, never file lists.
 
+A protocol is a name and a rule, in `resources/protocols.json` or in the user's `protocols`. Three kinds:
+
+- `by` subject, camera or setup with the numbers that `train` and those that `test` (a list, `odd` or `even`);
+- `by` split: as the data set itself says for each clip;
+- `random` halves: `of` clips_per_class (of every class half of its clips train) or subjects (half of the subjects
+  train), `folds` times. `name/7` is the seventh fold, the bare name the first. What is published as the mean over
+  such folds is the mean over `name/1` … `name/30`; the halves that the authors drew are not known, so these are
+  others.
+"""
+
+import hashlib
 import json
+from collections.abc import Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmcl.errors import UserError
 from mmcl.naming import PROJECT
+from mmcl.schema import known
 
 FILE = PROJECT / "resources" / "protocols.json"
 HELD_OUT_EVERY = 5
 
+Rule = dict[str, Any]
+
+
+class Clips(NamedTuple):
+    """What protocols know of N clips.
+
+    Attributes:
+        names: the clips.
+        action: (N,) the data set's class ids, "" where unknown.
+        subject, camera, setup: (N,) numbers.
+        split: (N,) "train" or "test" where the data set itself says so, else "".
+    """
+
+    names: Sequence[str]
+    action: np.ndarray
+    subject: np.ndarray
+    camera: np.ndarray
+    setup: np.ndarray
+    split: np.ndarray
+
 
 @cache
-def protocols() -> dict[str, dict[str, Any]]:
-    """Name → {`by`: subject, camera or setup; `train`, `test`: numbers, or `odd` or `even`; `source`}."""
+def protocols() -> dict[str, Rule]:
+    """The published protocols: name → rule, with its `source`."""
     return json.loads(FILE.read_text())
 
 
-def split(
-    protocol: str, subject: np.ndarray, camera: np.ndarray, setup: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Training and test clips of a protocol.
+def find_rule(protocol: str, own: dict[str, Rule] | None = None) -> tuple[Rule, int]:
+    """The rule of a protocol, and the fold that its name asks for.
 
     Args:
-        protocol: a name in `resources/protocols.json`.
-        subject, camera, setup: (N,) numbers of the clips.
-
-    Returns:
-        Two boolean arrays (N,). A clip whose number the protocol does not know is in neither.
+        protocol: a name, or `name/fold`.
+        own: further protocols than the published ones.
 
     Raises:
-        UserError: there is no such protocol.
+        UserError: there is no such protocol or fold.
     """
-    if protocol not in protocols():
-        raise UserError(f"no protocol {protocol!r}; there are: {', '.join(protocols())}")
-    rule = protocols()[protocol]
-    numbers = np.asarray({"subject": subject, "camera": camera, "setup": setup}[rule["by"]])
-    return _among(numbers, rule["train"]), _among(numbers, rule["test"])
+    rules = {**protocols(), **(own or {})}
+    name, slash, number = protocol.partition("/")
+    if name not in rules:
+        raise UserError(f"no protocol {name!r}{known(name, rules)}")
+    if not slash:
+        return rules[name], 1
+    folds = rules[name].get("random", {}).get("folds", 0)
+    if not folds:
+        raise UserError(f"protocol {name} has no folds, so {protocol!r} names nothing")
+    if number not in map(str, range(1, folds + 1)):
+        raise UserError(f"no protocol {protocol!r}: the folds of {name} are 1 to {folds}")
+    return rules[name], int(number)
 
 
-def _among(numbers: np.ndarray, wanted: list[int] | str) -> np.ndarray:
+def split(protocol: str, clips: Clips, rule: Rule | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Training and test clips of a protocol.
+
+    Random halves follow from the protocol's name, the fold and the set of clips (of subjects) alone: these are
+    ordered by the sha256 of `name/fold/clip` (`name/fold/subject`), and the first half trains. Of an odd number
+    the training half has one more.
+
+    Args:
+        protocol: a name, or `name/fold`.
+        clips: all N clips of the data set, in any order.
+        rule: the protocol's rule, if it is not a published one.
+
+    Returns:
+        Two boolean arrays (N,), disjoint. A clip that the rule says nothing about is in neither.
+
+    Raises:
+        UserError: there is no such protocol or fold, or the data set does not say of any clip what it is for.
+    """
+    name = protocol.partition("/")[0]
+    rule, fold = find_rule(protocol, {name: rule} if rule else None)
+    if "random" in rule:
+        return _halves(f"{name}/{fold}", rule["random"]["of"], clips)
+    if rule["by"] == "split":
+        said = np.asarray(clips.split)
+        if len(said) and not (said != "").any():
+            raise UserError(
+                f"protocol {protocol}: the data set does not say which clips train and which test"
+            )
+        return said == "train", said == "test"
+    numbers = np.asarray(getattr(clips, rule["by"]))
+    return among(numbers, rule["train"]), among(numbers, rule["test"])
+
+
+def among(numbers: np.ndarray, wanted: list[int] | str) -> np.ndarray:
+    """Which numbers a rule's `train` or `test` means: those listed, or the `odd` or `even` ones but 0 (unknown)."""
     if isinstance(wanted, str):
-        return numbers % 2 == {"odd": 1, "even": 0}[wanted]
+        return (numbers % 2 == {"odd": 1, "even": 0}[wanted]) & (numbers != 0)
     return np.isin(numbers, wanted)
+
+
+def _halves(seed: str, of: str, clips: Clips) -> tuple[np.ndarray, np.ndarray]:
+    if of == "subjects":
+        subjects = set(np.asarray(clips.subject).tolist()) - {0}  # 0 is unknown
+        train = _first_half(seed, subjects)
+        return np.isin(clips.subject, list(train)), np.isin(clips.subject, list(subjects - train))
+    by_class: dict[str, list[str]] = {}
+    for name, action in zip(clips.names, clips.action, strict=True):
+        by_class.setdefault(action, []).append(name)
+    chosen = set().union(*(_first_half(seed, names) for names in by_class.values()))
+    inside = np.array([name in chosen for name in clips.names], bool)
+    known = np.asarray(clips.action) != ""
+    return inside & known, ~inside & known
+
+
+def _first_half(seed: str, items: Iterable) -> set:
+    ordered = sorted(items, key=lambda item: hashlib.sha256(f"{seed}/{item}".encode()).digest())
+    return set(ordered[: (len(ordered) + 1) // 2])
 
 
 def fit_split(subject: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -65,6 +153,8 @@ def fit_split(subject: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.nd
     subject, train = np.asarray(subject), np.asarray(train, bool)
     subjects = np.unique(subject[train])
     if len(subjects) < 2:
-        raise UserError(f"fitted weights need at least two training subjects, found {len(subjects)}")
+        raise UserError(
+            f"fitted weights need at least two training subjects, found {len(subjects)}; ensemble.weights may be equal"
+        )
     held_out = train & np.isin(subject, subjects[::HELD_OUT_EVERY])
     return train & ~held_out, held_out

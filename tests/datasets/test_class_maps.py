@@ -1,4 +1,5 @@
 import json
+import re
 
 import pytest
 
@@ -17,12 +18,22 @@ def test_the_papers_six_classes():
 def test_every_class_is_mapped_once_or_explained(name, classes):
     data = json.loads((FOLDER / f"{name}.json").read_text())
     told = [*data["classes"], *data["without_counterpart"]]
-    assert sorted(told) == sorted(f"a{number}" for number in range(1, classes + 1))
+    assert sorted(told) == sorted(numbered_names(f"{name}/actions.txt", "a", 0))
+    assert len(told) == classes
     entries = read_class_map(name)
     known = numbered_names("ntu/actions.txt", "A", 3)
     assert all(
         entry.source in known and entry.subset in ("paper", "mapped") and entry.reason for entry in entries
     )
+    reasons = data["without_counterpart"].values()
+    assert all(reasons)
+    # a reason that names a class of the source calls it by its name
+    for number, called in re.findall(
+        r"(A\d{3}) (arm circles|tennis bat swing|pickup|throw)", " ".join(reasons)
+    ):
+        assert known[number] == called
+    assert data["source"] == "ntu120"
+    assert "Table 10 of MMCL" in data["about"]
     assert len({entry.source for entry in entries}) == len(entries)
 
 

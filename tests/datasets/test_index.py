@@ -6,7 +6,7 @@ from mmcl.errors import UserError
 
 ENTRIES = [
     ClipEntry("S001C001P001R001A001", "A001", 1, 1, 1, None, "a b/x.skeleton", "", ""),
-    ClipEntry("a3_s1_t4", "a3", 1, 1, 1, 60, "odd\tname\n.mat", "v.avi", 'a "reason"'),
+    ClipEntry("a3_s1_t4", "a3", 1, 1, 1, 60, "odd\tname\n.mat", "v.avi", 'a "reason"', "test"),
 ]
 
 
@@ -25,8 +25,20 @@ def test_round_trip(tmp_path):
         "skeleton",
         "video",
         "left_out",
+        "split",
     ]
-    assert first == "S001C001P001R001A001\tA001\t1\t1\t1\t\ta b/x.skeleton\t\t"
+    assert first == "S001C001P001R001A001\tA001\t1\t1\t1\t\ta b/x.skeleton\t\t\t"
+
+
+def test_columns_are_found_by_name(tmp_path):
+    path = tmp_path / "demo.tsv"
+    write_index(path, ENTRIES[:1])
+    lines = [line.split("\t") for line in path.read_text().splitlines()]
+    path.write_text("".join("\t".join(reversed(line)) + "\n" for line in lines))
+    assert read_index(path) == ENTRIES[:1]
+    path.write_text("".join("\t".join(line[:-1]) + "\n" for line in lines))
+    with pytest.raises(UserError, match=r"lacks the column split, an older mmcl wrote it; delete it"):
+        read_index(path)
 
 
 def test_mistakes(tmp_path):
@@ -42,5 +54,8 @@ def test_mistakes(tmp_path):
     with pytest.raises(UserError, match=r"line 2: .*'x'"):
         read_index(path)
     path.write_text(whole + "half a li")
-    with pytest.raises(UserError, match=r"line 4: has 1 columns, expected 9"):
+    with pytest.raises(UserError, match=r"line 4: has 1 columns, expected 10"):
+        read_index(path)
+    path.write_text(whole.replace("\ttest\n", "\tvalidation\n"))
+    with pytest.raises(UserError, match=r"split is 'validation', must be train, test or empty"):
         read_index(path)

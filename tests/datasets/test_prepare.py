@@ -1,12 +1,13 @@
 import subprocess
 import sys
+from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
 from made_recordings import joints, write_ntu
 
-from mmcl.datasets.index import read_index
+from mmcl.datasets.index import read_index, write_index
 from mmcl.datasets.prepare import SkeletonStore, class_order, index_clips, prepare_skeletons
 from mmcl.errors import UserError
 
@@ -53,6 +54,29 @@ def test_store(tmp_path, dataset):
         expected = joints(15 + seed, seed)
         np.testing.assert_allclose(clip[:, 0], expected - expected[0, 1], atol=1e-5)
     assert len(skeletons.joints) == sum(15 + i for i in range(12))
+
+
+def test_what_protocols_see(tmp_path, dataset):
+    index_clips(dataset, tmp_path / "index.tsv")
+    said = {name: ("train", "test")[i % 2] for i, name in enumerate(sorted([*NAMES, LISTED, BROKEN]))}
+    entries = [replace(entry, split=said[entry.name]) for entry in read_index(tmp_path / "index.tsv")]
+    write_index(tmp_path / "index.tsv", entries)
+    prepare_skeletons(tmp_path / "index.tsv", dataset, tmp_path / "a.h5", {"version": 1})
+    skeletons = SkeletonStore(tmp_path / "a.h5")
+    assert skeletons.split.tolist() == [said[name] for name in skeletons.names]
+    used, failed = skeletons.clips, skeletons.failed_clips
+    assert used.action.tolist() == [f"A{name[-3:]}" for name in skeletons.names]
+    assert failed.names == list(skeletons.failed)
+    assert dict(zip(failed.names, failed.action, strict=True)) == {LISTED: "A008", BROKEN: "A050"}
+    assert dict(zip(failed.names, failed.camera, strict=True)) == {LISTED: 2, BROKEN: 3}
+    assert dict(zip(failed.names, failed.split, strict=True)) == {key: said[key] for key in (LISTED, BROKEN)}
+    # as an older mmcl wrote it
+    with h5py.File(tmp_path / "a.h5", "r+") as h5:
+        for key in ("split", "failed/split", "failed/action"):
+            del h5[key]
+    skeletons = SkeletonStore(tmp_path / "a.h5")
+    assert skeletons.split.tolist() == [""] * 12
+    assert skeletons.failed_clips.action.tolist() == ["", ""]
 
 
 def test_what_failed_and_why(tmp_path, dataset):

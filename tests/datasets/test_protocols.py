@@ -2,16 +2,33 @@ import numpy as np
 import pytest
 
 from mmcl.datasets.ntu import missing_names, parse_name
-from mmcl.datasets.protocols import fit_split, protocols, split
+from mmcl.datasets.protocols import Clips, find_rule, fit_split, protocols, split
 from mmcl.errors import UserError
 
 
-def numbers(protocol, by, count):
+def clips(count, **columns):
+    """Clips c0001 … of one class, subject, camera and setup, but for the columns given."""
+    ones = np.ones(count, int)
+    named = {"names": [f"c{i:04d}" for i in range(1, count + 1)], "action": np.full(count, "a1", object)}
+    numbers = {"subject": ones, "camera": ones, "setup": ones, "split": np.full(count, "", object)}
+    return Clips(**{**named, **numbers, **columns})
+
+
+def numbers(protocol, by, count, rule=None):
     ids = np.arange(1, count + 1)
-    other = np.ones(count, int)
-    arrays = {key: ids if key == by else other for key in ("subject", "camera", "setup")}
-    train, test = split(protocol, **arrays)
+    train, test = split(protocol, clips(count, **{by: ids}), rule)
     return ids[train].tolist(), ids[test].tolist()
+
+
+def sysu():
+    """As recorded: 40 subjects do each of 12 activities once."""
+    pairs = [(action, subject) for action in range(1, 13) for subject in range(1, 41)]
+    return clips(
+        480,
+        names=[f"a{action}_s{subject}" for action, subject in pairs],
+        action=np.array([f"a{action}" for action, _ in pairs], object),
+        subject=np.array([subject for _, subject in pairs]),
+    )
 
 
 def test_ntu_ids():
@@ -43,11 +60,9 @@ def test_ntu_ids():
 def test_missing_list_accounts_for_the_published_counts(name, setups, usable, recorded):
     # clips with a skeleton (as every public preparation counts them) + missing ones = clips recorded, which
     # come in blocks: 60 actions × 3 cameras × 2 replications for each subject in each setup
-    clips = [parsed for parsed in map(parse_name, missing_names()) if parsed.setup <= setups]
-    subject, camera, setup = (
-        np.array([getattr(c, key) for c in clips]) for key in ("subject", "camera", "setup")
-    )
-    train, test = split(name, subject, camera, setup)
+    missing = [parsed for parsed in map(parse_name, missing_names()) if parsed.setup <= setups]
+    ids = {key: np.array([getattr(m, key) for m in missing]) for key in ("subject", "camera", "setup")}
+    train, test = split(name, clips(len(missing), **ids))
     assert (usable[0] + train.sum(), usable[1] + test.sum()) == recorded
     block = 120 if name == "ntu60_xview" else 360
     assert recorded[0] % block == recorded[1] % block == 0
@@ -59,21 +74,96 @@ def test_odd_subjects():
 
 
 @pytest.mark.parametrize("name", sorted(protocols()))
+def test_every_protocol_names_its_source(name):
+    assert protocols()[name]["source"]
+
+
+@pytest.mark.parametrize("name", [n for n, rule in protocols().items() if rule.get("by", "split") != "split"])
 def test_every_protocol_parts_its_numbers(name):
     by = protocols()[name]["by"]
     count = {"subject": 40 if name == "ntu60_xsub" else 106, "camera": 3, "setup": 32}[by]
     train, test = numbers(name, by, count)
     assert sorted(train + test) == list(range(1, count + 1))
-    assert protocols()[name]["source"]
 
 
 def test_unknown_number_is_in_neither():
     assert numbers("ntu60_xsub", "subject", 45)[1][-1] == 40
+    for protocol in ("odd_subjects", "sysu_setting2"):
+        train, test = split(protocol, clips(3, subject=np.array([0, 1, 2])))
+        assert [train[0], test[0], (train | test)[1:].all()] == [False, False, True]
+    train, test = split("sysu_setting1", clips(3, action=np.array(["", "a1", "a1"], object)))
+    assert (train | test).tolist() == [False, True, True]
 
 
 def test_unknown_protocol():
-    with pytest.raises(UserError, match=r"no protocol 'xsub'; there are: ntu60_xsub, "):
-        split("xsub", np.ones(1), np.ones(1), np.ones(1))
+    with pytest.raises(
+        UserError, match=r"no protocol 'odd_subject'; did you mean 'odd_subjects'.*ntu60_xsub"
+    ):
+        split("odd_subject", clips(1))
+
+
+def test_what_the_data_set_says():
+    said = np.array(["train", "", "test", "train"], object)
+    train, test = split("given", clips(4, split=said))
+    assert (train.tolist(), test.tolist()) == ([True, False, False, True], [False, False, True, False])
+    with pytest.raises(UserError, match="protocol given: the data set does not say which clips train"):
+        split("given", clips(4))
+
+
+def test_a_protocol_of_ones_own():
+    rule = {"by": "camera", "train": [1, 4], "test": "even"}
+    assert numbers("mine", "camera", 6, {**rule, "train": [1, 3]}) == ([1, 3], [2, 4, 6])
+    assert numbers("mine", "subject", 2, rule) == ([1, 2], [])
+
+
+def test_sysu_setting_1_halves_each_activity():
+    recorded = sysu()
+    train, test = split("sysu_setting1", recorded)
+    assert (train ^ test).all()
+    for action in set(recorded.action):
+        assert train[recorded.action == action].sum() == 20
+    assert len(set(recorded.subject[train])) > 30  # not by subject
+
+
+def test_sysu_setting_2_halves_the_subjects():
+    recorded = sysu()
+    train, test = split("sysu_setting2", recorded)
+    assert (train ^ test).all()
+    assert len(set(recorded.subject[train])) == len(set(recorded.subject[test])) == 20
+    assert train.sum() == 240
+    # written down once: another order of hashing would be another protocol
+    trains = [2, 3, 5, 6, 7, 8, 9, 10, 13, 16, 17, 18, 19, 21, 22, 24, 28, 32, 33, 34]
+    assert sorted(set(recorded.subject[train])) == trains
+
+
+@pytest.mark.parametrize("protocol", ["sysu_setting1", "sysu_setting2"])
+def test_thirty_folds_that_differ_and_do_not_depend_on_the_order_of_clips(protocol):
+    recorded = sysu()
+    folds = [split(f"{protocol}/{k}", recorded)[0] for k in range(1, 31)]
+    assert len({fold.tobytes() for fold in folds}) == 30
+    assert (folds[0] == split(protocol, recorded)[0]).all()
+    # every clip trains in about half of the folds: 15 ± 2.7 of 30
+    assert 2.2 < np.sum(folds, axis=0).std() < 3.3
+    order = np.random.default_rng(0).permutation(480)
+    shuffled = Clips([recorded.names[i] for i in order], *(column[order] for column in recorded[1:]))
+    assert (split(f"{protocol}/9", shuffled)[0] == folds[8][order]).all()
+
+
+def test_of_an_odd_number_the_training_half_has_one_more():
+    train, test = split("sysu_setting1", clips(7, action=np.array(list("aaabbbb"), object)))
+    assert (train[:3].sum(), test[:3].sum(), train[3:].sum(), test[3:].sum()) == (2, 1, 2, 2)
+
+
+def test_folds_are_named_from_one():
+    assert find_rule("sysu_setting1/30") == (protocols()["sysu_setting1"], 30)
+    for wrong, message in [
+        ("sysu_setting1/31", "the folds of sysu_setting1 are 1 to 30"),
+        ("sysu_setting1/0", "are 1 to 30"),
+        ("sysu_setting1/x", "are 1 to 30"),
+        ("ntu60_xsub/2", "protocol ntu60_xsub has no folds"),
+    ]:
+        with pytest.raises(UserError, match=message):
+            find_rule(wrong)
 
 
 def test_fit_split_holds_out_every_fifth_subject():

@@ -1,12 +1,15 @@
 """Zero-shot evaluation with models that answer as told; the real ones are in the tiny workflow."""
 
 import json
+import zipfile
 from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
+from mmcl.datasets.prepare import SkeletonStore, index_clips, prepare_skeletons
+from mmcl.datasets.selection import select
 from mmcl.errors import UserError
 from mmcl.evaluation import score
 from mmcl.evaluation.zero_shot import write_zero_shot
@@ -107,6 +110,41 @@ def run(tmp_path, monkeypatch):
     return evaluate
 
 
+@pytest.fixture
+def of_all_classes(tmp_path, monkeypatch):
+    """A prepared data set under a model that knows NTU-120 and always says the class given, on real clips."""
+
+    def evaluate(dataset, class_map, says):
+        classes = [f"A{number:03d}" for number in range(1, 121)]
+        trained = SimpleNamespace(classes=classes, layout="ntu25", persons=2, model=SimpleNamespace(frm=None))
+
+        def predict(_, clips):
+            assert all(clip.shape[1:] == (1, 25, 3) and np.isfinite(clip).all() for clip in clips)
+            logits = np.zeros((len(clips), 120), np.float32)
+            logits[:, classes.index(says)] = 1.0
+            return logits
+
+        monkeypatch.setattr(score, "load_model", lambda path, place: trained)
+        monkeypatch.setattr(score, "predict", predict)
+        index_clips(dataset, tmp_path / "index.tsv")
+        prepare_skeletons(tmp_path / "index.tsv", dataset, tmp_path / "target.h5", {"version": 1})
+        (tmp_path / "ensemble.json").write_text(json.dumps({"members": [{"weight": 1.0}]}))
+        member = {"stream": "joint", "graph": "natural"}
+        known = {"benchmark": "b", "target": "t", "class_map": class_map, "members": [member], "seed": 1}
+        write_zero_shot(
+            tmp_path / "out.json",
+            models=[tmp_path / "model.pt"],
+            ensemble=tmp_path / "ensemble.json",
+            skeletons=tmp_path / "target.h5",
+            answers=[],
+            settings=known,
+            threads=1,
+        )
+        return json.loads((tmp_path / "out.json").read_text())["subsets"]
+
+    return evaluate
+
+
 def rows(result, subset):
     return {(r["member"], r["refined"]): r["top1_hits"] for r in result["subsets"][subset]["models"]}
 
@@ -127,6 +165,48 @@ def test_hits_are_counted_per_subset(run):
     best = result["subsets"]["paper"]["models"][0]
     assert (best["top1"], best["top5"], best["top5_hits"]) == (100.0, 100.0, 3)
     assert best["interval"] == [43.85, 100.0]
+
+
+@pytest.mark.real
+def test_the_papers_subset_of_utd_mhad_has_191_clips(of_all_classes, mmcl_data, tmp_path):
+    with zipfile.ZipFile(mmcl_data / "utd-mhad-skeleton.zip") as archive:
+        archive.extractall(tmp_path / "raw")
+    dataset = {"reader": "utd_mhad", "skeletons": str(tmp_path / "raw")}
+    subsets = of_all_classes(dataset, "utd_mhad", "A080")
+    # 6 classes × 8 subjects × 4 trials, less a27_s8_t4, which was corrupt when the set was made
+    assert subsets["paper"]["clips"] == 191
+    clips = {entry["id"]: (entry["source"], entry["clips"]) for entry in subsets["paper"]["classes"]}
+    assert clips == {
+        "a3": ("A023", 32),
+        "a6": ("A096", 32),
+        "a7": ("A063", 32),
+        "a24": ("A009", 32),
+        "a25": ("A008", 32),
+        "a27": ("A080", 31),
+    }
+    # the paper's N: its percentages are k of 191, such as 54.97 = 105 / 191
+    always_squat = subsets["paper"]["models"][0]
+    assert (always_squat["top1_hits"], always_squat["top1"]) == (31, 16.23)
+    assert subsets["mapped"]["clips"] == 191 + 4 * 32
+    # 861 clips in all
+    assert sum(entry["clips"] for entry in subsets["mapped"]["left_out"]) == 861 - 319
+
+
+def test_the_papers_subset_of_sysu_has_120_clips(of_all_classes, tmp_path):
+    """On files made in the data set's form: 12 activities × 40 subjects."""
+    (tmp_path / "raw").mkdir()
+    row = " ".join(map(str, np.random.default_rng(0).normal(0, 0.5, 60).round(4)))
+    for action in range(1, 13):
+        for subject in range(1, 41):
+            (tmp_path / f"raw/a{action:02d}_s{subject:02d}.txt").write_text(f"{row}\n{row}\n")
+    subsets = of_all_classes({"reader": "sysu", "skeletons": str(tmp_path / "raw")}, "sysu", "A001")
+    assert (subsets["paper"]["clips"], subsets["mapped"]["clips"]) == (120, 240)
+    assert [entry["source"] for entry in subsets["paper"]["classes"]] == ["A001", "A028", "A029"]
+    assert (subsets["paper"]["models"][0]["top1_hits"], subsets["paper"]["models"][0]["top1"]) == (40, 33.33)
+    store = SkeletonStore(tmp_path / "target.h5")
+    for setting in ("sysu_setting1", "sysu_setting2"):
+        selection = select(store, {"protocol": setting})
+        assert (selection.train.sum(), selection.test.sum()) == (240, 240)
 
 
 def test_what_takes_no_part_is_told(run):

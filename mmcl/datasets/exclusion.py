@@ -1,0 +1,53 @@
+"""Lists of clips that a benchmark leaves out: a text file with one clip name a line, `#` begins a comment."""
+
+import hashlib
+from pathlib import Path
+
+from mmcl.errors import UserError
+from mmcl.naming import PROJECT
+
+
+def plan_exclusion(file: str) -> dict[str, str]:
+    """What a stage is told of a list: its `file`, and the `sha256` of its sorted names.
+
+    So another list makes results anew, and another comment or order does not.
+
+    Args:
+        file: path from the working directory or, if nothing is there, from the project.
+
+    Raises:
+        UserError: there is no such file, or it is not text.
+    """
+    return {"file": file, "sha256": _mark(read_exclusion(file))}
+
+
+def read_planned(planned: dict[str, str]) -> set[str]:
+    """Names of the list that `plan_exclusion` saw.
+
+    Raises:
+        UserError: the file holds other names by now, or cannot be read.
+    """
+    names = read_exclusion(planned["file"])
+    if _mark(names) != planned["sha256"]:
+        raise UserError(f"{planned['file']}: the list has changed since this run was planned; run again")
+    return names
+
+
+def read_exclusion(file: str) -> set[str]:
+    """Names on a list.
+
+    Raises:
+        UserError: there is no such file, or it is not text.
+    """
+    path = next((p for p in (Path(file), PROJECT / file) if p.is_file()), None)
+    if path is None:
+        raise UserError(f"no file {file} in {Path.cwd()} or {PROJECT}")
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as a list of clips ({error})") from None
+    return {name for line in lines if (name := line.partition("#")[0].strip())}
+
+
+def _mark(names: set[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
