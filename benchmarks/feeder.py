@@ -12,7 +12,8 @@ import torch.nn.functional as F
 
 from mmcl.layouts import layout
 from mmcl.skeleton.ragged import join
-from mmcl.training.loader import Draw, Loader, TrainingData, draw_epoch, epoch_seed
+from mmcl.training.feeders import Draw
+from mmcl.training.loader import Loader, TrainingData, epoch_seed
 
 CLIPS, ROUNDS = 200, 20
 STREAM, LAYOUT, PERSONS, PADDED = "bone_motion", "ntu25", 2, 300
@@ -97,7 +98,7 @@ def main() -> None:
     seconds = dict.fromkeys(("clip by clip", "batched"), float("inf"))
     for epoch in range(ROUNDS):
         generator = torch.Generator().manual_seed(epoch_seed(1, epoch))
-        draw = draw_epoch(CLIPS, TRAIN, generator, generator)
+        draw = loader.feeder.draw(torch.from_numpy(lengths), generator, generator)
         found = {}
         for way in seconds:
             start = time.process_time()

@@ -1,7 +1,6 @@
 """UTD-MHAD (Chen, Jafari and Kehtarnavaz, ICIP 2015): 27 actions, 8 subjects, 4 trials, Kinect v1."""
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -9,12 +8,14 @@ import numpy as np
 
 from mmcl.datasets.clip import ClipEntry, hold_positions
 from mmcl.datasets.files import find_recordings, numbered_names
+from mmcl.datasets.mat_file import read_joints
+from mmcl.datasets.one_person import one_person
 from mmcl.errors import UserError
-from mmcl.layouts import layout
 
 NAME = re.compile(r"a(\d{1,3})_s(\d{1,3})_t(\d{1,3})")
 JOINTS = 20
-MAX_FRAMES = 100_000
+NEAREST = 0.1
+"""Metres; nothing is seen as near to a Kinect."""
 
 
 class UtdMhadReader:
@@ -66,14 +67,11 @@ class UtdMhadReader:
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
         """(T, 1, 20, 3), without the frames that hold no position."""
-        from mmcl.skeleton.cleaning import centred
+        return one_person(self.skeletons / entry.skeleton, self._joints(entry), self.layout)
 
-        joints = self._joints(entry)
-        usable = hold_positions(joints)
-        if not usable.any():
-            raise UserError(f"{self.skeletons / entry.skeleton}: no frame with finite joints")
-        people = joints[usable, None].astype(np.float32)
-        return centred(people, np.ones(people.shape[:2], bool), layout(self.layout).centre)
+    def raw_clip(self, entry: ClipEntry) -> np.ndarray:
+        """(T, 1, 20, 3) metres, camera space, every frame of the file, NaN and all."""
+        return self._joints(entry)[:, None]
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
         """(T, 1, 20, 2): u = cx + f x/z, v = cy − f y/z on a picture of `picture_size`, scaled to the video.
@@ -81,8 +79,10 @@ class UtdMhadReader:
         Exact for the depth videos. The colour camera stands 2.5 cm beside the depth camera and sees another
         angle: for it, give its own `focal_length`, `principal_point` and `picture_size`.
         """
-        x, y, z = np.moveaxis(self._joints(entry), -1, 0)
-        z = np.where(z > 0, z, np.nan)
+        joints = self._joints(entry)
+        joints = np.where(hold_positions(joints)[:, None, None], joints, np.nan)
+        x, y, z = np.moveaxis(joints, -1, 0)
+        z = np.where(z > NEAREST, z, np.nan)
         centre_x, centre_y = self.options["principal_point"]
         focal = self.options["focal_length"]
         pixels = np.stack([centre_x + focal * x / z, centre_y - focal * y / z], axis=-1)
@@ -91,27 +91,4 @@ class UtdMhadReader:
 
     def _joints(self, entry: ClipEntry) -> np.ndarray:
         """(T, 20, 3) float64 metres, camera space."""
-        from scipy.io import loadmat, whosmat
-
-        path = self.skeletons / entry.skeleton
-        # the header alone first: what it promises is checked before anything is allocated
-        found = _told(path, lambda: [shape for name, shape, _ in whosmat(path) if name == "d_skel"])
-        if not found:
-            raise UserError(f"{path}: has no variable d_skel")
-        # MATLAB drops a last dimension of 1
-        shape = (*found[0], 1) if len(found[0]) == 2 else found[0]
-        if len(shape) != 3 or shape[:2] != (JOINTS, 3) or not 0 < shape[2] <= MAX_FRAMES:
-            raise UserError(f"{path}: d_skel is {'×'.join(map(str, shape))}, expected {JOINTS}×3×frames")
-        joints = _told(path, lambda: loadmat(path, variable_names=["d_skel"])["d_skel"])
-        if joints.dtype.kind not in "fiu":
-            raise UserError(f"{path}: d_skel holds {joints.dtype}, expected numbers")
-        return joints.reshape(shape).transpose(2, 0, 1).astype(np.float64)
-
-
-def _told(path: Path, read: Callable[[], Any]) -> Any:
-    """What `read` gives; what goes wrong as a UserError."""
-    try:
-        return read()
-    except Exception as error:  # scipy lets through whatever the damage causes
-        cause = error or type(error).__name__
-        raise UserError(f"{path}: cannot be read as a MATLAB file ({cause})") from None
+        return read_joints(self.skeletons / entry.skeleton, "d_skel", JOINTS, (3,))

@@ -1,7 +1,7 @@
 """Crop, resampling in time and rotation of a batch of clips at once, on the device where they lie.
 
-The same numbers as CTR-GCN's feeder (Chen et al., ICCV 2021), which MMCL uses unchanged. All frames of a clip
-are valid: stores keep no padding.
+The same numbers as CTR-GCN's feeders (Chen et al., ICCV 2021), the one for NTU, which MMCL uses unchanged, and
+the one for NW-UCLA. All frames of a clip are valid: stores keep no padding.
 """
 
 import torch
@@ -89,3 +89,76 @@ def rotation_matrices(angles: Tensor) -> Tensor:
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
     """Turn each clip (B, 3, T, V, M) by its own angles (B, 3), the same in all frames and for all persons."""
     return torch.bmm(rotation_matrices(angles), x.flatten(2)).view(x.shape)
+
+
+# ------------------------------------------------------------------------------- the NW-UCLA feeder's way
+
+COPIES = 100
+"""Of every frame, in the pool that `random_frames` draws from."""
+
+
+def whole_clips(clips: Ragged, rows: Tensor) -> Tensor:
+    """Clips as they are, (B) rows -> (B, 3, T, V, M) with T of the longest; shorter ones hold their last frame."""
+    length = clips.length[rows][:, None]
+    time = torch.arange(int(length.max()), device=length.device).minimum(length - 1)
+    return clips.joints[:, clips.start[rows][:, None] + time].transpose(0, 1)
+
+
+def random_frames(length: Tensor, uniform: Tensor) -> Tensor:
+    """Frames in ascending order, drawn without replacement from 100 copies of every frame of a clip.
+
+    Floyd's algorithm (Bentley and Floyd, 1987), step by step for all clips at once: of a pool of P, draw number
+    j in P − window … P − 1 takes ⌊u · (j + 1)⌋, or j itself where that is taken.
+
+    Args:
+        length: (B) frames of the clips.
+        uniform: (B, window) float64 in [0, 1).
+
+    Returns:
+        (B, window) int64.
+    """
+    window = uniform.shape[1]
+    pool = (COPIES * length).clamp(min=window)
+    drawn = torch.full_like(uniform, -1, dtype=torch.int64)
+    for step in range(window):
+        last = pool - window + step
+        pick = (uniform[:, step] * (last + 1)).long()
+        taken = (drawn[:, :step] == pick[:, None]).any(1)
+        drawn[:, step] = torch.where(taken, last, pick)
+    return (drawn % length[:, None]).sort(dim=1).values
+
+
+def even_frames(length: Tensor, window: int) -> Tensor:
+    """Frames from the first to the last, equally far apart but for rounding down: (B) -> (B, window) int64, window > 1.
+
+    What `numpy.linspace(0, length − 1, window).astype(int)` gives.
+    """
+    last = length.double()[:, None] - 1
+    places = torch.arange(window, device=length.device) * (last / (window - 1))
+    places[:, -1] = last[:, 0]  # not a hair less
+    return places.long()
+
+
+def turn_view(x: Tensor, degrees: Tensor) -> Tensor:
+    """Turn each clip (B, 3, T, V, M) by its own degrees (B, 2) about x and y.
+
+    A point, a row vector, is multiplied with Ry · Rx of `rotation_matrices`.
+    """
+    angles = torch.cat([degrees.to(x).deg2rad(), x.new_zeros(len(degrees), 1)], dim=1)
+    return torch.bmm(rotation_matrices(angles).transpose(1, 2), x.flatten(2)).view(x.shape)
+
+
+def fit_box(x: Tensor) -> Tensor:
+    """Stretch each clip (B, 3, T, V, M) along each axis so that its joints just fill −1 … 1.
+
+    Over all frames, joints and people; an axis without extent becomes 0.
+    """
+    low, high = x.amin((2, 3, 4), keepdim=True), x.amax((2, 3, 4), keepdim=True)
+    extent = (high - low).clamp(min=torch.finfo(x.dtype).tiny)
+    return (2 * x - low - high) / extent
+
+
+def take_frames(x: Tensor, frames: Tensor) -> Tensor:
+    """Frames (B, window) of each clip (B, 3, T, V, M) -> (B, 3, window, V, M)."""
+    index = frames[:, None, :, None, None].expand(-1, x.shape[1], -1, *x.shape[3:])
+    return x.gather(2, index)

@@ -82,8 +82,8 @@ def test_projection(tmp_path):
         (np.zeros((20, 3, 5)), "other", "has no variable d_skel"),
         (np.zeros((25, 3, 5)), "d_skel", "d_skel is 25×3×5, expected 20×3×frames"),
         (np.zeros((20, 3, 0)), "d_skel", "expected 20×3×frames"),
-        (np.array([["x"] * 3] * 20, dtype=object).reshape(20, 3, 1), "d_skel", "d_skel holds object"),
-        (np.zeros((20, 3, 2), complex), "d_skel", "d_skel holds complex128"),
+        (np.array([["x"] * 3] * 20, dtype=object).reshape(20, 3, 1), "d_skel", "d_skel holds cell"),
+        (np.zeros((20, 3, 2), complex), "d_skel", "d_skel holds complex numbers"),
     ],
 )
 def test_other_contents(tmp_path, value, key, message):

@@ -8,7 +8,17 @@ import torch
 import torch.nn.functional as F
 
 from mmcl.skeleton.ragged import join
-from mmcl.skeleton.transforms import centre_crop, crop_resize, random_crop, rotate, rotation_matrices
+from mmcl.skeleton.transforms import (
+    centre_crop,
+    crop_resize,
+    even_frames,
+    fit_box,
+    random_crop,
+    random_frames,
+    rotate,
+    rotation_matrices,
+    whole_clips,
+)
 
 GOLDEN = np.load(Path(__file__).parents[1] / "golden/mmcl_transforms.npz")
 
@@ -64,3 +74,49 @@ def test_crops_stay_inside():
     first, kept = centre_crop(torch.tensor([1, 39, 40, 300]), 0.95)
     assert first.tolist() == [0, 0, 1, 7]
     assert kept.tolist() == [1, 39, 38, 286]
+
+
+def test_even_frames_are_those_of_numpy():
+    length = torch.arange(1, 700)
+    for window in (2, 52, 64):
+        frames = even_frames(length, window).numpy()
+        expected = [np.linspace(0, n - 1, window).astype(int) for n in length.tolist()]
+        np.testing.assert_array_equal(frames, np.stack(expected))
+
+
+def test_random_frames_are_a_sample_without_replacement():
+    generator = torch.Generator().manual_seed(0)
+    length = torch.tensor([1, 2, 40, 300] * 5000)
+    uniform = torch.rand(len(length), 52, dtype=torch.float64, generator=generator)
+    frames = random_frames(length, uniform)
+    assert (frames.diff(dim=1) >= 0).all()
+    assert (frames[::4] == 0).all()
+    # of 200 numbers, half of them even, 52: hypergeometric with mean 26 and variance 52/4 * 148/199
+    ones = frames[1::4].sum(1).double()
+    assert abs(ones.mean() - 26) < 0.15
+    assert ones.var() == pytest.approx(52 / 4 * 148 / 199, rel=0.06)
+    # every frame is as likely as every other
+    for part, n in ((frames[2::4], 40), (frames[3::4], 300)):
+        share = torch.bincount(part.flatten(), minlength=n) / part.numel()
+        assert len(share) == n
+        assert (share * n - 1).abs().max() < 0.15
+    # the largest random numbers stay inside, and a short clip has enough copies for a long window
+    top = torch.full((4, 52), 1 - 2**-53, dtype=torch.float64)
+    assert (random_frames(length[:4], top).max(1).values < length[:4]).all()
+    assert random_frames(torch.tensor([1]), torch.rand(1, 150, dtype=torch.float64)).tolist() == [[0] * 150]
+
+
+def test_whole_clips_hold_their_last_frame():
+    ragged = join([np.full((n, 1, 20, 3), n) + np.arange(n)[:, None, None, None] for n in (2, 4, 3)], 1)
+    x = whole_clips(ragged, torch.tensor([2, 0]))
+    assert x.shape == (2, 3, 3, 20, 1)
+    assert x[:, 0, :, 0, 0].tolist() == [[3, 4, 5], [2, 3, 3]]
+
+
+def test_an_axis_without_extent_becomes_zero():
+    x = torch.rand(2, 3, 5, 20, 1)
+    x[:, 2] = 7
+    y = fit_box(x)
+    assert (y[:, 2] == 0).all()
+    torch.testing.assert_close(y.amin((2, 3, 4))[:, :2], -torch.ones(2, 2))
+    torch.testing.assert_close(y.amax((2, 3, 4))[:, :2], torch.ones(2, 2))
