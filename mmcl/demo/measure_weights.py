@@ -8,13 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcl.demo import train_cnn, train_detector
+from mmcl.demo import train_cnn, train_detector, train_pose
 from mmcl.demo.objects import KINDS
 from mmcl.demo.pictures import Facts, Pictures
 from mmcl.demo.questions import QUESTIONS
 
 ENOUGH = 0.5
 """Intersection over union from which a box counts as found."""
+NEAR = 0.05
+"""Part of a person's height within which a keypoint counts as right."""
 CHUNK = 32
 
 
@@ -113,6 +115,58 @@ def measure_detector(weights: Path, frames: Sequence[tuple[np.ndarray, np.ndarra
     return figures
 
 
+def pose_settings(weights: Path) -> dict:
+    """The ``poses`` settings under which the workflow opens the demo's pose estimator."""
+    return {
+        "architecture": train_pose.SETTINGS["architecture"],
+        "weights": str(weights),
+        "sha256": None,
+        "image_size": train_pose.SETTINGS["image_size"],
+        "confidence": 0.25,
+        "iou": 0.7,
+    }
+
+
+def measure_pose(weights: Path, frames: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dict:
+    """Compare found keypoints with the true ones, also of those that are hidden but inside the picture.
+
+    Args:
+        weights: of the pose estimator.
+        frames: pictures (H, W, 3) with true boxes (M, 4) and keypoints (M, 17, 2).
+
+    Returns:
+        ``people`` and how many of them are ``found`` (IoU ≥ 0.5); ``keypoints`` of these, how many are ``near``
+        (within 5 % of the height of the person's box) and the ``median_px`` and ``mean_px`` of their errors.
+    """
+    from mmcl import device
+    from mmcl.video.pose import open_estimator
+
+    estimator = open_estimator(pose_settings(weights), device.pick())
+    people, errors, parts = 0, [], []
+    for i in range(0, len(frames), CHUNK):
+        chunk = frames[i : i + CHUNK]
+        found = estimator.poses([image for image, _, _ in chunk])
+        for (image, boxes, keypoints), (found_boxes, poses) in zip(chunk, found, strict=True):
+            people += len(boxes)
+            for box, true in zip(boxes, keypoints, strict=True):
+                overlaps = [overlap(box, other[:4]) for other in found_boxes]
+                if not overlaps or max(overlaps) < ENOUGH:
+                    continue
+                inside = ((true > 0) & (true < image.shape[1::-1])).all(1)
+                apart = np.linalg.norm(poses[int(np.argmax(overlaps)), :, :2] - true, axis=1)[inside]
+                errors.append(apart)
+                parts.append(apart / (box[3] - box[1]))
+    apart = np.concatenate(errors)
+    return {
+        "people": people,
+        "found": len(errors),
+        "keypoints": len(apart),
+        "near": int((np.concatenate(parts) < NEAR).sum()),
+        "median_px": round(float(np.median(apart)), 2),
+        "mean_px": round(float(apart.mean()), 2),
+    }
+
+
 def matched(true: np.ndarray, found: np.ndarray) -> int:
     """How many true boxes (M, 4) have a found box (n, 4) of their own with IoU ≥ 0.5, most certain first."""
     left = list(range(len(true)))
@@ -134,8 +188,8 @@ def measure_pictures(pictures: Path, weights: Path) -> dict:
     """All figures on a store of training pictures.
 
     Args:
-        pictures: sealed ``mmcl.training_pictures/1`` of subjects that no training saw.
-        weights: the folder with ``vlm/``, ``cnn.safetensors`` and ``detector.safetensors``.
+        pictures: sealed ``mmcl.training_pictures/2`` of subjects that no training saw.
+        weights: the folder with ``vlm/``, ``cnn.safetensors``, ``detector.safetensors`` and ``pose.safetensors``.
     """
     table = Pictures(pictures)
     facts, montages = table.facts(), list(table.montages())
@@ -143,6 +197,7 @@ def measure_pictures(pictures: Path, weights: Path) -> dict:
         "vlm": measure_vlm(weights / "vlm", montages, facts),
         "cnn": measure_cnn(weights / "cnn.safetensors", montages, facts),
         "detector": measure_detector(weights / "detector.safetensors", list(table.frames())),
+        "pose": measure_pose(weights / "pose.safetensors", list(table.people())),
     }
 
 

@@ -22,7 +22,7 @@ from mmcl import store
 if TYPE_CHECKING:
     from mmcl.demo.draw import Shot
 
-SCHEMA = "mmcl.training_pictures/1"
+SCHEMA = "mmcl.training_pictures/2"
 SETTINGS = {
     "seed": 4100,
     "subjects": [101, 170],
@@ -107,10 +107,11 @@ def plan(settings: dict) -> list[Job]:
 
 
 def draw_training_pictures(output: Path, settings: dict, processes: int = 1) -> None:
-    """Draw the clips of ``plan`` into a store ``mmcl.training_pictures/1``.
+    """Draw the clips of ``plan`` into a store ``mmcl.training_pictures/2``.
 
     Columns: ``montage`` JPEG (480×480), ``frames`` five JPEGs, ``empty`` a JPEG of the room without anybody,
-    ``boxes`` (5, 2, 4) xyxy px with NaN for an absent person, ``object_at`` (5, 2) where in the montage the
+    ``boxes`` (5, 2, 4) xyxy px with NaN for an absent person, ``keypoints`` (5, 2, 17, 2) px in COCO's order,
+    also of those that are hidden or out of the picture, ``object_at`` (5, 2) where in the montage the
     held object's centre is, x and y in parts of its side, NaN where it is not seen, ``facts`` JSON of
     ``Facts``.
 
@@ -136,6 +137,7 @@ def draw_training_pictures(output: Path, settings: dict, processes: int = 1) -> 
                 "frames": store.Column("bytes", (COUNT,)),
                 "empty": store.Column("bytes"),
                 "boxes": store.Column("float32", (COUNT, PERSONS, 4)),
+                "keypoints": store.Column("float32", (COUNT, PERSONS, 17, 2)),
                 "object_at": store.Column("float32", (COUNT, 2)),
                 "facts": store.Column("text"),
             },
@@ -170,6 +172,7 @@ def draw_one(job: Job, settings: dict) -> dict:
         "frames": coded,
         "empty": jpeg.encode(shot.empty(), quality),
         "boxes": boxes,
+        "keypoints": _keypoints(shot, indices),
         "object_at": _object_at(shot, indices, cuts),
         "facts": json.dumps(asdict(_facts(job, shot, indices))),
     }
@@ -183,6 +186,16 @@ def _cut(boxes: np.ndarray, settings: dict, rng: np.random.Generator) -> np.ndar
     sides = np.tile(box[2:] - box[:2], 2)
     wider = rng.uniform(-0.02, 0.04) * np.array([-1, -1, 1, 1])
     return clip(box + (rng.normal(0, settings["box_jitter"] / 2, 4) + wider) * sides, *settings["size"])
+
+
+def _keypoints(shot: Shot, indices: list[int]) -> np.ndarray:
+    """See ``draw_training_pictures``."""
+    from mmcl.demo.keypoints import coco17
+
+    points = np.full((COUNT, PERSONS, 17, 2), np.nan, np.float32)
+    for person, actor in enumerate(shot.show.actors):
+        points[:, person] = shot.view.project(shot.view.to_camera(coco17(actor)[indices]))
+    return points
 
 
 def _object_at(shot: Shot, indices: list[int], cuts: list[np.ndarray]) -> np.ndarray:
@@ -239,6 +252,16 @@ class Pictures:
                 yield jpeg.decode(data), boxes[row, t][np.isfinite(boxes[row, t, :, 0])]
         for data in self.store.read("empty"):
             yield jpeg.decode(data), np.empty((0, 4), np.float32)
+
+    def people(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Every frame of every clip with its people's boxes (M, 4) and keypoints (M, 17, 2)."""
+        from mmcl.video import jpeg
+
+        boxes, keypoints = self.store.read("boxes"), self.store.read("keypoints")
+        for row, five in enumerate(self.store.read("frames")):
+            for t, data in enumerate(five):
+                there = np.isfinite(boxes[row, t, :, 0])
+                yield jpeg.decode(data), boxes[row, t][there], keypoints[row, t][there]
 
     def object_at(self) -> np.ndarray:
         """Where in every montage the held object is, (N, 5, 2) in parts of its side; NaN if unseen."""

@@ -31,7 +31,7 @@ def train_cnn(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
     """Train from random weights and write a state dict that ``mmcl.models.cnn.open_cnn`` opens.
 
     Args:
-        pictures: sealed ``mmcl.training_pictures/1``.
+        pictures: sealed ``mmcl.training_pictures/2``.
         output: the ``.safetensors`` file.
         settings: see ``SETTINGS``; ``architecture`` is a torchvision classifier.
         threads: CPU threads of torch.

@@ -42,7 +42,7 @@ def train_vlm(pictures: Path, output: Path, settings: dict, threads: int = 1) ->
     """Train from random weights and write a folder that ``mmcl.vlm.blip`` and transformers open.
 
     Args:
-        pictures: sealed ``mmcl.training_pictures/1``.
+        pictures: sealed ``mmcl.training_pictures/2``.
         output: the folder: model.safetensors in half precision, configuration, tokenizer,
             preprocessor.
         settings: see ``SETTINGS``.

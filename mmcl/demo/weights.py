@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from mmcl.demo import measure_weights, train_cnn, train_detector, train_vlm
+from mmcl.demo import measure_weights, train_cnn, train_detector, train_pose, train_vlm
 from mmcl.demo.pictures import SETTINGS as PICTURES
 from mmcl.demo.pictures import Pictures, draw_training_pictures
 from mmcl.naming import PROJECT, sha256
@@ -19,7 +19,7 @@ PARTS = {
 
 
 def draw_part(part: str, output: Path, seed: int, threads: int = 1) -> None:
-    """Draw the pictures of ``train`` or ``held_out`` into a store ``mmcl.training_pictures/1``."""
+    """Draw the pictures of ``train`` or ``held_out`` into a store ``mmcl.training_pictures/2``."""
     settings = {**PICTURES, **PARTS[part], "seed": PICTURES["seed"] + seed}
     draw_training_pictures(output, settings, threads)
 
@@ -30,7 +30,7 @@ def train_and_measure(
     """Train one network into ``resources/demo`` and write its figures on held-out subjects as JSON.
 
     Args:
-        kind: ``detector``, ``vlm`` or ``cnn``.
+        kind: ``detector``, ``vlm``, ``cnn`` or ``pose``.
         pictures: drawn training pictures.
         held_out: drawn pictures of other subjects.
         output: the JSON file: settings, figures, size in bytes, sha256.
@@ -61,7 +61,7 @@ def write_figures(held_out: Path, recordings: dict[str, Path]) -> None:
     figures = {}
     for kind, (module, place, _) in KINDS.items():
         file = place / "model.safetensors" if place.is_dir() else place
-        figures[kind] = {name: measured[kind] for name, measured in parts.items()}
+        figures[kind] = {name: measured[kind] for name, measured in parts.items() if kind in measured}
         figures[kind] |= {"bytes": file.stat().st_size, "sha256": sha256(file), "settings": module.SETTINGS}
     (FOLDER / "figures.json").write_text(json.dumps(figures, indent=1) + "\n")
 
@@ -78,9 +78,14 @@ def _measure_detector(place: Path, table: Pictures) -> dict:
     return measure_weights.measure_detector(place, list(table.frames()))
 
 
+def _measure_pose(place: Path, table: Pictures) -> dict:
+    return measure_weights.measure_pose(place, list(table.people()))
+
+
 KINDS: dict[str, tuple] = {
     "detector": (train_detector, FOLDER / "detector.safetensors", _measure_detector),
     "vlm": (train_vlm, FOLDER / "vlm", _measure_vlm),
     "cnn": (train_cnn, FOLDER / "cnn.safetensors", _measure_cnn),
+    "pose": (train_pose, FOLDER / "pose.safetensors", _measure_pose),
 }
 """Network → module that trains it, where its weights lie, how they are measured."""

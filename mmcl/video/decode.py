@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
+MAX_RATE = 10_000
+"""Frames per second; a greater number is damage."""
+
 
 class Recording:
     """A video file, known by what can be decoded of it and not by what its container claims.
@@ -26,6 +29,7 @@ class Recording:
     Attributes:
         path: the file.
         size: width and height in pixels.
+        rate: frames per second as the container says; NaN where it says nothing sensible.
     """
 
     def __init__(self, path: str | Path):
@@ -43,6 +47,8 @@ class Recording:
             raise UserError(f"{path}: empty file")
         self._count: int | None = None
         self._begun: cv2.VideoCapture | None = _open(self.path)
+        rate = self._begun.get(cv2.CAP_PROP_FPS)
+        self.rate = rate if 0 < rate < MAX_RATE else float("nan")
         # a guess: negative or absurd in damaged files
         self._claimed = max(1, int(self._begun.get(cv2.CAP_PROP_FRAME_COUNT)))
         first = _next_picture(self._begun) if self._begun.grab() else None

@@ -1,7 +1,7 @@
 """Finding people: a table of detectors.
 
-ultralytics is AGPL-3.0 and optional: it is imported here alone, when a detector is opened, and so runs only
-in the process of the rule that asked for it.
+ultralytics is AGPL-3.0 and optional: it is imported here and in `mmcl.video.pose` alone, when a network is opened,
+and so runs only in the process of the rule that asked for it.
 """
 
 import atexit
@@ -85,22 +85,24 @@ def import_ultralytics() -> ModuleType:
     return ultralytics
 
 
-class Yolov5:
-    """YOLOv5 in its anchor-free form (ultralytics' `u` models).
+class Yolo:
+    """A network of ultralytics that finds people.
 
     Every picture is scaled to `image_size` on its longer side and padded to multiples of 32 with grey by its
     own size alone, so what else is in a batch does not change what the network sees of it.
     """
 
+    what_belongs = WHAT_BELONGS
+
     def __init__(self, settings: dict, device: "torch.device"):
         """See `open_detector`."""
         import torch
 
-        path = find_weights(settings["weights"], settings.get("sha256"), WHAT_BELONGS)
+        path = find_weights(settings["weights"], settings.get("sha256"), self.what_belongs)
         state, names = weights.read_state(path)
         if names and settings["classes"] > 1 and names.get(PERSON) not in ("person", "0"):  # 0: never named
             raise UserError(f"{path}: class 0 is {names.get(PERSON)!r}, expected 'person'")
-        self.net = _build_yolov5(settings["architecture"], settings["classes"])
+        self.net = self.build(settings["architecture"], settings["classes"])
         try:
             self.net.load_state_dict(state)
         except RuntimeError as error:
@@ -110,13 +112,22 @@ class Yolov5:
         # pictures come channels last, and CPUs convolve them faster so
         self.net.to(device).to(memory_format=torch.channels_last)
         self.device = device
+        self.classes = settings["classes"]
         self.side = settings["image_size"]
         self.confidence, self.iou = settings["confidence"], settings["iou"]
         self.most = settings.get("max_det", 1000)
 
-    def people(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """See `Detector`."""
-        found: list[np.ndarray] = [np.zeros((0, 5), np.float32)] * len(images)
+    @staticmethod
+    def build(architecture: str, classes: int) -> Any:
+        """The network, a torch.nn.Module of ultralytics, without weights."""
+        raise NotImplementedError
+
+    def find(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Per picture (H, W, 3) uint8 RGB its people, most confident first.
+
+        (n, 5 + 3 K) float32: box and confidence, then x, y and confidence of K keypoints, in pixels.
+        """
+        found: list[np.ndarray] = [np.empty(0, np.float32)] * len(images)
         by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for number, image in enumerate(images):
             by_size[image.shape].append(number)
@@ -136,24 +147,43 @@ class Yolov5:
         batch = torch.from_numpy(np.stack([picture for picture, _ in padded])).to(self.device)
         batch = batch.permute(0, 3, 1, 2).float() / 255
         with torch.inference_mode():
-            raw = self.net(batch)[0]  # (B, 4 + classes, places): centre, size, then a score per class
+            # (B, 4 + classes + 3 K, places): centre, size, a score per class, then keypoints
+            raw = self.net(batch)[0]
             people = [self._select(one) for one in raw]
-        for boxes in people:
-            boxes[:, [0, 2]] = ((boxes[:, [0, 2]] - left) / scale).clip(0, width)
-            boxes[:, [1, 3]] = ((boxes[:, [1, 3]] - top) / scale).clip(0, height)
+        for rows in people:
+            rows[:, [0, 2]] = ((rows[:, [0, 2]] - left) / scale).clip(0, width)
+            rows[:, [1, 3]] = ((rows[:, [1, 3]] - top) / scale).clip(0, height)
+            rows[:, 5::3] = (rows[:, 5::3] - left) / scale
+            rows[:, 6::3] = (rows[:, 6::3] - top) / scale
         return people
 
     def _select(self, raw: "torch.Tensor") -> np.ndarray:
-        """Raw output of one picture (4 + classes, places) → people (n, 5) after non-maximum suppression."""
+        """Raw output of one picture (4 + classes + 3 K, places) → people (n, 5 + 3 K) after non-maximum suppression."""
         import torch
         from torchvision.ops import nms
 
-        confidence, label = raw[4:].max(0)
+        confidence, label = raw[4 : 4 + self.classes].max(0)
         sure = (label == PERSON) & (confidence > self.confidence)
-        confidence, (x, y, w, h) = confidence[sure], raw[:4, sure]
+        confidence, (x, y, w, h), keypoints = confidence[sure], raw[:4, sure], raw[4 + self.classes :, sure]
         boxes = torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], 1)
         kept = nms(boxes, confidence, self.iou)[: self.most]
-        return torch.cat([boxes, confidence[:, None]], 1)[kept].cpu().numpy()
+        return torch.cat([boxes, confidence[:, None], keypoints.T], 1)[kept].cpu().numpy()
+
+
+class Yolov5(Yolo):
+    """YOLOv5 in its anchor-free form (ultralytics' `u` models)."""
+
+    @staticmethod
+    def build(architecture: str, classes: int) -> Any:
+        """See `Yolo`; `architecture` such as `yolov5m`."""
+        import_ultralytics()
+        from ultralytics.nn.tasks import DetectionModel
+
+        return DetectionModel(f"{architecture}.yaml", nc=classes, verbose=False)
+
+    def people(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """See `Detector`."""
+        return self.find(images)
 
 
 def letterbox(image: np.ndarray, side: int) -> tuple[np.ndarray, tuple[float, int, int]]:
@@ -177,14 +207,6 @@ def letterbox(image: np.ndarray, side: int) -> tuple[np.ndarray, tuple[float, in
     top, left = (padded.shape[0] - h) // 2, (padded.shape[1] - w) // 2
     padded[top : top + h, left : left + w] = image
     return padded, (scale, left, top)
-
-
-def _build_yolov5(architecture: str, classes: int) -> Any:
-    """The network, a torch.nn.Module of ultralytics, without weights; `architecture` such as `yolov5m`."""
-    import_ultralytics()
-    from ultralytics.nn.tasks import DetectionModel
-
-    return DetectionModel(f"{architecture}.yaml", nc=classes, verbose=False)
 
 
 DETECTORS: dict[str, Callable[[dict, "torch.device"], Detector]] = {

@@ -9,7 +9,12 @@ from mmcl.demo import measure_weights, pictures
 from mmcl.demo.weights import FOLDER, PARTS, draw_part
 from mmcl.naming import sha256
 
-FILES = {"vlm": "vlm", "cnn": "cnn.safetensors", "detector": "detector.safetensors"}
+FILES = {
+    "vlm": "vlm",
+    "cnn": "cnn.safetensors",
+    "detector": "detector.safetensors",
+    "pose": "pose.safetensors",
+}
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +53,10 @@ def test_the_figures_reach_the_goals(card):
         assert share(card["cnn"][measured]) >= 0.8
         assert share(card["detector"][measured], "found", "people") >= 0.98
         assert share(card["detector"][measured], "both", "pairs") >= 0.95
+    pose = card["pose"]["held_out"]
+    assert share(pose, "found", "people") >= 0.98
+    assert share(pose, "near", "keypoints") >= 0.7
+    assert pose["median_px"] < 6
 
 
 def test_the_vlm_answers_a_handful_of_clips(clips):
@@ -76,6 +85,20 @@ def test_the_cnn_names_a_handful_of_objects(clips):
     assert measure_weights.measure_cnn(FOLDER / "cnn.safetensors", montages, facts)["right"] >= 10
 
 
+def test_the_pose_estimator_finds_a_handful_of_joints():
+    from mmcl.video import jpeg
+
+    settings = {**pictures.SETTINGS, "subjects": [93, 93], "repeats": 1}
+    rows = [pictures.draw_one(job, settings) for job in pictures.plan(settings)]
+    frames = [(jpeg.decode(r["frames"][2]), r["boxes"][2], r["keypoints"][2]) for r in rows]
+    there = [np.isfinite(boxes[:, 0]) for _, boxes, _ in frames]
+    frames = [(image, b[on], k[on]) for (image, b, k), on in zip(frames, there, strict=True)]
+    figures = measure_weights.measure_pose(FOLDER / "pose.safetensors", frames)
+    assert figures["found"] >= figures["people"] - 1
+    assert figures["near"] >= 0.6 * figures["keypoints"]
+    assert figures["median_px"] < 8
+
+
 def test_the_detector_finds_a_handful_of_people(clips):
     figures = measure_weights.measure_detector(FOLDER / "detector.safetensors", clips[2])
     assert figures["people"] == 14
@@ -92,3 +115,4 @@ def test_the_figures_of_the_card_come_out_again(card, tmp_path):
         assert abs(counts["right"] - card["vlm"]["held_out"][question]["right"]) <= 2
     assert abs(figures["cnn"]["right"] - card["cnn"]["held_out"]["right"]) <= 2
     assert abs(figures["detector"]["found"] - card["detector"]["held_out"]["found"]) <= 3
+    assert abs(figures["pose"]["near"] - card["pose"]["held_out"]["near"]) <= 100

@@ -9,8 +9,11 @@ from mmcl.demo import (
     pictures,
     train_cnn,
     train_detector,
+    train_pose,
     train_vlm,
 )
+from mmcl.demo.weights import FOLDER
+from mmcl.errors import UserError
 
 SETTINGS = {**pictures.SETTINGS, "subjects": [96, 96], "repeats": 1, "frames": [5, 6], "processes_batch": 12}
 
@@ -85,6 +88,36 @@ def test_patches_around_an_object_are_not_asked():
     assert labels[1, 3] == 3
     assert (labels == -100).sum() == 8
     assert (labels == 0).sum() == 91
+
+
+def test_a_trained_pose_estimator_opens(drawn, tmp_path):
+    settings = {**train_pose.SETTINGS, "epochs": 1, "batch": 6, "frames_per_clip": 1, "precision": "fp32"}
+    place = tmp_path / "pose.safetensors"
+    (loss,) = train_pose.train_pose(drawn, place, settings, detector=FOLDER / "detector.safetensors")
+    assert np.isfinite(loss)
+    figures = measure_weights.measure_pose(place, list(pictures.Pictures(drawn).people())[:6])
+    assert figures["people"] == 6
+    # it starts from a detector that finds people
+    assert figures["found"] >= 5
+    with pytest.raises(UserError, match="is no detector of the body of yolov5n-pose"):
+        train_pose.train_pose(drawn, place, settings, detector=FOLDER / "cnn.safetensors")
+
+
+def test_keypoints_move_with_the_picture_and_change_sides_when_it_is_mirrored():
+    rng = np.random.default_rng(3)
+    picture = np.full((192, 320, 3), 30, np.uint8)
+    keypoints = np.float32([[[110 + 2 * k, 70 + 4 * k] for k in range(17)]])
+    x, y = keypoints[0, 7].astype(int)
+    picture[y - 1 : y + 2, x - 1 : x + 2] = 230
+    sides = set()
+    for _ in range(20):
+        seen, _, moved = train_detector.vary(picture, np.float32([[100, 60, 150, 140]]), keypoints, rng)
+        bright = seen.mean(2)
+        y, x = np.argwhere(bright > 0.8 * bright.max()).mean(0) + 0.5
+        apart = np.abs(moved[0, [7, 8]] - (x, y)).max(1)
+        assert apart.min() < 2.5
+        sides.add(int(apart.argmin()))
+    assert sides == {0, 1}
 
 
 def test_a_mirrored_and_scaled_box_stays_around_what_it_marks():

@@ -76,7 +76,7 @@ def test_boxes_do_not_depend_on_the_batch(saved):
 def test_state_dict_of_one_class(saved, tmp_path):
     from safetensors.torch import save_file
 
-    net = detect._build_yolov5("yolov5n", 1)
+    net = detect.Yolov5.build("yolov5n", 1)
     save_file(net.state_dict(), tmp_path / "person.safetensors")
     detector = open_detector(tmp_path / "person.safetensors", classes=1)
     assert [len(boxes) for boxes in detector.people([noise(0, (64, 64))])] == [0]

@@ -1,0 +1,242 @@
+"""A data set of your own: a folder of clips and a table that says what they are (docs/own-data.md)."""
+
+import logging
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mmcl.datasets import own_files
+from mmcl.datasets.clip import FARTHEST, ClipEntry
+from mmcl.datasets.files import leads_out, walk
+from mmcl.datasets.own_table import COLUMNS, Row, number, read_table
+from mmcl.errors import UserError
+from mmcl.layouts import layout
+
+log = logging.getLogger(__name__)
+
+TABLE = "clips.csv"
+VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
+MISSING = ("refuse", "interpolate")
+
+
+class OwnReader:
+    """Skeletons as npz, csv or json in a declared layout, and videos, in any sub-folders.
+
+    Without a table every skeleton file is a clip without a label, which can be recognised but not trained with.
+    """
+
+    what_belongs: ClassVar[str] = (
+        f"a table {TABLE} (columns name, label, …) and a skeleton file (.npz, .csv, .json) or a video per clip; see"
+        " docs/own-data.md"
+    )
+    defaults: ClassVar[dict[str, Any]] = {
+        "clips": TABLE,
+        "layout": None,
+        "persons": 2,
+        "scale": 1.0,
+        "picture_height": None,
+        "centre": True,
+        "missing_joints": "refuse",
+        "two_person": [],
+    }
+
+    def __init__(self, skeletons: Path | None, videos: Path | None, options: dict[str, Any]):
+        """See `Reader`; the skeletons may be absent where a pose estimator makes them from the videos.
+
+        Raises:
+            UserError: an option cannot be.
+        """
+        self.skeletons = skeletons
+        self.videos = videos
+        self.options = {**self.defaults, **options}
+        self.persons: int = self.options["persons"]
+        self.two_person_actions = frozenset(self.options["two_person"])
+        folder = skeletons or videos
+        if folder is None:
+            raise UserError(f"skeletons: no folder is given, nor one of videos. {self.what_belongs}")
+        self.table = folder / self.options["clips"]
+        if self.options["missing_joints"] not in MISSING:
+            raise UserError(
+                f"options.missing_joints: {self.options['missing_joints']!r} is none of {', '.join(MISSING)}"
+            )
+        if skeletons and not self.options["layout"]:
+            raise UserError(
+                "options.layout: is missing; a name (docs/layouts.md) or the path of a layout's .json"
+            )
+
+    @property
+    def layout(self) -> str:
+        """The option `layout`."""
+        return self.options["layout"]
+
+    @cached_property
+    def _rows(self) -> list[Row]:
+        """The table's lines; without a table a line of nothing but a name for every skeleton file."""
+        if self.table.is_file():
+            return read_table(self.table)
+        if self.options["clips"] != TABLE:
+            raise UserError(f"options.clips: no file {self.table}")
+        if not self._skeletons:
+            raise UserError(f"{self.table}: no such table, and no skeleton file. {self.what_belongs}")
+        return [Row(0, {**dict.fromkeys(COLUMNS, ""), "name": name}) for name in self._skeletons]
+
+    @cached_property
+    def _skeletons(self) -> dict[str, list[str]]:
+        return self._files(self.skeletons, tuple(own_files.READERS))
+
+    def _files(self, folder: Path | None, endings: tuple[str, ...]) -> dict[str, list[str]]:
+        """Files below a folder by name without ending, the table aside."""
+        found: dict[str, list[str]] = {}
+        if folder:
+            for path in sorted(walk(folder)):
+                stem, ending = os.path.splitext(os.path.basename(path))
+                if ending.lower() in endings and folder / path != self.table:
+                    found.setdefault(stem, []).append(path)
+        return found
+
+    def class_names(self) -> dict[str, str]:
+        """The labels of the table, each its own name."""
+        return {label: label for label in sorted({row.values["label"] for row in self._rows} - {""})}
+
+    def list_clips(self) -> list[ClipEntry]:
+        """See `Reader`.
+
+        Raises:
+            UserError: something is wrong with the table or with a path in it; names file, line and column.
+        """
+        videos = self._files(self.videos, VIDEOS)
+        entries = [self._entry(row, videos) for row in self._rows]
+        used = {entry.skeleton for entry in entries} | {entry.video for entry in entries}
+        files = [path for paths in (*self._skeletons.values(), *videos.values()) for path in paths]
+        if extra := sum(path not in used for path in files):
+            log.info("%s: %d more files in the folders stand in no line of it", self.table, extra)
+        return sorted(entries, key=lambda entry: entry.name)
+
+    def _entry(self, row: Row, videos: dict[str, list[str]]) -> ClipEntry:
+        name, label, split = (row.values[column] for column in ("name", "label", "split"))
+        skeleton, no_skeleton = self._find(row, "skeleton", self.skeletons, self._skeletons)
+        video, no_video = self._find(row, "video", self.videos, videos)
+        left_out = no_skeleton or no_video or ("" if label else "no label")
+        subject, camera, setup = (number(row, column) for column in ("subject", "camera", "setup"))
+        return ClipEntry(name, label, subject, camera, setup, None, skeleton, video, left_out, split)
+
+    def _find(
+        self, row: Row, column: str, folder: Path | None, files: dict[str, list[str]]
+    ) -> tuple[str, str]:
+        """A clip's file relative to the folder, "" if there is none, and why a file that is named is not used."""
+        place = f"{self.table}: line {row.line}, column {column}" if row.line else str(folder)
+        named = row.values[column]
+        if not folder:
+            if named:
+                raise UserError(f"{place}: {named!r}, but no folder of {column}s is given")
+            return "", ""
+        if not named:
+            found = files.get(row.values["name"], [])
+            if len(found) > 1:
+                raise UserError(
+                    f"{place}: {row.values['name']!r} may be {found[0]} or {found[1]}; name one in the table"
+                )
+            named = found[0] if found else ""
+        if not named:
+            return "", ""
+        if not _inside(folder, named):
+            raise UserError(f"{place}: {named!r} leads out of {folder}")
+        if not (folder / named).is_file():
+            return "", f"no such file in the column {column}"
+        if column == "skeleton" and Path(named).suffix.lower() not in own_files.READERS:
+            raise UserError(f"{place}: {named!r} ends in none of {' '.join(own_files.READERS)}")
+        return named, ""
+
+    def read_clip(self, entry: ClipEntry) -> np.ndarray:
+        """(T, M, V, 3): scaled, centred, a person who is absent in a frame all zero.
+
+        2-D joints in pixels are divided by the option `picture_height`, y is turned up, z is 0.
+        """
+        from mmcl.skeleton.cleaning import centred
+
+        path = self._path(entry)
+        parts = layout(self.layout)
+        joints = self._scaled(path, own_files.read_joints(path, parts.joints, self.persons))
+        present = np.isfinite(joints).any((2, 3)) & (np.nan_to_num(joints) != 0).any((2, 3))
+        there = present.any(0)
+        if not there.any():
+            raise UserError(f"{path}: no frame with joints")
+        joints, present = joints[:, there], present[:, there]
+        self._fill(path, joints, present, parts.joints)
+        if (far := np.abs(joints[present]).max()) > FARTHEST:
+            raise UserError(f"{path}: a joint at {far:.4g} m; is the option scale (metres per unit) right?")
+        joints[~present] = 0
+        seen = present.any(1)
+        people, present = joints[seen].astype(np.float32), present[seen]
+        centre = self.options["centre"]
+        if centre is False:
+            return people
+        return centred(people, present, parts.centre if centre is True else self._joint(centre, parts.joints))
+
+    def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
+        """(T, M, V, 2) of files with 2-D joints in pixels; those with 3-D joints do not tell their camera."""
+        path = self._path(entry)
+        joints = own_files.read_joints(path, layout(self.layout).joints, self.persons)
+        if joints.shape[-1] == 3:
+            raise UserError(f"{path}: 3-D joints cannot be placed in the picture")
+        absent = ~(np.nan_to_num(joints) != 0).any((2, 3))
+        joints[absent] = np.nan
+        return (joints * (height / self._picture_height(path))).astype(np.float32)
+
+    def _path(self, entry: ClipEntry) -> Path:
+        assert self.skeletons is not None
+        if not _inside(self.skeletons, entry.skeleton):
+            raise UserError(f"{entry.skeleton}: leads out of {self.skeletons}")
+        return self.skeletons / entry.skeleton
+
+    def _picture_height(self, path: Path) -> float:
+        if not self.options["picture_height"]:
+            raise UserError(
+                f"{path}: 2-D joints need the option picture_height, the pictures' height in their unit"
+            )
+        return self.options["picture_height"]
+
+    def _scaled(self, path: Path, joints: np.ndarray) -> np.ndarray:
+        """Metres, or parts of the picture's height with y up, from the file's own units (T, M, V, 3 or 2)."""
+        if joints.shape[-1] == 3:
+            return joints * self.options["scale"]
+        flat = joints / self._picture_height(path) * (1, -1)
+        return np.concatenate([flat, np.where(np.isnan(flat[..., :1]), np.nan, 0)], -1)
+
+    def _fill(self, path: Path, joints: np.ndarray, present: np.ndarray, names: tuple[str, ...]) -> None:
+        """Fill unknown joints of people who are there, or refuse them, as the option `gaps` says; in place."""
+        from mmcl.skeleton.gaps import fill_gaps
+
+        known = np.isfinite(joints).all(-1)
+        gaps = np.argwhere(present[..., None] & ~known)
+        if not len(gaps):
+            return
+        frame, person, joint = gaps[0]
+        if self.options["missing_joints"] == "refuse":
+            raise UserError(
+                f"{path}: frame {frame}, person {person}, {names[joint]}: not finite ({len(gaps)} such in all);"
+                " the option missing_joints: interpolate fills them in time"
+            )
+        for one in range(joints.shape[1]):
+            there = present[:, one]
+            never = there.any() & ~known[there, one].any(0)
+            if never.any():
+                raise UserError(
+                    f"{path}: person {one}, {names[int(np.argmax(never))]}: not finite in any frame"
+                )
+            joints[there, one] = fill_gaps(joints[there, one], known[there, one])
+
+    def _joint(self, name: str, names: tuple[str, ...]) -> int:
+        if name not in names:
+            raise UserError(f"options.centre: the layout {self.layout} has no joint {name!r}")
+        return names.index(name)
+
+
+def _inside(folder: Path, path: str) -> bool:
+    """Whether a relative path stays in the folder, links followed."""
+    if leads_out(path):
+        return False
+    return (folder / path).resolve().is_relative_to(folder.resolve())

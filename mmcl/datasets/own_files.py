@@ -1,0 +1,217 @@
+"""Skeleton files of your own: npz, csv or json, told apart by their endings.
+
+All give joints (T, M, V, C) float64 in the files' own units, C 2 or 3, NaN where a file says nothing.
+"""
+
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmcl.datasets.exchange.arrays import npy_header
+from mmcl.datasets.own_table import Row, read_rows
+from mmcl.errors import UserError
+
+MAX_FRAMES = 100_000
+MAX_ROWS = 200_000
+"""Frames times people: 100 MB of joints, with 25 joints."""
+MAX_CSV = 32 * 2**20
+MAX_JSON = 32 * 2**20
+"""Bytes; parsed, text takes some ten times as much memory. Half an hour of 25 joints is 30 MB of CSV."""
+
+
+def read_joints(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+    """Read a skeleton file.
+
+    Args:
+        path: ends in one of READERS.
+        joints: names of the layout's joints, in order.
+        persons: most people that it may hold.
+
+    Returns:
+        (T, M, V, C) float64.
+
+    Raises:
+        UserError: the file cannot be read or has other joints; names the place in it.
+    """
+    if not path.is_file():
+        raise UserError(f"{path}: no such file")
+    clip = READERS[path.suffix.lower()](path, joints, persons)
+    _check_shape(path, clip.shape, len(joints), persons)
+    return clip
+
+
+def _check_shape(path: Path, shape: tuple[int, ...], joints: int, persons: int) -> None:
+    """(T, M, V, C), as the caller has made it."""
+    frames, people, points, coordinates = shape
+    if not frames or not people:
+        raise UserError(f"{path}: has no frame")
+    if points != joints or coordinates not in (2, 3):
+        raise UserError(
+            f"{path}: has {points} joints of {coordinates} coordinates, expected the layout's {joints}, of 2 or 3"
+        )
+    if people > persons:
+        raise UserError(f"{path}: has {people} people, more than the option persons: {persons}")
+    if frames > MAX_FRAMES or frames * people > MAX_ROWS:
+        raise UserError(
+            f"{path}: has {frames} frames of {people} people, more than the {MAX_FRAMES} that are read"
+        )
+
+
+# ------------------------------------------------------------------------------------------------- npz
+
+
+def _read_npz(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+    """`joints` (T, V, C) or (T, M, V, C) of an archive of NumPy."""
+    shape, dtype = _told(path, lambda: _npz_header(path))
+    if dtype.kind not in "fiu":
+        raise UserError(f"{path}: joints holds {dtype}, expected numbers")
+    if len(shape) not in (3, 4):
+        raise UserError(
+            f"{path}: joints has {len(shape)} axes, expected frames × [people ×] joints × coordinates"
+        )
+    full = (shape[0], 1, *shape[1:]) if len(shape) == 3 else shape
+    # what the header promises is checked before anything is allocated
+    _check_shape(path, full, len(joints), persons)
+
+    def load() -> np.ndarray:
+        with np.load(path, allow_pickle=False) as archive:
+            return archive["joints"]
+
+    return _told(path, load).reshape(full).astype(np.float64)
+
+
+def _npz_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
+    with zipfile.ZipFile(path) as archive:
+        if "joints.npy" not in archive.namelist():
+            raise UserError(
+                f"{path}: has no array joints, only {', '.join(archive.namelist()[:8]) or 'nothing'}"
+            )
+        with archive.open("joints.npy") as file:
+            shape, _, dtype = npy_header(file, f"{path}/joints.npy")
+    return shape, dtype
+
+
+def _told(path: Path, read: Callable[[], Any]) -> Any:
+    """What `read` gives; what goes wrong as a UserError."""
+    try:
+        return read()
+    except UserError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy let through whatever the damage causes
+        raise UserError(f"{path}: cannot be read as npz ({error or type(error).__name__})") from None
+
+
+# ------------------------------------------------------------------------------------------------- csv
+
+
+def _read_csv(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+    """One line a frame and person: `frame`, maybe `person`, `<joint>_x`, `<joint>_y`, maybe `<joint>_z`.
+
+    Frames and people come in the order of their numbers; a person without a line in a frame is absent there.
+    """
+    known = ["frame", "person", *(f"{joint}_{axis}" for joint in joints for axis in "xyz")]
+    names, rows, delimiter = read_rows(path, known, "frame", MAX_CSV)
+    axes = "xyz" if any(name.endswith("_z") for name in names) else "xy"
+    columns = [f"{joint}_{axis}" for joint in joints for axis in axes]
+    missing = [column for column in columns if column not in names]
+    if missing:
+        raise UserError(
+            f"{path}: line 1: no column {missing[0]!r} ({len(missing)} of {len(columns)} are missing)"
+        )
+    keys: dict[tuple[int, int], int] = {}
+    for row in rows:
+        key = _whole(path, row, "frame"), _whole(path, row, "person") if "person" in names else 0
+        if key in keys:
+            raise UserError(
+                f"{path}: line {row.line}: frame {key[0]}, person {key[1]} stands in line {keys[key]} already"
+            )
+        keys[key] = row.line
+    frames, people = ({key: i for i, key in enumerate(sorted({k[axis] for k in keys}))} for axis in (0, 1))
+    # many numbers of frames and people may be told in few lines
+    _check_shape(path, (len(frames), len(people), len(joints), len(axes)), len(joints), persons)
+    clip = np.full((len(frames), len(people), len(columns)), np.nan)
+    for (frame, person), row in zip(keys, rows, strict=True):
+        clip[frames[frame], people[person]] = [_real(path, row, column, delimiter) for column in columns]
+    return clip.reshape(len(frames), len(people), len(joints), len(axes))
+
+
+def _whole(path: Path, row: Row, column: str) -> int:
+    try:
+        return int(row.values[column])
+    except ValueError:
+        text = row.values[column][:40]
+        raise UserError(f"{path}: line {row.line}, column {column}: {text!r} is no whole number") from None
+
+
+def _real(path: Path, row: Row, column: str, delimiter: str) -> float:
+    text = row.values[column]
+    if delimiter == ";":
+        text = text.replace(",", ".")  # as spreadsheets write where the comma is the decimal point
+    try:
+        return float(text) if text else np.nan
+    except ValueError:
+        raise UserError(f"{path}: line {row.line}, column {column}: {text[:40]!r} is no number") from None
+
+
+# ------------------------------------------------------------------------------------------------ json
+
+
+def _read_json(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+    """A list of frames of [people of] joints of coordinates, or an object with such a list as `joints`.
+
+    Frames may hold different numbers of people; `null` stands for an unknown coordinate.
+    """
+    if path.stat().st_size > MAX_JSON:
+        raise UserError(f"{path}: has {path.stat().st_size} bytes, more than the {MAX_JSON} that are read")
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+    if isinstance(data, dict):
+        data = data.get("joints")
+    if not isinstance(data, list):
+        raise UserError(f"{path}: holds no list of frames, neither by itself nor as `joints`")
+    if len(data) > MAX_FRAMES:
+        raise UserError(f"{path}: has {len(data)} frames, more than the {MAX_FRAMES} that are read")
+    frames = [_frame(path, number, frame, len(joints)) for number, frame in enumerate(data)]
+    most = max((len(frame) for frame in frames), default=0)
+    coordinates = max((frame.shape[2] for frame in frames), default=0)
+    _check_shape(path, (len(frames), most, len(joints), coordinates), len(joints), persons)
+    clip = np.full((len(frames), most, len(joints), coordinates), np.nan)
+    for number, frame in enumerate(frames):
+        if len(frame) and frame.shape[2] != coordinates:
+            raise UserError(
+                f"{path}: frame {number}: {frame.shape[2]} coordinates a joint, elsewhere {coordinates}"
+            )
+        clip[number, : len(frame)] = frame
+    return clip
+
+
+def _frame(path: Path, number: int, data: Any, joints: int) -> np.ndarray:
+    """(people, V, C) of one frame."""
+    try:
+        frame = np.array(data, np.float64)
+    except (ValueError, TypeError, OverflowError):
+        raise UserError(f"{path}: frame {number}: not numbers, or joints of different length") from None
+    if not frame.size:
+        return np.empty((0, joints, 0))
+    if frame.ndim == 2:
+        frame = frame[None]
+    if frame.ndim != 3 or frame.shape[1] != joints or frame.shape[2] not in (2, 3):
+        shape = "×".join(map(str, np.shape(data)))
+        raise UserError(
+            f"{path}: frame {number}: is {shape}, expected [people ×] {joints} joints × 2 or 3 coordinates"
+        )
+    return frame
+
+
+READERS: dict[str, Callable[[Path, Sequence[str], int], np.ndarray]] = {
+    ".npz": _read_npz,
+    ".csv": _read_csv,
+    ".json": _read_json,
+}
+"""Ending of a file → what reads it."""

@@ -1,0 +1,113 @@
+"""Clips whose skeletons are a pose estimator's keypoints, from stores of schema `mmcl.poses/1`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from mmcl import store
+from mmcl.datasets.clip import ClipEntry, Reader
+from mmcl.errors import UserError
+from mmcl.layouts import layout
+
+SCHEMA = "mmcl.poses/1"
+LAYOUT = "coco17"
+PERSONS = 2
+
+
+class Poses(NamedTuple):
+    """A clip's keypoints.
+
+    Attributes:
+        keypoints: (T, M, 17, 3) x and y in pixels, y down, and confidence; all zero where a person is not seen.
+        size: width and height of the video in pixels.
+    """
+
+    keypoints: np.ndarray
+    size: tuple[int, int]
+
+
+class PoseStores:
+    """All stores of a data set's poses; one clip is read at a time."""
+
+    def __init__(self, paths: Sequence[str | Path]):
+        """Raises: UserError: a store is absent, unfinished or of another schema."""
+        self.rows: dict[str, tuple[Path, int]] = {}
+        self.failed: dict[str, str] = {}
+        for path in map(Path, paths):
+            shard = store.Shards([path], SCHEMA)
+            self.rows |= {name: (path, row) for row, name in enumerate(shard.names)}
+            self.failed |= shard.failed
+
+    def read(self, name: str) -> Poses:
+        """The poses of a clip.
+
+        Raises:
+            UserError: it has none; says why.
+        """
+        if name not in self.rows:
+            raise UserError(self.failed.get(name, "no poses were estimated"))
+        path, row = self.rows[name]
+        with store.opened(path, SCHEMA) as h5:
+            frames, persons, start = (int(h5[key][row]) for key in ("frames", "persons", "offset"))
+            rows = h5["keypoints"][start : start + frames * persons]
+            width, height = h5["size"][row].tolist()
+        return Poses(rows.reshape(frames, persons, *rows.shape[1:]), (width, height))
+
+
+class PosedReader:
+    """A data set that another reader lists, with estimated skeletons (see `Reader`).
+
+    Two dimensions: x and y as parts of the picture's height, y up, z 0.
+    """
+
+    layout: ClassVar[str] = LAYOUT
+    persons: ClassVar[int] = PERSONS
+    what_belongs: ClassVar[str] = "videos, and the poses that were estimated in them"
+    defaults: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, listed: Reader, stores: Sequence[str | Path], least: float):
+        """Take over another reader's clips.
+
+        Args:
+            listed: knows clips and classes.
+            stores: of the poses.
+            least: confidence below which a joint is not believed.
+        """
+        self.listed = listed
+        self.poses = PoseStores(stores)
+        self.least = least
+        self.two_person_actions = listed.two_person_actions
+
+    def class_names(self) -> dict[str, str]:
+        """See `Reader`."""
+        return self.listed.class_names()
+
+    def list_clips(self) -> list[ClipEntry]:
+        """See `Reader`."""
+        return self.listed.list_clips()
+
+    def read_clip(self, entry: ClipEntry) -> np.ndarray:
+        """(T, M, 17, 3). A joint below the least confidence is interpolated in time between the frames around."""
+        from mmcl.skeleton.cleaning import centred
+        from mmcl.skeleton.gaps import fill_gaps
+
+        keypoints, (_, height) = self.poses.read(entry.name)
+        present = (keypoints != 0).any((2, 3))
+        seen = present.any(1)
+        keypoints, present = keypoints[seen], present[seen]
+        joints = np.zeros_like(keypoints)
+        for person in range(keypoints.shape[1]):
+            there = present[:, person]
+            points = keypoints[there, person]
+            joints[there, person, :, :2] = fill_gaps(points[..., :2], points[..., 2] >= self.least)
+        joints *= np.array([1, -1, 0], np.float32) / np.float32(height)
+        return centred(joints, present, layout(LAYOUT).centre)
+
+    def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
+        """(T, M, 17, 2), scaled to a picture of width × height."""
+        keypoints, size = self.poses.read(entry.name)
+        pixels = keypoints[..., :2] * np.array([width / size[0], height / size[1]], np.float32)
+        present = (keypoints != 0).any((2, 3))
+        return np.where(present[..., None, None], pixels, np.nan).astype(np.float32)

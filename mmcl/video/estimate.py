@@ -1,0 +1,140 @@
+"""From videos to poses (rule `estimate_poses`)."""
+
+import functools
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+
+from mmcl import device, store
+from mmcl.datasets import ClipEntry
+from mmcl.datasets.index import read_index
+from mmcl.datasets.posed import PERSONS, SCHEMA
+from mmcl.errors import UserError
+from mmcl.naming import members
+from mmcl.stages import VERSIONS
+from mmcl.video.decode import Recording
+from mmcl.video.detect import CHUNK
+from mmcl.video.pose import KEYPOINTS, Estimator, People, known_weights, open_estimator
+from mmcl.video.track import follow
+
+
+class Estimated(NamedTuple):
+    """A clip's poses (T, M, 17, 3) in pixels, its video's size (2,) and its frames per second."""
+
+    poses: np.ndarray
+    size: tuple[int, int]
+    rate: float
+
+
+def estimate_poses(
+    index: Path, videos: Path | None, shard: tuple[int, int], output: Path, settings: dict, threads: int
+) -> None:
+    """Estimate the poses in a shard's recordings, `mmcl.poses/1`.
+
+    Columns: `keypoints` (sum of frames × persons, 17, 3) x, y in pixels and confidence, all zero where a person is
+    not seen; `offset`, `frames`, `persons` per clip, at most two people; `size` (2) width and height of the video;
+    `rate` frames per second of the poses. A clip has no row, with the reason, if it has no video, cannot be
+    decoded, or shows nobody.
+
+    Args:
+        index: the data set's index (TSV).
+        videos: the folder of its videos.
+        shard: (i, n): every n-th clip of the sorted index, from the i-th; clips left out there do not count.
+        output: where to write.
+        settings: `architecture`, `weights`, `sha256`, `image_size`, `confidence`, `iou`, `every` (look at every n-th
+            frame), `batch`.
+        threads: of the network.
+
+    Raises:
+        UserError: missing folder, missing weights or package.
+    """
+    if videos is None:
+        raise UserError("videos: no folder is given, and poses are estimated in videos")
+    entries = {entry.name: entry for entry in read_index(index) if not entry.left_out}
+    worker = Worker(videos, settings, threads)
+    store.write(
+        output,
+        schema=SCHEMA,
+        settings={**known_weights(settings), "version": VERSIONS["estimate_poses"]},
+        names=members(list(entries), shard),
+        columns={
+            "keypoints": store.Column("float32", (KEYPOINTS, 3), flat=True),
+            "offset": store.Column("int64"),
+            "frames": store.Column("int32"),
+            "persons": store.Column("int8"),
+            "size": store.Column("int32", (2,)),
+            "rate": store.Column("float32"),
+        },
+        batch_size=settings["batch"],
+        work=lambda names: worker.batch([entries[name] for name in names]),
+        inputs=[index],
+        finish=_place_rows,
+    )
+
+
+def _place_rows(h5: h5py.File) -> None:
+    """Fill in where each clip's keypoints start, which depends on all rows."""
+    lengths = h5["frames"][:].astype(np.int64) * h5["persons"][:]
+    h5["offset"][:] = np.cumsum(lengths) - lengths
+
+
+class Worker:
+    """Estimates the poses of one clip after another."""
+
+    def __init__(self, videos: Path, settings: dict, threads: int):
+        """Settings as in `estimate_poses`; the estimator is opened with the first batch."""
+        self.videos = videos
+        self.settings = settings
+        self.threads = threads
+
+    @functools.cached_property
+    def estimator(self) -> Estimator:
+        """The network."""
+        import torch
+
+        torch.set_num_threads(max(1, self.threads))
+        return open_estimator(self.settings, device.pick())
+
+    def batch(self, entries: Sequence[ClipEntry]) -> store.Batch:
+        """Poses of a few clips."""
+        estimator = self.estimator  # what is wrong with it is no clip's fault
+        failed: dict[str, str] = {}
+        found: dict[str, Estimated] = {}
+        for entry in entries:
+            try:
+                found[entry.name] = self._clip(entry, estimator)
+            except UserError as error:
+                failed[entry.name] = str(error)
+        clips = list(found.values())
+        rows = [clip.poses.reshape(-1, KEYPOINTS, 3) for clip in clips]
+        columns = {
+            "keypoints": np.concatenate(rows) if rows else None,
+            "offset": np.zeros(len(clips)),  # known when all batches are
+            "frames": [clip.poses.shape[0] for clip in clips],
+            "persons": [clip.poses.shape[1] for clip in clips],
+            "size": np.array([clip.size for clip in clips]).reshape(-1, 2),
+            "rate": [clip.rate for clip in clips],
+        }
+        return store.Batch(list(found), columns, failed)
+
+    def _clip(self, entry: ClipEntry, estimator: Estimator) -> Estimated:
+        if not entry.video:
+            raise UserError("no video")
+        try:
+            recording = Recording(self.videos / entry.video)
+        except UserError as error:
+            raise UserError(f"cannot decode: {str(error).removeprefix(f'{self.videos}/')}") from None
+        every = self.settings["every"]
+        frames: list[People] = []
+        pictures = islice(recording.stream(), 0, None, every)
+        # pictures are let go: a long recording does not fit into memory
+        while chunk := list(islice(pictures, CHUNK)):
+            frames += estimator.poses(chunk)
+        poses = follow(frames, PERSONS)
+        if not poses.size:
+            raise UserError("no person")
+        return Estimated(poses, recording.size, recording.rate / every)

@@ -1,0 +1,298 @@
+"""Data sets of your own: the table, the three kinds of skeleton files, and what is refused."""
+
+import json
+import os
+import zipfile
+
+import numpy as np
+import pytest
+
+from mmcl.datasets import open_reader
+from mmcl.datasets.own_files import read_joints
+from mmcl.datasets.prepare import SkeletonStore, index_clips, prepare_skeletons
+from mmcl.errors import UserError
+from mmcl.layouts import layout
+
+JOINTS = layout("utd20").joints
+
+
+def walking(frames=6, persons=1, seed=0):
+    """(T, M, 20, 3) metres."""
+    return np.random.default_rng(seed).normal(0, 0.5, (frames, persons, 20, 3)).round(4)
+
+
+def write_csv(path, clip, delimiter=",", encoding="utf-8", persons=False):
+    axes = "xyz"[: clip.shape[-1]]
+    head = [
+        "frame",
+        *(["person"] if persons else []),
+        *(f"{joint}_{axis}" for joint in JOINTS for axis in axes),
+    ]
+    lines = [delimiter.join(head)]
+    for t, people in enumerate(clip):
+        for m, person in enumerate(people):
+            numbers = [str(t), *([str(m)] if persons else []), *(str(x) for x in person.ravel())]
+            lines.append(delimiter.join(numbers))
+    path.write_bytes("\n".join(lines).encode(encoding))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "more").mkdir()
+    np.savez(tmp_path / "a.npz", joints=walking(seed=1)[:, 0])
+    write_csv(tmp_path / "more" / "b.csv", walking(seed=2))
+    (tmp_path / "c.json").write_text(json.dumps(walking(seed=3)[:, 0].tolist()))
+    (tmp_path / "clips.csv").write_text(
+        "name,label,subject,split\na,wave,1,train\nb,sit down,2,test\nc,wave,3,test\n"
+    )
+    return tmp_path
+
+
+def open_own(folder, **options):
+    return open_reader({"reader": "own", "skeletons": folder, "options": {"layout": "utd20", **options}})
+
+
+def read(folder, name="a", **options):
+    reader = open_own(folder, **options)
+    return reader.read_clip({entry.name: entry for entry in reader.list_clips()}[name])
+
+
+def table(folder, text, **how):
+    (folder / "clips.csv").write_text(text, **how)
+
+
+# ------------------------------------------------------------------------------------------ the table
+
+
+def test_the_table_says_what_the_clips_are(folder):
+    entries = open_own(folder).list_clips()
+    told = [(e.name, e.action, e.subject, e.camera, e.setup, e.split, e.skeleton) for e in entries]
+    assert told == [
+        ("a", "wave", 1, 1, 1, "train", "a.npz"),
+        ("b", "sit down", 2, 1, 1, "test", os.path.join("more", "b.csv")),
+        ("c", "wave", 3, 1, 1, "test", "c.json"),
+    ]
+    assert open_own(folder).class_names() == {"sit down": "sit down", "wave": "wave"}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_delimiters_byte_order_marks_and_line_ends_do_not_matter(folder, delimiter, encoding):
+    text = delimiter.join(["label", "name"]) + "\r\n" + delimiter.join(["trinken: süß", "a"]) + "\r\n\r\n"
+    (folder / "clips.csv").write_bytes(text.encode(encoding))
+    (entry,) = open_own(folder).list_clips()
+    assert (entry.name, entry.action, entry.subject) == ("a", "trinken: süß", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name,label\na,x\nb,y\na,z\n", "line 4, column name: 'a' stands in line 2 already"),
+        ("name,lable\na,x\n", "line 1: unknown column 'lable'; did you mean 'label'"),
+        ("nom,label\na,x\n", "line 1: no column 'name'"),
+        ("name,label\na,x,y\n", "line 2: has 3 fields, line 1 names 2 columns"),
+        ("name,label,subject\na,x,one\n", "line 2, column subject: 'one' is no number"),
+        ("name,label,subject\na,x,40000\n", "line 2, column subject: '40000' is no number from 0 to 32767"),
+        ("name,label,split\na,x,valid\n", "line 2, column split: 'valid' is not train, test or empty"),
+        ("name,label\n,x\n", "line 2, column name: '' is empty"),
+        ("name,label\nb/a,x\n", "line 2, column name: 'b/a' is a path"),
+        ("name,label,name\na,x,b\n", "line 1: two columns 'name'"),
+        ("name,label\n", "lists no clip"),
+        ("name,label,skeleton\na,x,../a.npz\n", "line 2, column skeleton: '../a.npz' leads out of"),
+        ("name,label,skeleton\na,x,/etc/passwd\n", "line 2, column skeleton: '/etc/passwd' leads out of"),
+        ("name,label,skeleton\na,x,clips.txt\n", None),
+        ("name,label,video\na,x,a.mp4\n", "line 2, column video: 'a.mp4', but no folder of videos"),
+    ],
+)
+def test_a_mistake_is_told_with_line_and_column(folder, text, message):
+    table(folder, text)
+    if message is None:
+        (entry,) = open_own(folder).list_clips()
+        assert entry.left_out == "no such file in the column skeleton"
+        return
+    with pytest.raises(UserError) as mistake:
+        open_own(folder).list_clips()
+    assert str(folder / "clips.csv") in str(mistake.value)
+    assert message in str(mistake.value)
+
+
+def test_another_encoding_is_told(folder):
+    (folder / "clips.csv").write_bytes("name,label\na,süß\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"clips\.csv: not UTF-8 .*byte"):
+        open_own(folder).list_clips()
+
+
+def test_a_link_out_of_the_folder_is_refused(folder, tmp_path_factory):
+    outside = tmp_path_factory.mktemp("outside") / "secret.npz"
+    np.savez(outside, joints=walking()[:, 0])
+    (folder / "link.npz").symlink_to(outside)
+    table(folder, "name,label,skeleton\na,x,link.npz\n")
+    with pytest.raises(UserError, match=r"line 2, column skeleton: 'link\.npz' leads out of"):
+        open_own(folder).list_clips()
+    # the same for an index that somebody edited
+    reader = open_own(folder)
+    with pytest.raises(UserError, match="leads out of"):
+        reader.read_clip(_entry("../secret.npz"))
+
+
+def _entry(skeleton):
+    from mmcl.datasets import ClipEntry
+
+    return ClipEntry("x", "x", 1, 1, 1, None, skeleton, "", "")
+
+
+def test_files_without_a_line_are_counted_and_two_of_one_name_are_refused(folder, caplog):
+    table(folder, "name,label\na,x\n")
+    with caplog.at_level("INFO"):
+        open_own(folder).list_clips()
+    assert "2 more files in the folders stand in no line" in caplog.text
+    np.savez(folder / "more" / "a.npz", joints=walking()[:, 0])
+    with pytest.raises(UserError, match=r"line 2, column skeleton: 'a' may be a\.npz or more/a\.npz"):
+        open_own(folder).list_clips()
+
+
+def test_without_a_table_files_are_clips_without_labels(folder):
+    (folder / "clips.csv").unlink()
+    entries = open_own(folder).list_clips()
+    assert [(entry.name, entry.left_out) for entry in entries] == [(name, "no label") for name in "abc"]
+    with pytest.raises(UserError, match=r"options\.clips: no file .*mine\.csv"):
+        open_own(folder, clips="mine.csv").list_clips()
+
+
+# -------------------------------------------------------------------------------------- skeleton files
+
+
+def test_all_kinds_of_files_give_the_same_centred_joints(folder):
+    clip = walking(frames=5, persons=2, seed=7)
+    clip[3:, 1] = 0  # the second person leaves
+    np.savez(folder / "a.npz", joints=clip)
+    write_csv(folder / "more" / "b.csv", clip, ";", persons=True)
+    ragged = [frame.tolist() if frame[1].any() else frame[:1].tolist() for frame in clip]
+    (folder / "c.json").write_text(json.dumps({"joints": ragged}))
+    wanted = clip - clip[0, 0, layout("utd20").centre]
+    wanted[3:, 1] = 0
+    for name in "abc":
+        np.testing.assert_allclose(read(folder, name), wanted, atol=1e-6)
+        assert read(folder, name).dtype == np.float32
+
+
+def test_units_centre_and_picture_height(folder):
+    clip = walking(seed=4)
+    np.savez(folder / "a.npz", joints=clip * 1000)
+    head = JOINTS.index("head")
+    wanted = (clip - clip[0, 0, head]).astype(np.float32)
+    np.testing.assert_allclose(read(folder, scale=0.001, centre="head"), wanted, atol=1e-6)
+    np.testing.assert_allclose(read(folder, scale=0.001, centre=False), clip, atol=1e-6)
+    with pytest.raises(UserError, match=r"a\.npz: a joint at .* m; is the option scale"):
+        read(folder)
+    pixels = np.abs(clip[..., :2]) * 100
+    np.savez(folder / "a.npz", joints=pixels)
+    flat = read(folder, picture_height=200, centre=False)
+    np.testing.assert_allclose(flat[..., 0], pixels[..., 0] / 200, atol=1e-6)
+    np.testing.assert_allclose(flat[..., 1], -pixels[..., 1] / 200, atol=1e-6)
+    assert not flat[..., 2].any()
+    with pytest.raises(UserError, match="2-D joints need the option picture_height"):
+        read(folder)
+
+
+def test_a_decimal_comma_is_read_between_semicolons(folder):
+    write_csv(folder / "more" / "b.csv", walking(seed=2), ";")
+    file = folder / "more" / "b.csv"
+    file.write_text(file.read_text().replace(".", ","))
+    np.testing.assert_allclose(read(folder, "b", centre=False), walking(seed=2), atol=1e-6)
+
+
+def test_unknown_joints_are_refused_or_interpolated(folder):
+    clip = walking(seed=5)
+    clip[2:4, 0, 7] = np.nan
+    np.savez(folder / "a.npz", joints=clip[:, 0])
+    with pytest.raises(UserError, match=rf"a\.npz: frame 2, person 0, {JOINTS[7]}: not finite \(2 such"):
+        read(folder)
+    filled = read(folder, missing_joints="interpolate", centre=False)[:, 0, 7]
+    between = clip[1, 0, 7] + np.arange(1, 3)[:, None] / 3 * (clip[4, 0, 7] - clip[1, 0, 7])
+    np.testing.assert_allclose(filled[2:4], between, atol=1e-6)
+    clip[:, 0, 7] = np.nan
+    np.savez(folder / "a.npz", joints=clip[:, 0])
+    with pytest.raises(UserError, match=rf"person 0, {JOINTS[7]}: not finite in any frame"):
+        read(folder, missing_joints="interpolate")
+
+
+def damaged_json(text):
+    return lambda folder: (folder / "c.json").write_text(text)
+
+
+def changed_csv(old, new):
+    def change(folder):
+        file = folder / "more" / "b.csv"
+        file.write_text(file.read_text().replace(old, new, 1))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("a", lambda f: np.savez(f / "a.npz", joints=np.zeros((4, 25, 3))), "has 25 joints of 3"),
+        ("a", lambda f: np.savez(f / "a.npz", joints=np.ones((4, 3, 20, 3))), "has 3 people, more than"),
+        ("a", lambda f: np.savez(f / "a.npz", joints=np.zeros((4, 20, 3))), "no frame with joints"),
+        ("a", lambda f: np.savez(f / "a.npz", poses=np.zeros((4, 20, 3))), "has no array joints, only poses.npy"),
+        ("a", lambda f: np.savez(f / "a.npz", joints=np.array([{}], object)), "joints holds object"),
+        ("a", lambda f: (f / "a.npz").write_bytes((f / "a.npz").read_bytes()[:-90]), "cannot be read as npz"),
+        ("a", lambda f: (f / "a.npz").write_bytes(b""), "cannot be read as npz"),
+        ("b", changed_csv("head_y", "hat_y"), "line 1: unknown column 'hat_y'; did you mean 'head_y'"),
+        ("b", changed_csv(",head_x", ""), "line 2: has 61 fields, line 1 names 60 columns"),
+        ("b", changed_csv("\n3,", "\n2,"), "line 5: frame 2, person 0 stands in line 4 already"),
+        ("b", changed_csv("\n3,", "\nx,"), "line 5, column frame: 'x' is no whole number"),
+        ("b", changed_csv("\n3,", "\n3,?"), "line 5, column head_x: '?"),
+        ("c", damaged_json("[[[1, 2, 3]]]"), "frame 0: is 1×3, expected"),
+        ("c", damaged_json("{}"), "holds no list of frames"),
+        ("c", damaged_json("[" * 100_000), "cannot be read as JSON"),
+        ("c", damaged_json('[["x"]]'), "frame 0: not numbers"),
+        ("c", damaged_json("[[1, 2"), "cannot be read as JSON"),
+        ("c", damaged_json("[]"), "has no frame"),
+    ],
+)  # fmt: skip
+def test_a_damaged_file_is_told_with_the_place(folder, name, change, message):
+    change(folder)
+    with pytest.raises(UserError) as mistake:
+        read(folder, name)
+    assert message in str(mistake.value)
+
+
+def test_what_a_header_promises_is_checked_before_memory_is_taken(tmp_path):
+    """A file of some hundred bytes that claims 24 terabytes."""
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (50000000000, 20, 3), }"
+    header += b" " * (117 - len(header)) + b"\n"
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("joints.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+    with pytest.raises(UserError, match="has 50000000000 frames of 1 people, more than"):
+        read_joints(tmp_path / "a.npz", JOINTS, 2)
+
+
+# ---------------------------------------------------------------------------------------------- stores
+
+
+def test_the_store_names_the_labels_and_lists_what_cannot_be_used(folder, tmp_path_factory):
+    results = tmp_path_factory.mktemp("results")
+    (folder / "c.json").write_text("[")
+    dataset = {"reader": "own", "skeletons": folder, "videos": None, "options": {"layout": "utd20"}}
+    index_clips(dataset, results / "index.tsv")
+    prepare_skeletons(results / "index.tsv", dataset, results / "skeletons.h5", {})
+    skeletons = SkeletonStore(results / "skeletons.h5")
+    assert (skeletons.names, skeletons.class_ids) == (["a", "b"], ["sit down", "wave"])
+    assert skeletons.layout == "utd20"
+    assert skeletons.labels.tolist() == [1, 0]
+    assert skeletons.failed["c"].startswith("c.json: cannot be read as JSON")
+    assert np.abs(skeletons.clip(1)[0, 0, layout("utd20").centre]).max() == 0
+
+
+def test_options_that_cannot_be_are_told(folder):
+    for options, message in [
+        ({"layout": None}, "options.layout: is missing"),
+        ({"missing_joints": "drop"}, "options.missing_joints: 'drop' is none of refuse, interpolate"),
+        ({"centre": "tail"}, "the layout utd20 has no joint 'tail'"),
+        ({"layout": "utd99"}, "no joint layout 'utd99'"),
+    ]:
+        with pytest.raises(UserError) as mistake:
+            read(folder, **options)
+        assert message in str(mistake.value)

@@ -1,0 +1,80 @@
+"""docs/own-data.md can be pasted as it stands."""
+
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+PROJECT = Path(__file__).resolve().parent.parent.parent
+LINKED = ("Snakefile", "config.yaml", "workflow", "profiles", "examples", "resources", "mmcl")
+
+
+@pytest.fixture(scope="module")
+def blocks():
+    """The code of the page in order: (language, text)."""
+    return re.findall(r"^```(bash|yaml)\n(.*?)^```", (PROJECT / "docs/own-data.md").read_text(), re.M | re.S)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, blocks):
+    """The project's folder, with results of its own."""
+    folder = tmp_path_factory.mktemp("own")
+    for name in LINKED:
+        (folder / name).symlink_to(PROJECT / name)
+    texts = [text for language, text in blocks if language == "yaml"]
+    for name, text in zip(("mine.yaml", "filmed.yaml"), texts, strict=True):
+        (folder / name).write_text(text)
+    return folder
+
+
+def bash(folder, command):
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    settings = {**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", command],
+        cwd=folder,
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_skeletons_become_a_model_that_names_new_clips(folder, blocks):
+    make, train, predict = [text for language, text in blocks if language == "bash"][:3]
+    assert bash(folder, make).stdout.splitlines()[:2] == ["name,label,subject,split", "wave-1,wave,1,train"]
+    run = bash(folder, train)
+    assert run.returncode == 0, run.stderr[-3000:]
+    ensemble = json.loads((folder / "results/mine/ensemble.json").read_text())
+    assert (ensemble["classes"], ensemble["clips"], ensemble["left_out"]) == (3, 6, [])
+    assert {one["id"] for one in ensemble["per_class"]} == {"wave", "squat", "cross arms"}
+    seen = bash(folder, predict)
+    assert seen.returncode == 0, seen.stderr[-3000:]
+    rows = list(csv.DictReader(io.StringIO(seen.stdout)))
+    assert [row["name"] for row in rows] == ["unknown-23", "unknown-80", "unknown-96"]
+    assert {row["class_id"] for row in rows} <= {"wave", "squat", "cross arms"}
+
+
+def test_videos_become_skeletons(folder, blocks):
+    """Up to the skeletons: what follows is the same as above."""
+    make, train = [text for language, text in blocks if language == "bash"][3:5]
+    assert bash(folder, make.replace("--videos", "--videos --subjects 1")).returncode == 0
+    table = folder / "results/my-videos/clips.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:3]))
+    run = bash(folder, train.replace("results/filmed/ensemble.json", "results/skeletons/filmed.h5"))
+    assert run.returncode == 0, run.stderr[-3000:]
+    with h5py.File(folder / "results/skeletons/filmed.h5") as h5:
+        assert h5.attrs["layout"] == "coco17"
+        assert h5["names"].asstr()[:].tolist() == ["squat-1", "wave-1"]
+        joints = h5["joints"][:]
+    # upright, a person some part of the picture high, from the nose downwards
+    assert 0.2 < np.ptp(joints[:30, :, 1], axis=1).mean() < 1
+    assert (joints[:30, [15, 16], 1].mean(0) < -0.2).all()
