@@ -29,6 +29,14 @@ def walk(folder: Path) -> Iterator[str]:
                     yield path
 
 
+def leads_out(path: str) -> bool:
+    """Whether a path out of a file is no place below a data folder: absolute, with `..`, or no path at all.
+
+    Linked folders are what the user put there, and are followed.
+    """
+    return "\0" in path or path.startswith(("/", "\\")) or ".." in path.replace("\\", "/").split("/")
+
+
 def find_recordings(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
     """Recordings below `folder`: file name without its ending → path relative to `folder`.
 

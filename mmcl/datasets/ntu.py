@@ -1,9 +1,10 @@
 """NTU RGB+D and NTU RGB+D 120 (Shahroudy et al., CVPR 2016; Liu et al., TPAMI 2020)."""
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -13,6 +14,9 @@ from mmcl.datasets.files import find_recordings, numbered_names
 from mmcl.errors import UserError
 from mmcl.layouts import layout
 from mmcl.naming import PROJECT
+
+if TYPE_CHECKING:
+    from mmcl.skeleton.cleaning import Track
 
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 MISSING = "listed as missing skeleton by the authors (302/535)"
@@ -56,6 +60,7 @@ class NtuReader:
         "max_action": 120,
         "max_setup": 32,
         "person2": "absent",
+        "gaps": "kept",
         "use_missing_list": True,
         "colour_size": [1920, 1080],
     }
@@ -66,6 +71,8 @@ class NtuReader:
         self.options = {**self.defaults, **options}
         if self.options["person2"] not in ("absent", "duplicated"):
             raise UserError(f"options.person2: {self.options['person2']!r} is not absent or duplicated")
+        if self.options["gaps"] not in ("kept", "packed"):
+            raise UserError(f"options.gaps: {self.options['gaps']!r} is not kept or packed")
 
     def class_names(self) -> dict[str, str]:
         """Class id → name, up to the option `max_action`."""
@@ -99,30 +106,42 @@ class NtuReader:
         """(T, M, 25, 3); M is 2 where two people are seen or `person2` is `duplicated`, else 1."""
         from mmcl.skeleton.cleaning import PERSONS, clean
 
-        people = clean(_tracks(self._recording(entry)), layout(self.layout).centre)
+        people = clean(self._tracks(self._recording(entry)), layout(self.layout).centre)
         if people.shape[1] == 1 and self.options["person2"] == "duplicated":
             people = np.repeat(people, PERSONS, axis=1)
         return people
+
+    def raw_clip(self, entry: ClipEntry) -> np.ndarray:
+        """(T, M, 25, 3) metres: the people of `read_clip` in every recorded frame, where they are seen, else zero."""
+        from mmcl.skeleton.cleaning import find_actors
+
+        recording = self._recording(entry)
+        actors = find_actors(self._tracks(recording))
+        joints = np.zeros((recording.frames, len(actors), ntu_file.JOINTS, 3), np.float32)
+        for person, actor in enumerate(actors):
+            for body in (recording.bodies[i] for i in actor):
+                joints[body.frames, person] = body.joints
+        return joints
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
         """(T, M, 25, 2), the file's colour coordinates scaled from the option `colour_size` to the video."""
         from mmcl.skeleton.cleaning import find_actors
 
-        recording = self._recording(entry)
-        actors = find_actors(_tracks(recording))
+        recording = self._recording(entry, ["colour"])
+        actors = find_actors(self._tracks(recording))
         pixels = np.full((recording.frames, len(actors), ntu_file.JOINTS, 2), np.nan, np.float32)
         for person, actor in enumerate(actors):
             for body in (recording.bodies[i] for i in actor):
-                pixels[body.frames, person] = body.colour
+                pixels[body.frames, person] = body.fields["colour"]
         return pixels * (
             np.array([width, height], np.float32) / np.array(self.options["colour_size"], np.float32)
         )
 
-    def _recording(self, entry: ClipEntry) -> ntu_file.Recording:
-        return ntu_file.read(self.skeletons / entry.skeleton)
+    def _recording(self, entry: ClipEntry, fields: Sequence[str] = ()) -> ntu_file.Recording:
+        return ntu_file.read(self.skeletons / entry.skeleton, fields)
 
+    def _tracks(self, recording: ntu_file.Recording) -> "list[Track]":
+        from mmcl.skeleton.cleaning import Track, pack_frames
 
-def _tracks(recording: ntu_file.Recording) -> list:
-    from mmcl.skeleton.cleaning import Track
-
-    return [Track(body.frames, body.joints) for body in recording.bodies]
+        tracks = [Track(body.frames, body.joints) for body in recording.bodies]
+        return pack_frames(tracks) if self.options["gaps"] == "packed" else tracks

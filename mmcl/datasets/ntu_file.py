@@ -12,26 +12,54 @@ F times:
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 import numpy as np
 
 from mmcl.datasets.clip import hold_positions
+from mmcl.datasets.decimals import to_floats
 from mmcl.errors import UserError
 
 JOINTS = 25
 BODY_FIELDS = 10
 JOINT_FIELDS = 12
-USED = (0, 1, 2, 5, 6)
-"""x y z, colour x y. A body's other fields are not read further than to count them."""
+POSITION = (0, 1, 2)
+
+JOINT_COLUMNS = {
+    "depth": (3, 4),
+    "colour": (5, 6),
+    "orientation": (7, 8, 9, 10),
+    "joint_tracking_state": (11,),
+}
+"""What stands in a joint's line beside its position → columns."""
+
+BODY_COLUMNS = {
+    "clipped_edges": (1,),
+    "left_hand_confidence": (2,),
+    "left_hand_state": (3,),
+    "right_hand_confidence": (4,),
+    "right_hand_state": (5,),
+    "restricted": (6,),
+    "lean": (7, 8),
+    "tracking_state": (9,),
+}
+"""What stands in a body's line beside its id → columns."""
+
+FIELDS = (*BODY_COLUMNS, *JOINT_COLUMNS)
+"""Everything that `read` can give beside ids and joints."""
 
 TRACKING_STATES = frozenset("012")
 MAX_BYTES = 64 << 20
 """The largest published file has about 8 MB."""
 
-MAX_PIXEL = 1e6
-"""A colour coordinate beyond this is no place in a picture."""
+MAX_LINES = 1_000_000
+MAX_LINE = 1000
+"""A file may be small and still be millions of lines or fields, each of which takes 50 bytes more than its text."""
+
+MAX_FIELD = 1e6
+"""A field beyond this was not measured; the largest are places in a picture of 1920 pixels."""
 
 WINDOWS_NAN = re.compile(r"[+-]?(1\.#(QNAN|SNAN|IND|INF)0*|nan\(ind\))", re.IGNORECASE)
 """How old C libraries print what is not finite."""
@@ -44,13 +72,15 @@ class Body(NamedTuple):
         id: as in the file; too large for a float.
         frames: (F,) frame numbers from 0, ascending.
         joints: (F, 25, 3) float32 metres in camera space.
-        colour: (F, 25, 2) float32 px in the colour picture, NaN where unknown.
+        fields: those of `FIELDS` that were asked for, float32, NaN where unknown: `depth` and `colour`
+            (F, 25, 2) px in the two pictures, `orientation` (F, 25, 4) as w x y z, `joint_tracking_state`
+            (F, 25), `lean` (F, 2), the others (F,).
     """
 
     id: str
     frames: np.ndarray
     joints: np.ndarray
-    colour: np.ndarray
+    fields: dict[str, np.ndarray]
 
 
 class Recording(NamedTuple):
@@ -60,17 +90,21 @@ class Recording(NamedTuple):
     bodies: list[Body]
 
 
-def read(path: Path) -> Recording:
+def read(path: Path, fields: Sequence[str] = ()) -> Recording:
     """Read a `.skeleton` file.
 
     Frames of a body that hold no positions (`hold_positions`) are dropped; a body without any other frame is
     dropped as a whole.
 
+    Args:
+        path: of the file.
+        fields: which of `FIELDS` to read beside ids and joints; the others are only counted.
+
     Raises:
         UserError: the file cannot be read, is cut off or damaged, or holds no usable body; names the file,
             the line and frame, and the cause.
     """
-    return _Parser(path, _read_lines(path)).parse()
+    return _Parser(path, _read_lines(path), fields).parse()
 
 
 def _read_lines(path: Path) -> list[str]:
@@ -78,23 +112,31 @@ def _read_lines(path: Path) -> list[str]:
         size = path.stat().st_size
         if size > MAX_BYTES:
             raise UserError(f"{path}: has {size >> 20} MiB, which no skeleton file of NTU RGB+D has")
-        text = path.read_bytes().decode("ascii")
+        data = path.read_bytes()
+        text = data.decode("ascii")
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is not a text file (byte {error.start + 1} is not ASCII)") from None
+    if data.count(b"\n") > MAX_LINES:
+        raise UserError(f"{path}: has more than {MAX_LINES} lines, which no skeleton file of NTU RGB+D has")
     lines = text.rstrip().split("\n")
     if lines == [""]:
         raise UserError(f"{path}: is empty")
+    longest = max(map(len, lines))
+    if longest > MAX_LINE:
+        line = next(number for number, line in enumerate(lines, 1) if len(line) == longest)
+        raise UserError(f"{path}: line {line}: has {longest} characters, more than {MAX_LINE}")
     return lines
 
 
 class _Parser:
     """Walks the lines of one file; every count is checked against the lines that are there."""
 
-    def __init__(self, path: Path, lines: list[str]):
+    def __init__(self, path: Path, lines: list[str], fields: Sequence[str]):
         self.path = path
         self.lines = lines
+        self.fields = fields
         self.at = 0
         self.frame = -1
         self.count = 0
@@ -108,7 +150,7 @@ class _Parser:
         if self.at >= len(self.lines):
             self.fail(f"the file ends where the number of {what} should stand")
         text = self.lines[self.at].strip()
-        if not text.isdecimal() or len(text) > 9:
+        if not text.isdecimal() or len(text) > 18:
             self.fail(f"expected the number of {what}, found {text[:40]!r}")
         self.at += 1
         return int(text)
@@ -132,7 +174,7 @@ class _Parser:
             self.fail(f"{len(self.lines) - self.at} lines follow after the last frame")
         if not ids:
             raise UserError(f"{self.path}: no frame has a body")
-        return Recording(self.count, self.bodies(ids, frames, self.values(frames, starts)))
+        return Recording(self.count, self.bodies(ids, frames, starts))
 
     def body_id(self) -> str:
         """The id of the next body; stops at its first joint line."""
@@ -152,40 +194,45 @@ class _Parser:
             )
         return fields[0]
 
-    def values(self, frames: list[int], starts: list[int]) -> np.ndarray:
-        """The used fields of all bodies, (bodies, 25, 5) float64."""
+    def joint_values(self, frames: list[int], starts: list[int], columns: list[int]) -> np.ndarray:
+        """Columns of all bodies' joint lines, (bodies, 25, columns) float64."""
         lines = self.lines
         fields = " ".join([" ".join(lines[start : start + JOINTS]) for start in starts]).split()
-        shape = (len(starts), JOINTS)
+        shape = (len(starts), JOINTS, len(columns))
         # a missing field in one line and a surplus one in another would go unnoticed but for the last column
         if len(fields) == len(starts) * JOINTS * JOINT_FIELDS and TRACKING_STATES.issuperset(fields[11::12]):
             try:
-                columns = [np.array(list(map(float, fields[column::JOINT_FIELDS]))) for column in USED]
-                return np.stack(columns, axis=-1).reshape(*shape, len(USED))
+                wanted = [field for column in columns for field in fields[column::JOINT_FIELDS]]
+                return np.moveaxis(to_floats(wanted).reshape(shape[-1], *shape[:-1]), 0, -1)
             except ValueError:
                 pass  # the slow way finds the line
-        places = [
-            (start + joint, f) for start, f in zip(starts, frames, strict=True) for joint in range(JOINTS)
-        ]
-        return np.array([self.slow_line(line, f) for line, f in places]).reshape(*shape, len(USED))
+        return np.array(
+            [
+                self.slow_line(start + joint, frame, columns, JOINT_FIELDS, "joint")
+                for start, frame in zip(starts, frames, strict=True)
+                for joint in range(JOINTS)
+            ]
+        ).reshape(shape)
 
-    def slow_line(self, line: int, frame: int) -> list[float]:
-        """The used fields of one joint line."""
+    def slow_line(self, line: int, frame: int, columns: Sequence[int], count: int, what: str) -> list[float]:
+        """Columns of one line that has `count`."""
         self.frame = frame
         fields = self.lines[line].split()
-        if len(fields) != JOINT_FIELDS:
-            self.fail(f"a joint has {JOINT_FIELDS} fields, found {len(fields)}", line)
+        if len(fields) != count:
+            self.fail(f"a {what} has {count} fields, found {len(fields)}", line)
         numbers = []
-        for column in USED:
+        for column in columns:
             try:
                 numbers.append(float("nan" if WINDOWS_NAN.fullmatch(fields[column]) else fields[column]))
             except ValueError:
                 self.fail(f"expected a number, found {fields[column][:40]!r}", line)
         return numbers
 
-    def bodies(self, ids: list[str], frames: list[int], values: np.ndarray) -> list[Body]:
+    def bodies(self, ids: list[str], frames: list[int], starts: list[int]) -> list[Body]:
         """The values sorted by body, without frames that hold no position."""
-        joints, colour = values[..., :3], values[..., 3:]
+        columns = [*POSITION, *(c for name, cs in JOINT_COLUMNS.items() if name in self.fields for c in cs)]
+        values = self.joint_values(frames, starts, columns)
+        joints = values[..., : len(POSITION)]
         usable = hold_positions(joints)
         if not usable.any():
             raise UserError(f"{self.path}: {'no frame with finite joints' if joints.any() else 'only zeros'}")
@@ -197,8 +244,35 @@ class _Parser:
             twice = np.flatnonzero(np.diff(when[own]) == 0)
             if len(twice):
                 raise UserError(f"{self.path}: frame {when[own[twice[0]]] + 1} has body {body} twice")
-        colour = np.where(np.abs(colour) <= MAX_PIXEL, colour, np.nan)
+        fields = self.named_fields(frames, starts, {c: values[..., i] for i, c in enumerate(columns)})
         return [
-            Body(body, when[own], joints[own].astype(np.float32), colour[own].astype(np.float32))
+            Body(
+                body,
+                when[own],
+                joints[own].astype(np.float32),
+                {name: field[own].astype(np.float32) for name, field in fields.items()},
+            )
             for body, own in rows.items()
         ]
+
+    def named_fields(
+        self, frames: list[int], starts: list[int], joint_columns: dict[int, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """The fields asked for, (bodies, …) float64; joint_columns: column → (bodies, 25)."""
+        named: dict[str, np.ndarray] = {}
+        wanted = {name: columns for name, columns in BODY_COLUMNS.items() if name in self.fields}
+        if wanted:
+            every = range(1, BODY_FIELDS)
+            # a body's line stands two lines above its first joint's
+            lines = [
+                self.slow_line(start - 2, frame, every, BODY_FIELDS, "body")
+                for start, frame in zip(starts, frames, strict=True)
+            ]
+            table = np.array(lines)
+            for name, columns in wanted.items():
+                named[name] = table[:, [column - 1 for column in columns]]
+        for name, columns in JOINT_COLUMNS.items():
+            if name in self.fields:
+                named[name] = np.stack([joint_columns[column] for column in columns], axis=-1)
+        known = {name: np.where(np.abs(field) <= MAX_FIELD, field, np.nan) for name, field in named.items()}
+        return {name: field[..., 0] if field.shape[-1] == 1 else field for name, field in known.items()}

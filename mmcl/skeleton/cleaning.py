@@ -4,7 +4,8 @@ The rules and numbers are those of the public preparation that CTR-GCN, HD-GCN, 
 published with SGN, Zhang et al., CVPR 2020), with two differences:
 
 - A body keeps its true frames. The public scripts number a body's frames onwards from its first one, so that
-  after a gap in its tracking it is shown too early, out of step with the other person.
+  after a gap in its tracking it is shown too early, out of step with the other person. `pack_frames` does the
+  same.
 - Whether a person is present is kept as such and not read from a sum of coordinates that happens to be zero.
 """
 
@@ -29,6 +30,19 @@ class Track(NamedTuple):
 
     frames: np.ndarray
     joints: np.ndarray
+
+
+def pack_frames(tracks: list[Track]) -> list[Track]:
+    """Bodies numbered as in the public scripts: onwards from the first frame, whether or not there is a gap.
+
+    Frames without anybody do not count.
+    """
+    frames = np.unique(np.concatenate([track.frames for track in tracks]))
+    starts = [int(np.searchsorted(frames, track.frames[0])) for track in tracks]
+    return [
+        Track(np.arange(start, start + len(track.frames)), track.joints)
+        for start, track in zip(starts, tracks, strict=True)
+    ]
 
 
 def motion(joints: np.ndarray) -> float:

@@ -5,6 +5,7 @@ import pytest
 from made_recordings import joints, skeleton_text
 
 from mmcl.datasets import ntu_file
+from mmcl.datasets.ntu_file import FIELDS
 from mmcl.errors import UserError
 
 A, B = "72057594037931101", "72057594037931102"  # equal as float64
@@ -18,7 +19,7 @@ def text():
 def read(tmp_path, content):
     path = tmp_path / "S001C001P001R001A001.skeleton"
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return ntu_file.read(path)
+    return ntu_file.read(path, FIELDS)
 
 
 def test_good_file(tmp_path, text):
@@ -31,7 +32,52 @@ def test_good_file(tmp_path, text):
     assert first.joints.dtype == np.float32
     np.testing.assert_allclose(first.joints, joints(3), rtol=1e-6)
     np.testing.assert_allclose(second.joints, joints(2, 1), rtol=1e-6)
-    np.testing.assert_allclose(second.colour, 1000 * joints(2, 1)[..., :2], rtol=1e-6)
+    np.testing.assert_allclose(second.fields["colour"], 1000 * joints(2, 1)[..., :2], rtol=1e-6)
+
+
+def test_every_field_on_request(tmp_path, text):
+    first, second = read(tmp_path, text).bodies
+    assert set(first.fields) == set(FIELDS)
+    single = {
+        "clipped_edges": 0,
+        "left_hand_confidence": 1,
+        "left_hand_state": 1,
+        "right_hand_confidence": 1,
+        "right_hand_state": 1,
+        "restricted": 0,
+        "tracking_state": 2,
+    }
+    for name, value in single.items():
+        assert second.fields[name].tolist() == [value] * 2, name
+    np.testing.assert_allclose(first.fields["lean"], [[-0.01, 0.02]] * 3, rtol=1e-6)
+    np.testing.assert_allclose(second.fields["depth"], np.broadcast_to([250.5, 200.5], (2, 25, 2)))
+    np.testing.assert_allclose(
+        second.fields["orientation"], np.broadcast_to([0.1, 0.2, 0.3, 0.4], (2, 25, 4)), rtol=1e-6
+    )
+    assert (first.fields["joint_tracking_state"] == np.full((3, 25), 2)).all()
+
+
+def test_fields_are_in_the_order_of_the_file(tmp_path, text):
+    lines = text.splitlines()
+    lines[2] = f"{A} 15 1 3 0 4 1 0.25 -0.5 2"
+    lines[4] = " ".join([*lines[4].split()[:3], "1.5 2.5 3.5 4.5 0.5 0.6 0.7 0.8 1"])
+    fields = read(tmp_path, "\n".join(lines)).bodies[0].fields
+    body = ("clipped_edges", "left_hand_confidence", "left_hand_state", "right_hand_confidence")
+    assert [fields[name][0] for name in (*body, "right_hand_state", "restricted")] == [15, 1, 3, 0, 4, 1]
+    assert fields["lean"][0].tolist() == [0.25, -0.5]
+    assert (fields["depth"][0, 0].tolist(), fields["colour"][0, 0].tolist()) == ([1.5, 2.5], [3.5, 4.5])
+    np.testing.assert_allclose(fields["orientation"][0, 0], [0.5, 0.6, 0.7, 0.8], rtol=1e-6)
+    assert fields["joint_tracking_state"][0, :2].tolist() == [1, 2]
+
+
+def test_only_what_is_asked_for_is_read(tmp_path, text):
+    text = text.replace(f"{B} 0 1", f"{B} ? 1")
+    path = tmp_path / "clip.skeleton"
+    path.write_text(text)
+    assert ntu_file.read(path).bodies[0].fields == {}
+    assert set(ntu_file.read(path, ["colour"]).bodies[0].fields) == {"colour"}
+    with pytest.raises(UserError, match=r"line 58 \(frame 2 of 3\): expected a number, found '\?'"):
+        ntu_file.read(path, ["lean"])
 
 
 @pytest.mark.parametrize(
@@ -67,7 +113,7 @@ def test_truncation_inside_a_line(tmp_path, text):
         (0, "4", r"line \d+ \(frame 4 of 4\): the file ends where the number of bodies"),
         (0, "2", r"line 85 \(frame 2 of 2\): 55 lines follow after the last frame"),
         (0, "999999999", r"line 1: says 999999999 frames, but only \d+ lines follow"),
-        (0, "9" * 5000, "line 1: expected the number of frames, found '9999"),
+        (0, "9" * 500, "line 1: expected the number of frames, found '9999"),
         (0, "-1", "expected the number of frames, found '-1'"),
         (0, "0", "has no frames"),
         (1, "3", r"line 30 \(frame 1 of 3\): a body has 10 fields, found 1"),
@@ -125,12 +171,14 @@ def test_body_twice_in_a_frame(tmp_path, text):
         read(tmp_path, text.replace(B, A))
 
 
-def test_unknown_colour_is_nan(tmp_path, text):
+def test_unknown_fields_are_nan(tmp_path, text):
     lines = text.splitlines()
     fields = lines[4].split()
-    fields[5] = "-inf"
+    fields[5], fields[7] = "-inf", "1e300"
     lines[4] = " ".join(fields)
-    colour = read(tmp_path, "\n".join(lines)).bodies[0].colour
+    fields = read(tmp_path, "\n".join(lines)).bodies[0].fields
+    colour = fields["colour"]
+    assert np.isnan(fields["orientation"][0, 0]).tolist() == [True, False, False, False]
     assert np.isnan(colour[0, 0, 0])
     assert np.isfinite(colour[0, 0, 1])
 

@@ -7,6 +7,7 @@ from mmcl.skeleton.cleaning import (
     clean,
     find_actors,
     motion,
+    pack_frames,
     plausible_frames,
 )
 
@@ -108,6 +109,18 @@ def test_two_people_and_a_gap():
     assert not people[20:30, 1].any()
     # true frames: the public scripts would show these at frames 20 to 39
     np.testing.assert_allclose(people[30:50, 1], two.joints[10:] - origin, atol=1e-6)
+
+
+def test_gaps_closed_as_in_the_public_scripts():
+    one, two = track(0, 30, amount=0.5), track(10, 30, amount=0.1, seed=2, at=1)
+    two = Track(np.r_[10:20, 35:55], two.joints)  # frames 30 to 34 are empty, and 50 has nobody else
+    packed = pack_frames([one, two])
+    assert [track.frames.tolist() for track in packed] == [[*range(30)], [*range(10, 40)]]
+    people = clean(packed, 1)
+    assert people.shape == (40, 2, 25, 3)
+    np.testing.assert_allclose(people[10:40, 1], two.joints - one.joints[0, 1], atol=1e-6)
+    # a body that begins after an empty frame begins earlier by it
+    assert pack_frames([track(0, 20), track(25, 20)])[1].frames.tolist() == [*range(20, 40)]
 
 
 def test_origin_is_person_one_when_first_seen():
