@@ -7,13 +7,17 @@ from mmcl.training.train import train_stream
 
 with job_log(snakemake.log[0]):
     frozen = snakemake.params.settings["model"]["fam"]["cnn"]["frozen"]
-    pictures = {"rgb" if frozen else "montages": [Path(path) for path in snakemake.input.pictures]}
+    given = {
+        key: [Path(path) for path in snakemake.input[key]] for key in ("pictures", "answers", "teachers")
+    }
+    single = {key: Path(snakemake.input[key][0]) for key in ("init", "ensemble") if snakemake.input[key]}
+    given["rgb" if frozen else "montages"] = given.pop("pictures")
     train_stream(
         skeletons=Path(snakemake.input.skeletons),
-        answers=[Path(path) for path in snakemake.input.answers],
         output=Path(snakemake.output.model),
         settings=snakemake.params.settings,
         threads=snakemake.threads,
         gpus=snakemake.resources.processes,
-        **pictures,
+        **given,
+        **single,
     )

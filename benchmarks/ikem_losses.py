@@ -1,0 +1,144 @@
+"""Losses of self-supervised training, forward and backward: sums over memory, against all logits in arrays.
+
+Both ways see the same embeddings, at the paper's sizes: six modalities, 128 clips, 128 numbers, 32768 keys. Time is
+taken side by side in one process, memory as the peak of a process of its own.
+`python benchmarks/ikem_losses.py`
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from interleaved import medians
+from torch import Tensor
+
+from mmcl.selfsup import losses
+
+MODALITIES, STUDENTS, CLIPS, DIM, KEYS, ROUNDS = 6, 3, 128, 128, 32768, 3
+TEMPERATURE = 0.07
+
+
+def contrast(positive: Tensor, negatives: Tensor) -> Tensor:
+    """The released way, from its description: logits of the pair and of memory, and cross-entropy."""
+    logits = torch.cat([positive, negatives], 1) / TEMPERATURE
+    return F.cross_entropy(logits, torch.zeros(CLIPS, dtype=torch.int64))
+
+
+def mined(positive: Tensor, own: Tensor, context: Tensor, nearest: Tensor) -> Tensor:
+    """The released way: 1 + 2K logits of each pair of modalities, and as large a mask of the positives."""
+    logits = torch.cat([positive, own, context], 1) / TEMPERATURE
+    mask = torch.zeros_like(own).scatter_(1, nearest, 1)
+    mask = torch.cat([torch.ones_like(positive), mask, mask], 1)
+    return -((F.log_softmax(logits, 1) * mask).sum(1) / mask.sum(1)).mean()
+
+
+def exchange_by_arrays(q: Tensor, z: Tensor, k: Tensor, memory: Tensor) -> Tensor:
+    positive = [(a * b).sum(1, keepdim=True) for a, b in zip(q, k, strict=True)]
+    similar = [a @ keys for a, keys in zip(q, memory, strict=True)]
+    nearest = [s.topk(1).indices for s in similar]
+    total = torch.zeros(())
+    for u in range(MODALITIES):
+        for v in range(MODALITIES):
+            if u != v:
+                loss = mined(positive[u], similar[u], similar[u] * similar[v], nearest[v])
+                total = total + loss / (MODALITIES - 1)
+    key = F.normalize(torch.cat(list(k), 1), dim=1)
+    keys = F.normalize(torch.cat(list(memory), 0), dim=0)
+    return total + sum(contrast((one * key).sum(1, keepdim=True), one @ keys) for one in z)
+
+
+def exchange_by_sums(q: Tensor, z: Tensor, k: Tensor, memory: Tensor) -> Tensor:
+    mining = losses.knowledge_mining(q, k, memory, TEMPERATURE)
+    return mining.sum() + losses.joint_embedding(z, k, memory, TEMPERATURE).sum()
+
+
+def relational_by_arrays(q: Tensor, z: Tensor, k: Tensor, memory: Tensor) -> Tensor:
+    teacher = F.normalize(torch.cat(list(k), 1), dim=1)
+    keys = F.normalize(torch.cat(list(memory), 0), dim=0)
+    relations = [t @ own for t, own in zip(k, memory, strict=True)]
+    total = torch.zeros(())
+    for one in z[:STUDENTS]:
+        positive, own = (one * teacher).sum(1, keepdim=True), one @ keys
+        for relation in relations:
+            loss = mined(positive, own, relation * own, relation.topk(1).indices)
+            total = total + loss / MODALITIES
+    return total
+
+
+def relational_by_sums(q: Tensor, z: Tensor, k: Tensor, memory: Tensor) -> Tensor:
+    return losses.relational(z[:STUDENTS], k, memory, TEMPERATURE).sum()
+
+
+WAYS = {
+    "knowledge mining and joint embedding": (exchange_by_arrays, exchange_by_sums),
+    "relational distillation, 3 students": (relational_by_arrays, relational_by_sums),
+}
+
+
+def embeddings() -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Queries, joint queries, keys and memory, of unit length."""
+    generator = torch.Generator().manual_seed(1)
+
+    def unit(*shape: int, dim: int = -1) -> Tensor:
+        return F.normalize(torch.randn(*shape, generator=generator), dim=dim)
+
+    q, k = unit(MODALITIES, CLIPS, DIM), unit(MODALITIES, CLIPS, DIM)
+    z = unit(MODALITIES, CLIPS, DIM * MODALITIES)
+    return q.requires_grad_(), z.requires_grad_(), k, unit(MODALITIES, DIM, KEYS, dim=1)
+
+
+def step(way, parts: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """The loss, and its gradient by the joint queries."""
+    parts[0].grad = parts[1].grad = None
+    loss = way(*parts)
+    loss.backward()
+    return loss.detach(), parts[1].grad.clone()
+
+
+def peak(name: str) -> float:
+    """MB that one step takes at most beyond what was there, in a process of its own."""
+    found = subprocess.run([sys.executable, __file__, name], check=True, capture_output=True, text=True)
+    return float(found.stdout)
+
+
+def measure(name: str) -> None:
+    """What `peak` runs."""
+    torch.set_num_threads(1)
+    parts = embeddings()
+    before = most_used()
+    step(globals()[name], parts)
+    print((most_used() - before) / 1024)
+
+
+def most_used() -> int:
+    """The most memory that this process has had, in kB; Linux only. (getrusage counts the parent's as well.)"""
+    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
+    assert found
+    return int(found[1])
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    parts = embeddings()
+    print(
+        f"ikem_losses, {MODALITIES} modalities, {CLIPS} clips, {KEYS} keys, one CPU thread, forward and backward"
+    )
+    for title, ways in WAYS.items():
+        for ours, theirs in zip(*(step(way, parts) for way in ways), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-6)
+        spent = medians({way.__name__: lambda way=way: step(way, parts) for way in ways}, ROUNDS)
+        taken = {way.__name__: peak(way.__name__) for way in ways}
+        print(f" {title}")
+        for way in spent:
+            print(f"  {way:<22} {spent[way]:8.0f} ms {taken[way]:8.0f} MB")
+        by_time, by_memory = (
+            numbers[ways[0].__name__] / numbers[ways[1].__name__] for numbers in (spent, taken)
+        )
+        print(f"  ratio                  {by_time:8.1f} ×  {by_memory:8.1f} ×")
+
+
+if __name__ == "__main__":
+    measure(sys.argv[1]) if len(sys.argv) > 1 else main()

@@ -1,0 +1,148 @@
+"""What pre-trained encoders know of actions: linear probe and nearest neighbours on their frozen features."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mmcl import device
+from mmcl.datasets.prepare import SkeletonStore
+from mmcl.datasets.selection import select
+from mmcl.errors import UserError
+from mmcl.evaluation.metrics import hits, percent
+from mmcl.evaluation.score import write_logits
+from mmcl.files import write_json
+from mmcl.selfsup.files import Encoders, load_encoders
+from mmcl.selfsup.heads import Labelled, standardised, train_heads
+from mmcl.selfsup.neighbours import joined_features, nearest_classes
+from mmcl.selfsup.norms import measure_norms
+from mmcl.skeleton.mapped import seen_as
+from mmcl.skeleton.ragged import join
+
+BATCH = 64
+
+
+def probe_stream(
+    *, model: Path, skeletons: Path, output: Path, metrics: Path, settings: dict, threads: int = 1
+) -> None:
+    """Probe encoders on the training and test clips of a protocol.
+
+    Clips are shown as they are, not augmented, to networks in evaluation mode. Those of another joint layout than
+    the encoders' are mapped by name.
+
+    `metrics` gets clips, train_clips, left_out, and
+        encoders: encoder → top1, top5 of a linear classifier of its own after the last epoch; best_on_test {epoch,
+            top1}, which is chosen on the test clips; knn {k: top1}.
+        together: trained {top1, top5, best_on_test}, the heads trained through the mean of their logits, as released;
+            posthoc {top1, top5}, the mean of the encoders' own classifiers; knn, on all features side by side.
+
+    Args:
+        model: of pretrain_streams or distil_student.
+        skeletons: store `mmcl.skeletons/1`.
+        output: scores `mmcl.scores/1` of the heads that were trained together.
+        metrics: the JSON file.
+        settings: `what` (pretrain, student; random takes the encoders' form alone, at the weights that a pre-training
+            of this seed begins from, with norms measured on the training clips, see `measure_norms`), `seed`,
+            `probe`, `version`, and what `mmcl.datasets.selection.select` takes.
+        threads: CPU threads.
+
+    Raises:
+        UserError: no clip to train or test with, a layout that cannot be mapped, or the loss is not finite.
+    """
+    torch.set_num_threads(max(1, threads))
+    place, seed, options = device.pick(), settings["seed"], settings["probe"]
+    torch.manual_seed(seed)
+    encoders = load_encoders(model, trained=settings["what"] != "random")
+    stored = SkeletonStore(skeletons)
+    selection = select(stored, settings)
+    source = seen_as(stored, encoders.layout, encoders.persons)
+    for net in encoders.backbones.values():
+        net.to(place)
+    if settings["what"] == "random" and selection.train.any():
+        _measure_norms(encoders, source, np.flatnonzero(selection.train), place)
+    parts = []
+    for which, rows in (("training", selection.train), ("test", selection.test)):
+        if not rows.any():
+            raise UserError(f"{skeletons}: no {which} clip for protocol {settings['protocol']}")
+        labels = torch.from_numpy(source.labels[rows]).to(place)
+        parts.append(Labelled(features(encoders, source, np.flatnonzero(rows), place), labels))
+    train, test = parts
+
+    classes = len(source.class_ids)
+    seen = standardised(train, test) if options["standardise"] else (train, test)
+    apart, best_apart = train_heads(*seen, classes, options, seed)
+    together, best_together = train_heads(*seen, classes, options, seed, together=True)
+    rows_of = {source.names[row]: int(row) for row in np.flatnonzero(selection.test)}
+    joint = dict(zip(rows_of, together[0].cpu().numpy(), strict=True))
+    write_logits(
+        output,
+        source,
+        rows_of,
+        lambda names: np.stack([joint[name] for name in names]),
+        settings,
+        [model, skeletons],
+    )
+
+    def neighbours(trained: Tensor, tested: Tensor) -> dict[str, float]:
+        found = nearest_classes(trained, train.labels, tested, options["neighbours"])
+        return {str(k): _share(classes == test.labels) for k, classes in found.items()}
+
+    result = {
+        "clips": len(test.labels),
+        "train_clips": len(train.labels),
+        "left_out": selection.test_left_out,
+        "encoders": {
+            name: {**_accuracy(logits, test.labels), "best_on_test": best._asdict(), "knn": neighbours(*pair)}
+            for name, logits, best, *pair in zip(
+                encoders.backbones, apart, best_apart, train.features, test.features, strict=True
+            )
+        },
+        "together": {
+            "trained": {
+                **_accuracy(together[0], test.labels),
+                "best_on_test": best_together[0]._asdict(),
+            },
+            "posthoc": _accuracy(apart.mean(0), test.labels),
+            "knn": neighbours(joined_features(train.features), joined_features(test.features)),
+        },
+    }
+    write_json(metrics, result)
+
+
+@torch.no_grad()
+def features(
+    encoders: Encoders, source: SkeletonStore, rows: Sequence[int] | np.ndarray, place: torch.device
+) -> Tensor:
+    """Features (U, N, D) of clips as they are, encoder by encoder.
+
+    Args:
+        encoders: on the device.
+        source: the clips, in the encoders' layout.
+        rows: N of them.
+        place: the device.
+    """
+    clips = join([source.clip(row) for row in rows], encoders.persons).to(place)
+    views = encoders.views(clips)
+    batches = torch.arange(len(rows), device=place).split(BATCH)
+    found = [encoders.features(views.plain(part, encoders.modalities)) for part in batches]
+    stacked = [torch.stack([part[name] for name in encoders.backbones]) for part in found]
+    return torch.cat(stacked, 1).float()
+
+
+def _measure_norms(encoders: Encoders, source: SkeletonStore, rows: np.ndarray, place: torch.device) -> None:
+    views = encoders.views(join([source.clip(row) for row in rows], encoders.persons).to(place))
+    # in random order, as stores may be sorted by action, and in equal parts, so that none is a single clip
+    parts = torch.randperm(len(rows)).to(place).tensor_split(-(-len(rows) // BATCH))
+    measure_norms(encoders, (views.plain(part, encoders.modalities) for part in parts))
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> dict[str, Any]:
+    scores, classes = logits.cpu().numpy(), labels.cpu().numpy()
+    return {f"top{k}": percent(hits(scores, classes, k).sum(), len(classes)) for k in (1, 5)}
+
+
+def _share(right: Tensor) -> float:
+    return round(100 * float(right.double().mean()), 2)

@@ -1,0 +1,48 @@
+"""`ikem/result.json`: what the probes of all seeds come to."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmcl.evaluation.metrics import rounded
+from mmcl.files import write_json
+
+PACKAGES = ("mmcl", "torch", "numpy", "h5py", "snakemake")
+
+
+def write_result(output: Path, *, metrics: Mapping[str, Sequence[Path]], settings: dict) -> None:
+    """Write mean and standard deviation over the seeds of every accuracy that a probe gives.
+
+    Args:
+        output: the JSON file: benchmark, seeds, what was probed → the form of metrics.json, each accuracy {mean, sd,
+            seeds [one a seed]}; sd is None with one seed.
+        metrics: what was probed (random, pretrain, student) → metrics.json of all seeds, in their order.
+        settings: benchmark, seeds and what they were made with.
+    """
+    found = {
+        what: {
+            "clips": read[0]["clips"],
+            "train_clips": read[0]["train_clips"],
+            "left_out": read[0]["left_out"],
+            **{part: _over_seeds([one[part] for one in read]) for part in ("encoders", "together")},
+        }
+        for what, paths in metrics.items()
+        for read in [[json.loads(path.read_text()) for path in paths]]
+    }
+    about = {"settings": settings, "versions": {package: version(package) for package in PACKAGES}}
+    write_json(
+        output, {"benchmark": settings["benchmark"], "seeds": settings["seeds"], "probes": found, **about}
+    )
+
+
+def _over_seeds(values: list[Any]) -> Any:
+    """Like entries of all seeds, down to their numbers."""
+    if isinstance(values[0], dict):
+        # an epoch is no accuracy: its mean tells nothing
+        return {key: _over_seeds([one[key] for one in values]) for key in values[0] if key != "epoch"}
+    sd = rounded(float(np.std(values, ddof=1))) if len(values) > 1 else None
+    return {"mean": rounded(float(np.mean(values))), "sd": sd, "seeds": values}

@@ -1,0 +1,72 @@
+"""The random changes that make two views of a clip, for a whole batch at once on the training device."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mmcl.skeleton.transforms import rotation_matrices
+
+
+class Draw(NamedTuple):
+    """The random numbers of P views.
+
+    Attributes:
+        share: (P) float64, part of the clip to keep, for a crop that is stretched.
+        position: (P) float64 in [0, 1), where among the possible first frames a crop begins.
+        matrix: (P, 3, 3), what joints are multiplied with.
+    """
+
+    share: Tensor
+    position: Tensor
+    matrix: Tensor
+
+
+def draw(count: int, settings: dict, generator: torch.Generator) -> Draw:
+    """Draw for `count` views.
+
+    Args:
+        count: P.
+        settings: `crop` [least, most], `shear`, `rotation`.
+        generator: of the random numbers; as many are drawn whatever the settings.
+    """
+    low, high = settings["crop"]
+    share, position = torch.rand(2, count, dtype=torch.float64, generator=generator)
+    shear = (2 * torch.rand(count, 6, generator=generator) - 1) * settings["shear"]
+    angles = (2 * torch.rand(count, 3, generator=generator) - 1) * settings["rotation"]
+    return Draw(low + (high - low) * share, position, rotation_matrices(angles) @ shear_matrices(shear))
+
+
+def shear_matrices(entries: Tensor) -> Tensor:
+    """Matrices with a diagonal of ones: what lies beside it, (P, 6) row by row -> (P, 3, 3).
+
+    CrosSCLR's and AimCLR's shear draws the entries from U(−β, β), β = 0.5.
+    """
+    matrix = torch.eye(3, device=entries.device).repeat(len(entries), 1, 1)
+    beside = ~torch.eye(3, dtype=torch.bool, device=entries.device)
+    matrix[:, beside] = entries
+    return matrix
+
+
+def mirrored_frames(position: Tensor, window: int, padding: int) -> Tensor:
+    """Frames of a crop from a clip that is continued at both ends by its mirror image.
+
+    CrosSCLR's temporal crop: `padding` frames on each side, …, 1, 0, 0, 1, …, and of all these `window` in a row.
+
+    Args:
+        position: (B) in [0, 1), where among the 2 · padding + 1 possible frames the crop begins.
+        window: frames of the clip and of the crop.
+        padding: at most `window`.
+
+    Returns:
+        (B, window) int64.
+    """
+    first = (position * (2 * padding + 1)).long() - padding
+    frames = first[:, None] + torch.arange(window, device=position.device)
+    frames = torch.where(frames < 0, -1 - frames, frames)
+    return torch.where(frames >= window, 2 * window - 1 - frames, frames)
+
+
+def transform(x: Tensor, matrix: Tensor) -> Tensor:
+    """Multiply the joints of each clip (B, 3, T, V, M) with its own matrix (B, 3, 3)."""
+    return torch.bmm(matrix, x.flatten(2)).view(x.shape)

@@ -1,0 +1,89 @@
+"""The sums over memory that all losses divide by, without the arrays of logits that they are sums of.
+
+A loss with context compares every anchor with K keys by the similarities of each pair of modalities: 15 products of
+(B, K) for six modalities. Kept for the gradient, they are most of the memory of a training. Here only the
+similarities themselves are kept; the products are made again when their gradients are asked for, a few anchors
+at a time, so that they stay in a processor's cache.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CACHED = 2**17
+"""Numbers of one product that a CPU works on at a time. A GPU is given all at once."""
+
+Pairs = Sequence[tuple[int, int]]
+
+
+def log_sums(
+    a: Tensor, b: Tensor | None = None, pairs: Pairs = (), scale: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """log Σ_k exp a_ik for every i, and log Σ_k exp(scale · a_ik b_jk) for pairs (i, j).
+
+    Args:
+        a: (U, B, K).
+        b: (S, B, K), which gets no gradient; None for `a` itself, which then gets both.
+        pairs: P pairs of rows of a and b.
+        scale: of the products.
+
+    Returns:
+        (U, B) and (P, B).
+    """
+    own, products = _LogSums.apply(a, None if b is None else b.detach(), tuple(pairs), scale)
+    return own, products
+
+
+class _LogSums(torch.autograd.Function):
+    """See `log_sums`."""
+
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor | None, pairs: Pairs, scale: float) -> tuple[Tensor, Tensor]:
+        ctx.pairs, ctx.scale = pairs, scale
+        other = a if b is None else b
+        own, products = a.new_empty(a.shape[:2]), a.new_empty(len(pairs), a.shape[1])
+        for part in _anchors(a):
+            buffer = torch.empty_like(a[0, part])
+            for i in range(len(a)):
+                own[i, part] = _log_sum(buffer.copy_(a[i, part]))
+            for p, (i, j) in enumerate(pairs):
+                torch.mul(a[i, part], other[j, part], out=buffer)
+                products[p, part] = _log_sum(buffer.mul_(scale))
+        ctx.save_for_backward(a, b, own, products)
+        return own, products
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None, None]:
+        a, b, own, products = ctx.saved_tensors
+        other = a if b is None else b
+        to_own, to_products = gradients[0], gradients[1] * ctx.scale
+        result = torch.empty_like(a)
+        for part in _anchors(a):
+            buffer = torch.empty_like(a[0, part])
+            for i in range(len(a)):
+                torch.sub(a[i, part], own[i, part, None], out=result[i, part])
+                result[i, part].exp_().mul_(to_own[i, part, None])
+            for p, (i, j) in enumerate(ctx.pairs):
+                # d/da_k log Σ exp(s a_k b_k) = exp(s a_k b_k − log Σ …) · s b_k
+                torch.mul(a[i, part], other[j, part], out=buffer)
+                buffer.mul_(ctx.scale).sub_(products[p, part, None]).exp_().mul_(to_products[p, part, None])
+                result[i, part].addcmul_(buffer, other[j, part])
+                if b is None:
+                    result[j, part].addcmul_(buffer, a[i, part])
+        return result, None, None, None
+
+
+def _anchors(a: Tensor) -> Iterator[slice]:
+    """Parts of the B anchors of (U, B, K)."""
+    count, keys = a.shape[1:]
+    size = max(1, CACHED // keys) if a.device.type == "cpu" else count
+    return (slice(first, first + size) for first in range(0, count, size))
+
+
+def _log_sum(logits: Tensor) -> Tensor:
+    """log Σ_k exp of (B, K), which is overwritten: (B)."""
+    largest = logits.amax(1, keepdim=True)
+    return logits.sub_(largest).exp_().sum(1).log_().add_(largest[:, 0])

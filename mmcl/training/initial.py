@@ -1,0 +1,73 @@
+"""The beginning of a training: the weights of an encoder that was pre-trained without labels."""
+
+import logging
+from pathlib import Path
+
+from mmcl.errors import UserError
+from mmcl.models import default_graph
+from mmcl.models.backbone import Backbone
+from mmcl.selfsup.files import Encoders, load_encoders
+
+log = logging.getLogger(__name__)
+
+CONVENTION = "ctr"
+"""How `train_stream` takes streams of joints."""
+
+
+def open_initial(path: str | Path, settings: dict) -> Encoders:
+    """The encoders that a stream is to begin from, one of which fits it.
+
+    Layout and people of the training are then the encoders'. The window may be another: the networks are
+    convolutions in time.
+
+    Args:
+        path: `model.pt` of pretrain_streams or distil_student.
+        settings: of `train_stream`, with `train.init`.
+
+    Raises:
+        UserError: not such a file, no encoder of this stream, or it has another backbone, graph or width, or sees
+            joints by another convention.
+    """
+    encoders = load_encoders(path)
+    model, encoder = settings["model"], encoders.about["encoder"]
+    wanted = _modality(settings)
+    single = {name: fused for name, fused in encoders.inputs.items() if len(fused) == 1}
+    if (wanted,) not in single.values():
+        there = ", ".join(single) or "none of one modality"
+        raise UserError(
+            f"train.init: {path} has no encoder of {wanted} for stream {settings['stream']}; it has: {there}"
+        )
+    name = model["backbone"]
+    for what, own, theirs in [
+        ("backbone", name, encoder["backbone"]),
+        ("graph", model["graph"], encoder.get("graph", default_graph(encoder["backbone"]))),
+        ("width", model["width"], encoder.get("width", 1.0)),
+        ("options", model.get("options", {}).get(name, {}), encoder.get("options", {})),
+        ("convention", CONVENTION, encoders.about["view"]["convention"]),
+    ]:
+        if own != theirs:
+            raise UserError(f"train.init: {path} was trained with {what} {theirs}, this stream has {own}")
+    if settings["train"].get("feeder", "resize") != "resize":
+        log.warning("train.init: %s saw clips in metres, train.feeder ucla stretches them", path)
+    return encoders
+
+
+def begin_from(backbone: Backbone, encoders: Encoders, settings: dict) -> None:
+    """Copy an encoder's weights, all but its head's, into a stream's backbone.
+
+    Args:
+        backbone: of the training.
+        encoders: of `open_initial`.
+        settings: of `train_stream`.
+    """
+    wanted = _modality(settings)
+    name = next(name for name, fused in encoders.inputs.items() if fused == (wanted,))
+    state = encoders.backbones[name].state_dict()
+    own = {key: value for key, value in backbone.state_dict().items() if key.startswith("head.")}
+    backbone.load_state_dict(
+        {key: value for key, value in state.items() if not key.startswith("head.")} | own
+    )
+
+
+def _modality(settings: dict) -> str:
+    return settings["train"]["init"]["modality"] or settings["stream"]

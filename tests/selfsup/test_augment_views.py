@@ -1,0 +1,146 @@
+"""Random views: crops of mirrored clips, shears, and modalities that belong together."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from small_settings import selfsup
+
+from mmcl.errors import UserError
+from mmcl.selfsup import MODALITIES
+from mmcl.selfsup.augment import Draw, draw, mirrored_frames, shear_matrices, transform
+from mmcl.selfsup.facing import face_camera
+from mmcl.selfsup.pairs import Pairs
+from mmcl.selfsup.views import Views
+from mmcl.skeleton.ragged import join
+from mmcl.skeleton.streams import to_streams
+from mmcl.skeleton.transforms import crop_resize
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def clips(count=6, persons=2):
+    random = np.random.default_rng(3)
+    return join([random.normal(0, 1, (9 + i, persons, 20, 3)).astype(np.float32) for i in range(count)], 2)
+
+
+def test_a_mirrored_crop_is_cut_from_the_padded_clip():
+    window, padding = 50, 8
+    line = np.arange(window)
+    padded = np.concatenate([line[:padding][::-1], line, line[-padding:][::-1]])
+    assert len(padded) == 66
+    position = torch.arange(17, dtype=torch.float64) / 17 + 0.01
+    found = mirrored_frames(position, window, padding)
+    for start in range(17):
+        assert found[start].tolist() == padded[start : start + window].tolist()
+    assert mirrored_frames(torch.rand(50, generator=generator()), 4, 4).unique().tolist() == [0, 1, 2, 3]
+
+
+def test_a_shear_has_ones_on_its_diagonal():
+    matrix = shear_matrices(torch.arange(1.0, 7)[None])[0]
+    assert matrix.tolist() == [[1, 1, 2], [3, 1, 4], [5, 6, 1]]
+    x = torch.randn(1, 3, 4, 20, 2, generator=generator())
+    p = transform(x, matrix[None])[0, :, 2, 5, 1]
+    assert torch.allclose(p, matrix @ x[0, :, 2, 5, 1])
+
+
+def test_what_is_drawn_covers_its_range_and_no_more():
+    drawn = draw(4000, {"crop": [0.5, 1.0], "shear": 0.5, "rotation": 0}, generator())
+    beside = drawn.matrix[:, ~torch.eye(3, dtype=torch.bool)]
+    assert (drawn.matrix.diagonal(dim1=1, dim2=2) == 1).all()
+    assert 0.49 < beside.abs().max() <= 0.5
+    assert abs(float(beside.std()) - 1 / 12**0.5) < 0.005
+    assert 0.5 <= drawn.share.min() < 0.51 < 0.99 < drawn.share.max() < 1
+    turned = draw(100, {"crop": [1, 1], "shear": 0, "rotation": 0.3}, generator()).matrix
+    assert torch.allclose(turned @ turned.transpose(1, 2), torch.eye(3).expand(100, 3, 3), atol=1e-6)
+    assert not torch.allclose(turned[0], torch.eye(3), atol=0.01)
+
+
+@pytest.mark.parametrize("convention", ["ctr", "ikem"])
+@pytest.mark.parametrize("crop_by", ["mirror", "resize"])
+def test_a_view_is_resampled_cropped_and_sheared_before_it_is_taken_apart(convention, crop_by):
+    """A clip at a time, step by step in the released order."""
+    data = clips()
+    settings = selfsup(convention=convention, window=12, augmentation={"crop_by": crop_by})
+    one = draw(3, settings["augmentation"], generator(1))
+    rows = torch.tensor([4, 0, 4])
+    found = Views(data, settings, "utd20").augmented(rows, one, MODALITIES)
+    for i, row in enumerate(rows):
+        row, length = row[None], data.length[row][None]
+        first, kept = torch.zeros(1, dtype=torch.int64), length
+        if crop_by == "resize":
+            kept = (length * one.share[i]).long()
+            first = (one.position[i] * (length - kept + 1)).long()
+        x = crop_resize(data, row, first, kept, 12)
+        if convention == "ikem":
+            x = face_camera(x, "utd20")
+        if crop_by == "mirror":
+            x = x[:, :, mirrored_frames(one.position[i][None], 12, 2)[0]]
+        x = torch.einsum("ij,njtvm->nitvm", one.matrix[i], x)
+        for name, expected in to_streams(x, MODALITIES, "utd20", convention, kept).items():
+            assert torch.allclose(found[name][i], expected[0], atol=1e-5), name
+
+
+def test_motion_is_timed_by_recorded_frames_only_if_asked():
+    data, rows = clips(), torch.tensor([5])  # 14 frames
+    timed, untimed = (
+        Views(data, selfsup(convention="ikem", window=7, true_timeline=by), "utd20").plain(
+            rows, ["joint", "joint_motion"]
+        )
+        for by in (True, False)
+    )
+    assert torch.equal(timed["joint"], untimed["joint"])
+    assert torch.allclose(timed["joint_motion"], untimed["joint_motion"] * 7 / 14)
+
+
+def pairs(seed=1, same=False, **more):
+    settings = selfsup(window=8, augmentation={"same": same})
+    views = Views(clips(7), settings, "utd20")
+    return Pairs(views, ["joint"], ["joint", "bone"], settings=settings, seed=seed, **{"batch": 4} | more)
+
+
+def test_the_processes_share_out_what_one_would_have_seen():
+    whole = list(pairs().epoch(3))
+    assert len(whole) == pairs().steps == 1
+    parts = [next(pairs(rank=rank, world=2).epoch(3)) for rank in (0, 1)]
+    for side, names in ((0, ["joint"]), (1, ["joint", "bone"])):
+        assert list(whole[0][side]) == names
+        for name in names:
+            together = torch.cat([part[side][name] for part in parts])
+            assert torch.allclose(together, whole[0][side][name], atol=1e-6)
+    assert not torch.allclose(whole[0][0]["joint"], whole[0][1]["joint"], atol=0.1)
+
+
+@pytest.mark.parametrize(("batch", "world"), [(5, 2), (8, 4), (4, 8)])
+def test_batches_that_cannot_be_shared_out_are_refused(batch, world):
+    with pytest.raises(UserError, match=rf"batch {batch}, of 7 training clips: .* among {world} processes"):
+        pairs(batch=batch, world=world)
+
+
+def test_an_epoch_follows_from_the_seed_and_its_number():
+    def joint(seed, epoch, **more):
+        return next(pairs(seed, **more).epoch(epoch))[0]["joint"]
+
+    assert torch.equal(joint(1, 2), joint(1, 2))
+    assert not torch.equal(joint(1, 2), joint(1, 3))
+    assert not torch.equal(joint(1, 2), joint(2, 2))
+
+
+def test_the_same_changes_every_epoch_if_asked(monkeypatch):
+    """Other clips stand in the places, the changes of a place stay."""
+    drawn = []
+    views = SimpleNamespace(
+        clips=clips(7), augmented=lambda rows, one, names: drawn.append((rows, one)) or {}
+    )
+    for same in (True, False):
+        drawn.clear()
+        how = {"augmentation": selfsup(augmentation={"same": same})["augmentation"]}
+        loader = Pairs(views, [], [], batch=4, settings=how, seed=1)
+        list(loader.epoch(0)), list(loader.epoch(1))
+        (rows, one), _, (others, other), _ = drawn
+        assert not torch.equal(rows, others)
+        assert isinstance(one, Draw)
+        assert torch.equal(one.matrix, other.matrix) == torch.equal(one.position, other.position) == same

@@ -1,0 +1,92 @@
+"""Rules of probes, and streams that begin from encoders or learn from an ensemble, from a skeleton store on."""
+
+import json
+
+import pytest
+import yaml
+from conftest import Run
+from made_stores import make_stores
+
+from mmcl import checkpoints
+
+RESULT = "results/made/ikem/result.json"
+TUNED = "results/tuned/no-question/stgcn16-natural/joint/seed-3/model.pt"
+RULES = ["pretrain_streams", "probe_stream", "ikem_result", "train_stream", "score_stream", "ensemble"]
+CONFIG = {
+    "instruction": "whether the people are holding objects?",
+    "datasets": {"made": {"reader": "utd_mhad", "threads": 1}},
+    "benchmarks": {
+        "made": {
+            "dataset": "made",
+            "protocol": "odd_subjects",
+            "threads": 1,
+            "seeds": [3],
+            "selfsup": {
+                "encoder": {"width": 0.25},
+                "modalities": ["joint"],
+                "window": 8,
+                "epochs": 1,
+                "exchange_after": None,
+                "batch": 8,
+                "memory": 8,
+                "dim": 4,
+                "student": {"batch": 8},
+                "probe": {"of": ["pretrain"], "epochs": 5},
+            },
+        },
+        "tuned": {
+            "like": "made",
+            "model": {
+                "backbone": "stgcn16",
+                "width": 0.25,
+                "fam": {"enabled": False},
+                "frm": {"enabled": False},
+            },
+            "train": {"epochs": 1, "batch": 8, "window": 8, "labels": 0.5, "init": {"from": "made"}},
+            "ensemble": {"members": [{"stream": "joint"}], "weights": "equal"},
+        },
+        "taught": {"like": "tuned", "train": {"init": None, "distil": {"from": "tuned"}}},
+    },
+}
+
+
+class Known(Run):
+    """A run in which the skeleton store is given."""
+
+    def command(self, *arguments):
+        return [*super().command(*arguments), "--allowed-rules", *RULES]
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "results/skeletons").mkdir(parents=True)
+    make_stores(tmp_path)["skeletons"].rename(tmp_path / "results/skeletons/made.h5")
+    run = Known(tmp_path)
+    run.config.write_text(yaml.safe_dump(CONFIG))
+    return run
+
+
+def test_encoders_are_probed_and_tuned(run):
+    run(RESULT, TUNED)
+    found = json.loads((run.folder / RESULT).read_text())
+    metrics = json.loads((run.folder / "results/made/ikem/probe/pretrain/seed-3/metrics.json").read_text())
+    assert found["probes"]["pretrain"]["encoders"]["joint"]["top1"] == {
+        "mean": metrics["encoders"]["joint"]["top1"],
+        "sd": None,
+        "seeds": [metrics["encoders"]["joint"]["top1"]],
+    }
+    told = json.loads((run.folder / TUNED).with_name("settings.json").read_text())
+    assert told["clips"] == 8
+    assert told["settings"]["train"]["init"]["from"] == "made"
+    assert checkpoints.read(run.folder / TUNED)["settings"]["seed"] == 3
+
+    assert run.jobs(RESULT, TUNED) == {}
+    # a student waits for the whole ensemble
+    assert run.jobs("results/taught/ensemble.json") == {"train_stream": 1, "score_stream": 2, "ensemble": 2}
+    run.edit("memory: 8", "memory: 9")
+    assert run.jobs(RESULT, TUNED) == {
+        "pretrain_streams": 1,
+        "probe_stream": 1,
+        "ikem_result": 1,
+        "train_stream": 1,
+    }

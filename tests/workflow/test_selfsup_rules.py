@@ -1,0 +1,67 @@
+"""Rules of pre-training and distillation, from a skeleton store on."""
+
+import json
+
+import pytest
+import torch
+import yaml
+from conftest import Run
+from made_stores import make_stores
+
+from mmcl.selfsup.files import load_encoders
+
+STUDENT = "results/made/ikem/student/seed-3/model.pt"
+CONFIG = {
+    "instruction": "whether the people are holding objects?",
+    "datasets": {"made": {"reader": "utd_mhad", "threads": 1}},
+    "benchmarks": {
+        "made": {
+            "dataset": "made",
+            "protocol": "odd_subjects",
+            "threads": 1,
+            "selfsup": {
+                "encoder": {"width": 0.25},
+                "modalities": ["joint", "bone"],
+                "window": 8,
+                "epochs": 2,
+                "exchange_after": 1,
+                "batch": 8,
+                "memory": 8,
+                "dim": 4,
+                "student": {"epochs": 1, "batch": 8, "modalities": ["bone"]},
+            },
+        }
+    },
+}
+
+
+class Known(Run):
+    """A run in which the skeleton store is given."""
+
+    def command(self, *arguments):
+        return [*super().command(*arguments), "--allowed-rules", "pretrain_streams", "distil_student"]
+
+
+@pytest.fixture
+def run(tmp_path):
+    (tmp_path / "results/skeletons").mkdir(parents=True)
+    make_stores(tmp_path)["skeletons"].rename(tmp_path / "results/skeletons/made.h5")
+    run = Known(tmp_path)
+    run.config.write_text(yaml.safe_dump(CONFIG))
+    return run
+
+
+def test_students_are_made_of_skeletons_alone(run):
+    run(STUDENT)
+    folder = (run.folder / STUDENT).parent
+    assert sorted(path.name for path in folder.iterdir()) == ["history.csv", "model.pt", "settings.json"]
+    assert json.loads((folder / "settings.json").read_text())["settings"]["seed"] == 3
+    assert load_encoders(folder / "model.pt").inputs == {"bone": ("bone",)}
+    state = torch.load(folder.parent.parent / "pretrain/seed-3/model.pt", weights_only=True)["state"]
+    assert {name.partition(".")[0] for name in state} == {"joint", "bone"}
+    for rule in ("pretrain_streams", "distil_student"):
+        assert "16 training clips" in (run.folder / f"results/logs/{rule}/made/seed-3.log").read_text()
+        assert (run.folder / f"results/times/{rule}/made/seed-3.tsv").exists()
+
+    run.edit("modalities:\n        - bone\n", "modalities:\n        - joint\n")
+    assert run.jobs(STUDENT) == {"distil_student": 1}
