@@ -19,7 +19,7 @@ demo: .venv/ready
 	@$(BIN)/python -m mmcl.report.summary demo_xsub
 
 test: .venv/ready
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n $(CORES) --dist loadfile
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -15,16 +15,20 @@ resource_scopes:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/recordings.smk"
+include: "workflow/rules/poses.smk"
 include: "workflow/rules/pictures.smk"
 include: "workflow/rules/answers.smk"
 include: "workflow/rules/training.smk"
+include: "workflow/rules/selfsup.smk"
+include: "workflow/rules/probing.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/demo_weights.smk"
 
 
 rule all:
-    """The whole demo: every stage, the ensemble and zero-shot transfer."""
+    """The whole demo: every stage, the ensemble, zero-shot transfer, and pre-training, distillation and probes."""
     default_target: True
     input:
         "results/demo_xsub/ensemble.json",
         "results/demo_xsub/zero-shot/demo_target.json",
+        "results/demo_ikem/ikem/result.json",

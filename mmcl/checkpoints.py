@@ -14,11 +14,15 @@ import torch
 from torch import Tensor
 
 from mmcl.errors import UserError
-from mmcl.released import COUNTER, HEADS, SIDE_HEAD, WRAPPERS, released_shape
+from mmcl.released import COUNTER, DERIVED, HEADS, SIDE_HEAD, WRAPPERS, released_shape
 
 if TYPE_CHECKING:
     from mmcl.models.backbone import Backbone
     from mmcl.models.colearn import CoLearner
+    from mmcl.selfsup.distiller import Distiller
+    from mmcl.selfsup.pretrainer import Pretrainer
+
+    Net = Backbone | CoLearner | Pretrainer | Distiller
 
 log = logging.getLogger(__name__)
 
@@ -60,11 +64,12 @@ def read(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
         raise UserError(f"{path}: cannot be read as a checkpoint ({error})") from None
 
 
-def load_reference(net: "Backbone | CoLearner", state_or_path: Mapping[str, Any] | str | Path) -> list[str]:
+def load_reference(net: "Net", state_or_path: Mapping[str, Any] | str | Path) -> list[str]:
     """Load a published checkpoint of the reference repositories.
 
     Args:
-        net: a backbone of `build_backbone`, or a `CoLearner` for MMCL's own checkpoints.
+        net: a backbone of `build_backbone`; a `CoLearner` for MMCL's own checkpoints; a `Pretrainer` for CrosSCLR's
+            and IKEM's, a `Distiller` for those of IKEM's students.
         state_or_path: the state dict, or its file, alone or under a usual key such as `state_dict`. Of a name,
             all up to the last `module.` is ignored.
 
@@ -75,11 +80,7 @@ def load_reference(net: "Backbone | CoLearner", state_or_path: Mapping[str, Any]
         UserError: an entry is missing, left over or of another shape, or a graph is not the net's. All of them
             are named.
     """
-    if isinstance(state_or_path, str | Path):
-        where, content = str(state_or_path), read(state_or_path)
-    else:
-        where, content = "state dict", dict(state_or_path)
-    state = _state_dict(content, where)
+    where, state = reference_entries(state_or_path)
     form = _released_form(net)
     dropped = [name for name in state if name not in form and name.startswith(_unused_heads(form))]
     problems = [*_misfits(net, form, state, dropped)]
@@ -94,11 +95,30 @@ def load_reference(net: "Backbone | CoLearner", state_or_path: Mapping[str, Any]
     return dropped
 
 
-def reference_state(net: "Backbone | CoLearner") -> dict[str, Tensor]:
+def reference_entries(state_or_path: Mapping[str, Any] | str | Path) -> tuple[str, dict[str, Tensor]]:
+    """What a published checkpoint holds.
+
+    Args:
+        state_or_path: see `load_reference`.
+
+    Returns:
+        What to call it in messages, and its entries by name.
+
+    Raises:
+        UserError: no such file, or it holds something else than a state dict.
+    """
+    if isinstance(state_or_path, str | Path):
+        where, content = str(state_or_path), read(state_or_path)
+    else:
+        where, content = "state dict", dict(state_or_path)
+    return where, _state_dict(content, where)
+
+
+def reference_state(net: "Net") -> dict[str, Tensor]:
     """The weights as the released model's state dict: what `load_reference` reads, the other way round.
 
     Args:
-        net: a backbone of `build_backbone`, or a `CoLearner`.
+        net: see `load_reference`.
 
     Returns:
         Released names → values, independent of the net. Entries that the release saves twice share their memory.
@@ -115,7 +135,7 @@ def reference_state(net: "Backbone | CoLearner") -> dict[str, Tensor]:
     return state | {alias: state[name] for alias, name in aliases.items()}
 
 
-def _released_form(net: "Backbone | CoLearner") -> dict[str, Tensor]:
+def _released_form(net: "Net") -> dict[str, Tensor]:
     """All entries of the released model as the net has them; parts of the net's own memory where possible."""
     own = net.state_dict()
     form: dict[str, Tensor] = {}
@@ -143,11 +163,11 @@ def _state_dict(content: Mapping[str, Any], where: str) -> dict[str, Tensor]:
 
 
 def _unused_heads(form: dict[str, Tensor]) -> tuple[str, ...]:
-    return (SIDE_HEAD, *(head for head in HEADS if not any(name.startswith(head) for name in form)))
+    return (SIDE_HEAD, *DERIVED, *(head for head in HEADS if not any(name.startswith(head) for name in form)))
 
 
 def _misfits(
-    net: "Backbone | CoLearner", form: dict[str, Tensor], state: dict[str, Tensor], dropped: list[str]
+    net: "Net", form: dict[str, Tensor], state: dict[str, Tensor], dropped: list[str]
 ) -> Iterator[str]:
     """Everything that speaks against loading `state`, a line each."""
     aliases, constants = net.reference_aliases(), net.reference_constants()

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,13 +16,13 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Tell a user's mistake in one line and end with status 1."""
+def _told(status: int = 1) -> Iterator[None]:
+    """Tell a user's mistake in one line and end with a status."""
     try:
         yield
     except UserError as error:
         typer.echo(f"mmcl: {error}", err=True)
-        raise typer.Exit(1) from None
+        raise typer.Exit(status) from None
 
 
 def _console() -> "Console":
@@ -35,6 +35,18 @@ def _console() -> "Console":
 def _must_lie_in_a_folder(path: Path | None, hint: str) -> None:
     if path and not path.parent.is_dir():
         raise typer.BadParameter(f"{path.parent} is no folder", param_hint=hint)
+
+
+def _options(texts: list[str] | None) -> dict[str, Any]:
+    """KEY=VALUE texts as settings, the values read as YAML."""
+    import yaml
+
+    if wrong := [text for text in texts or () if "=" not in text]:
+        raise typer.BadParameter(f"{wrong[0]} is not KEY=VALUE", param_hint="--option")
+    try:
+        return {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in texts or ())}
+    except yaml.YAMLError as error:
+        raise typer.BadParameter(f"a value is no YAML: {error}", param_hint="--option") from None
 
 
 @app.callback()
@@ -148,7 +160,7 @@ def describe(
     backbone: Annotated[str | None, typer.Option(help="Without a model: a backbone's name.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Without a model: a table of all backbones.")] = False,
     classes: Annotated[int, typer.Option(min=1)] = 120,
-    layout: Annotated[str, typer.Option(help="Joint layout.")] = "ntu25",
+    layout: Annotated[str, typer.Option(help="Joint layout: a name or a .json file.")] = "ntu25",
     persons: Annotated[int, typer.Option(min=1, help="People per clip.")] = 2,
     window: Annotated[int, typer.Option(min=1, help="Frames.")] = 64,
     graph: Annotated[str | None, typer.Option(help="The backbone's own by default.")] = None,
@@ -209,8 +221,6 @@ def predict_classes(
     import io
     import sys
 
-    import yaml
-
     from mmcl import device
     from mmcl.evaluation.recognise import open_recordings, write_csv
     from mmcl.evaluation.score import load_model
@@ -218,10 +228,8 @@ def predict_classes(
 
     if option and reader is None:
         raise typer.BadParameter("needs --reader", param_hint="--option")
-    if wrong := [text for text in option or () if "=" not in text]:
-        raise typer.BadParameter(f"{wrong[0]} is not KEY=VALUE", param_hint="--option")
+    options = _options(option)
     _must_lie_in_a_folder(csv, "--csv")
-    options = {key: yaml.safe_load(value) for key, value in (text.split("=", 1) for text in option or ())}
     output = io.StringIO() if csv else sys.stdout
     with _told():
         recordings = open_recordings(skeletons, reader, options, names or ())
@@ -229,3 +237,140 @@ def predict_classes(
         write_csv(trained, recordings, top, output, lambda text: typer.echo(f"mmcl: {text}", err=True))
     if isinstance(output, io.StringIO) and csv:
         write_text(csv, output.getvalue())
+
+
+@app.command(
+    epilog="Examples: mmcl audit nw_ucla --skeletons all_sqe --json found.json --exclude copies.txt; "
+    "mmcl audit results/skeletons/utd_mhad.h5 --protocol odd_subjects",
+)
+def audit(
+    dataset: Annotated[
+        str,
+        typer.Argument(help="A data set of config.yaml, a store of skeletons (….h5), or a reader's name."),
+    ],
+    skeletons: Annotated[
+        Path | None, typer.Option(help="Folder of recordings, instead of the config's.")
+    ] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder of videos, instead of the config's.")] = None,
+    reader: Annotated[
+        str | None, typer.Option(help="Reader of the recordings, instead of the config's.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="An option of the reader, such as modality=depth; repeatable.")
+    ] = None,
+    protocol: Annotated[
+        str | None,
+        typer.Option(
+            help="Look for training clips among the test clips; by default as the config's benchmarks do."
+        ),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="Another config.yaml.")] = None,
+    names: Annotated[
+        Path | None, typer.Option(help="A list of names, one a line, to compare with the data set's.")
+    ] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(min=0, help="Metres below which two movements are near-identical.")
+    ] = None,
+    rate: Annotated[float, typer.Option(min=1, help="Frames per second of the skeletons.")] = 30.0,
+    json: Annotated[Path | None, typer.Option(help="Write everything to this file.")] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(help="Write the copies to this file, for a benchmark's `exclude`.")
+    ] = None,
+    side: Annotated[str, typer.Option(help="Which copies --exclude lists: test, train or both.")] = "test",
+    rows: Annotated[int, typer.Option(min=0, help="Examples of each kind to print.")] = 3,
+) -> None:
+    """Look for copies across training and test, damage, exchanged sides and wrong labels.
+
+    Ends with status 0 if nothing was found, 1 if something was, 2 if it could not be looked for. Hints do not count.
+    """
+    import shlex
+    import sys
+
+    from mmcl.datasets import audit as audits
+    from mmcl.datasets.audit.request import open_request
+    from mmcl.files import write_json
+
+    if side not in ("test", "train", "both"):
+        raise typer.BadParameter(f"{side} is not test, train or both", param_hint="--side")
+    _must_lie_in_a_folder(json, "--json")
+    _must_lie_in_a_folder(exclude, "--exclude")
+    options = _options(option)
+    with _told(2):
+        asked = open_request(dataset, skeletons, videos, reader, options, protocol, config)
+        if exclude and asked.protocol is None:
+            raise typer.BadParameter("needs --protocol", param_hint="--exclude")
+        sides = audits.part(asked.source, asked.protocol, asked.rule) if asked.protocol else None
+        within = audits.TOLERANCE if tolerance is None else tolerance
+        report = audits.audit(asked.source, sides, asked.protocol, within, rate, names)
+    console = _console()
+    for table in audits.tables(report, rows):
+        console.print(table)
+    if json:
+        write_json(json, report.as_json())
+    if exclude:
+        count = audits.write_exclusion(exclude, report, side, shlex.join(["mmcl", *sys.argv[1:]]))
+        typer.echo(f"mmcl: {exclude}: {count} clips", err=True)
+    raise typer.Exit(0 if report.clean else 1)
+
+
+@app.command(
+    epilog="Examples: mmcl convert NTU60_CS.npz ntu60.h5 --option names=skes_available_name.txt; "
+    "mmcl convert results/skeletons/ntu60.h5 NTU60_CV.npz --protocol ntu60_xview; "
+    "mmcl convert all_sqe nw_ucla.pkl --reader nw_ucla",
+)
+def convert(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="A store of skeletons (….h5), CTR-GCN's .npz, pyskl's .pkl, CrosSCLR's folder; with --reader "
+            "whatever that reads.",
+        ),
+    ],
+    output: Annotated[
+        Path,
+        typer.Argument(
+            metavar="OUT", help="….h5 (a store), ….npz (CTR-GCN), ….pkl (pyskl), or a folder (CrosSCLR)."
+        ),
+    ],
+    reader: Annotated[str | None, typer.Option(help="ntu, utd_mhad, nw_ucla, …; found by the file.")] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="An option of the reader, such as names=skes_available_name.txt; repeatable."),
+    ] = None,
+    protocol: Annotated[
+        str | None, typer.Option(help="Whose training and test clips; .npz and folder need it.")
+    ] = None,
+    layout: Annotated[str | None, typer.Option(help="Joint layout of OUT; that of IN by default.")] = None,
+    person2: Annotated[
+        str,
+        typer.Option(help="zeros, or duplicated: what .npz and folder hold for an absent second person."),
+    ] = "zeros",
+    ikem: Annotated[
+        bool, typer.Option("--ikem", help="A folder's labels with frame counts, as IKEM.")
+    ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
+) -> None:
+    """Turn skeletons of other tools into a store, and a store into other tools' files.
+
+    What was written, what was left out and why goes to the standard error. OUT appears whole or not at all.
+    """
+    from mmcl.datasets.exchange.convert import convert as converted
+
+    options = _options(option)
+    _must_lie_in_a_folder(output, "OUT")
+    if person2 not in ("zeros", "duplicated"):
+        raise typer.BadParameter(f"{person2} is neither zeros nor duplicated", param_hint="--person2")
+    with _told():
+        converted(
+            source,
+            output,
+            reader=reader,
+            options=options,
+            protocol=protocol,
+            layout=layout,
+            person2=person2,
+            ikem=ikem,
+            force=force,
+            tell=lambda text: typer.echo(f"mmcl: {text}", err=True),
+        )

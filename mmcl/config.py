@@ -9,13 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from mmcl.datasets import LISTED
+from mmcl.datasets.protocols import Rule, among, find_rule, protocols
+from mmcl.errors import UserError
 from mmcl.models import GRAPHS, default_graph
 from mmcl.naming import NO_QUESTION, PROJECT, slug
 from mmcl.recipes import NONE, Recipe, open_recipe
 from mmcl.schema import ConfigError, Settings, fill_defaults, known, load_schema, meant, merge, validate
 
-PROTOCOLS = PROJECT / "resources" / "protocols.json"
-SECTIONS = ("vlm", "model", "train", "ensemble", "zero_shot", "seeds")
+SECTIONS = ("vlm", "model", "train", "ensemble", "zero_shot", "selfsup", "seeds")
 """Top-level sections that a benchmark may override."""
 
 
@@ -35,12 +39,14 @@ class Config:
         self.raw = copy.deepcopy(raw)
         self._recipes: dict[str, Recipe] = {}
         self.values = self._filled(raw.get("recipe", NONE))
+        for name, rule in self.values["protocols"].items():
+            _check_rule(f"protocols.{name}", name, rule)
         for name in self.values["datasets"]:
-            self.dataset(name)
+            _check_poses(f"datasets.{name}", self.dataset(name))
         for name in self.values["benchmarks"]:
             self._check_benchmark(name)
         self.vlms = self._by_name(lambda b: b["vlm"], "vlm")
-        self.cnns = self._by_name(lambda b: b["model"]["fam"]["cnn"], "model.fam.cnn")
+        self.cnns = self._by_name(_cnn, "model.fam.cnn")
 
     @property
     def instruction(self) -> str:
@@ -53,8 +59,13 @@ class Config:
         return {name: self._resolve(name) for name in self.values["benchmarks"]}
 
     def benchmark(self, name: str) -> Settings:
-        """A benchmark's settings: dataset, protocol, threads, gpus, recipe and every section of SECTIONS."""
+        """A benchmark's settings: dataset, protocol, threads, gpus, recipe, sections of SECTIONS, maybe exclude."""
         return self.benchmarks[name]
+
+    def own_rule(self, protocol: str) -> Rule | None:
+        """The rule of a protocol under `protocols`, without its source; None for a published one."""
+        rule = self.values["protocols"].get(protocol.partition("/")[0])
+        return rule and {key: value for key, value in rule.items() if key != "source"}
 
     def dataset(self, name: str, key: str = "datasets") -> Settings:
         """A data set's settings; `video` holds the common settings with its own on top."""
@@ -123,8 +134,9 @@ class Config:
             # class maps are chosen as a whole: a benchmark's targets replace the common ones
             if "targets" in own.get("zero_shot", {}):
                 resolved["zero_shot"]["targets"] = own["zero_shot"]["targets"]
-        # `pretrain` may be null above and begin here, with its own defaults
-        fill_defaults(resolved["model"], self.schema["$defs"]["model"], self.schema)
+        # `pretrain`, `init` and `distil` may be null above and begin here, with their own defaults
+        for section in ("model", "train"):
+            fill_defaults(resolved[section], self.schema["$defs"][section], self.schema)
         for member in resolved["ensemble"]["members"]:
             member.setdefault("backbone", resolved["model"]["backbone"])
             member.setdefault("graph", default_graph(member["backbone"]))
@@ -137,10 +149,10 @@ class Config:
             if key not in benchmark:
                 raise ConfigError(f"{path}: needs {key} (or a benchmark to be like)")
         self.dataset(benchmark["dataset"], f"{path}.dataset")
-        protocols = [key for key in json.loads(PROTOCOLS.read_text()) if not key.startswith("_")]
-        if benchmark["protocol"] not in protocols:
-            others = known(benchmark["protocol"], protocols)
-            raise ConfigError(f"{path}.protocol: no protocol {benchmark['protocol']!r}{others}")
+        try:
+            find_rule(benchmark["protocol"], self.values["protocols"])
+        except UserError as unknown:
+            raise ConfigError(f"{path}.protocol: {unknown}") from None
         for target, class_map in benchmark["zero_shot"]["targets"].items():
             self.dataset(target, f"{path}.zero_shot.targets")
             if not (PROJECT / "resources" / "class_maps" / f"{class_map}.json").exists():
@@ -166,6 +178,35 @@ class Config:
             raise ConfigError(
                 f"{path}.gpus: {benchmark['gpus']} cannot share train.batch {train['batch']} out evenly"
             )
+        _check_selfsup(benchmark["selfsup"], f"{path}.selfsup")
+        self._check_sources(name)
+
+    def _check_sources(self, name: str) -> None:
+        """The benchmarks whose encoders or ensemble a benchmark takes are there, and do not wait for it in turn."""
+        benchmark, path = self.benchmark(name), f"benchmarks.{name}"
+        sources = {
+            "selfsup.probe": benchmark["selfsup"]["probe"],
+            "train.init": benchmark["train"]["init"],
+            "train.distil": benchmark["train"]["distil"],
+        }
+        for key, section in sources.items():
+            source = section and section["from"]
+            if source and source not in self.values["benchmarks"]:
+                others = known(source, self.values["benchmarks"])
+                raise ConfigError(f"{path}.{key}.from: no benchmark {source!r}{others}")
+            theirs = self.benchmark(source) if source else benchmark
+            if theirs.get("dataset") == benchmark["dataset"] and theirs["protocol"] != benchmark["protocol"]:
+                raise ConfigError(
+                    f"{path}.{key}.from: {source} trains on {theirs['dataset']} by protocol {theirs['protocol']},"
+                    f" which may hold test clips of {benchmark['protocol']}"
+                )
+        below = [name]
+        while distil := self.benchmark(below[-1])["train"]["distil"]:
+            below.append(distil["from"])
+            if below[-1] in below[:-1]:
+                raise ConfigError(f"{path}.train.distil.from: goes in a circle: {' → '.join(below)}")
+            if below[-1] not in self.values["benchmarks"]:
+                break  # said where that one is checked
 
     def _check_pretrain(self, benchmark: Settings, path: str) -> None:
         cnn = benchmark["model"]["fam"]["cnn"]
@@ -211,6 +252,73 @@ def load(path: str | Path) -> Config:
 def canonical(settings: Settings) -> Settings:
     """The same settings with the keys of every dict sorted: Snakemake compares params by their text."""
     return json.loads(json.dumps(settings, sort_keys=True))
+
+
+def _check_rule(path: str, name: str, rule: Rule) -> None:
+    """What the schema cannot say of a protocol."""
+    if name in protocols():
+        raise ConfigError(f"{path}: a published protocol has this name; choose another")
+    if ("by" in rule) == ("random" in rule):
+        raise ConfigError(f"{path}: needs either by or random")
+    by_number = rule.get("by", "split") != "split"
+    for side in ("train", "test"):
+        if by_number and side not in rule:
+            raise ConfigError(f"{path}: the key {side!r} is missing")
+        if not by_number and side in rule:
+            raise ConfigError(f"{path}.{side}: goes with by: subject, camera or setup alone")
+    if by_number:
+        lists = [rule[side] for side in ("train", "test") if not isinstance(rule[side], str)]
+        # 1 and 2 stand for all the odd and even numbers
+        numbers = np.array([1, 2, *(number for one in lists for number in one)])
+        both = numbers[among(numbers, rule["train"]) & among(numbers, rule["test"])]
+        if len(both):
+            raise ConfigError(f"{path}.test: {rule['by']} {max(both)} is among train too")
+
+
+def _check_poses(path: str, dataset: Settings) -> None:
+    """What the schema cannot say of a data set whose skeletons a pose estimator makes."""
+    if "poses" not in dataset:
+        return
+    if dataset["skeletons"]:
+        raise ConfigError(f"{path}.poses: makes the skeletons, so set {path}.skeletons to null")
+    if dataset["reader"] not in LISTED:
+        readers = " or ".join(LISTED)
+        raise ConfigError(
+            f"{path}.poses: goes with reader {readers}, which lists clips without skeleton files"
+        )
+
+
+def _check_selfsup(selfsup: Settings, path: str) -> None:
+    """What the schema cannot say of pre-training and distillation."""
+    after = selfsup["exchange_after"]
+    if len(selfsup["modalities"]) < 2 and after is not None and after < selfsup["epochs"]:
+        raise ConfigError(
+            f"{path}.exchange_after: {selfsup['modalities'][0]} alone has no other modality to exchange knowledge "
+            "with; set it to null"
+        )
+    if not (selfsup["mining_weight"] or selfsup["joint_weight"]):
+        raise ConfigError(f"{path}.joint_weight: of mining_weight and joint_weight one must not be 0")
+    if selfsup["augmentation"]["crop"][0] > selfsup["augmentation"]["crop"][1]:
+        raise ConfigError(f"{path}.augmentation.crop: the smallest part exceeds the largest")
+    if selfsup["topk"] > selfsup["memory"]:
+        raise ConfigError(f"{path}.topk: {selfsup['topk']} exceeds the {selfsup['memory']} keys of memory")
+    for key, batch in (("batch", selfsup["batch"]), ("student.batch", selfsup["student"]["batch"])):
+        if batch > selfsup["memory"]:
+            raise ConfigError(f"{path}.{key}: {batch} clips do not fit into a memory of {selfsup['memory']}")
+    encoder = selfsup["encoder"]
+    for key, own in (("encoder", encoder), ("student.encoder", encoder | selfsup["student"]["encoder"])):
+        backbone, graph = own["backbone"], own.get("graph", default_graph(own["backbone"]))
+        if graph not in GRAPHS.get(backbone, (graph,)):
+            allowed = ", ".join(GRAPHS[backbone])
+            raise ConfigError(f"{path}.{key}.graph: {backbone} takes {allowed}, not {graph}")
+
+
+def _cnn(benchmark: Settings) -> Settings:
+    """The CNN of a benchmark; one that is trained here follows from the clips left out, too."""
+    cnn = benchmark["model"]["fam"]["cnn"]
+    if not (cnn["pretrain"] and benchmark.get("exclude")):
+        return cnn
+    return {**cnn, "pretrain": {**cnn["pretrain"], "exclude": benchmark["exclude"]}}
 
 
 def _dataset(values: Settings, name: str) -> Settings:

@@ -9,13 +9,17 @@ from pathlib import Path
 from typing import Any
 
 from mmcl.config import Config, Settings, canonical
-from mmcl.datasets import require_folder
+from mmcl.datasets import clips_table, require_folder
+from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.errors import UserError
 from mmcl.naming import NO_QUESTION, shard_names, slug, stream_folder
 from mmcl.stages import VERSIONS
 
 GPU = int(Path("/dev/nvidiactl").exists())
 """What a GPU job counts against this machine's one GPU: nothing if there is none. Cluster profiles ask for theirs."""
+
+SELFSUP_STAGES = ("student", "probe")
+"""Keys of the section `selfsup` that belong to one stage alone."""
 
 
 def versioned(stage: str, settings: Settings) -> Settings:
@@ -56,9 +60,14 @@ class Plan:
         dataset = self.dataset(wildcards)
         if "drawn" in dataset:
             return [f"results/demo/raw/{wildcards.dataset}/drawn.json"]
+        table = clips_table(dataset)
+        if table and table.is_file():
+            return [str(table)]
         # an index that exists is used as it is, so that results outlive the recordings they were made from
         if not Path(f"results/index/{wildcards.dataset}.tsv").exists():
-            self._require(wildcards.dataset, "skeletons")
+            self._require(wildcards.dataset, "videos" if "poses" in dataset else "skeletons")
+            if table:
+                raise UserError(f"datasets.{wildcards.dataset}.options.clips: no file {table}")
         return []
 
     def _require(self, dataset: str, kind: str) -> None:
@@ -81,10 +90,27 @@ class Plan:
         dataset = self.dataset(wildcards)
         return versioned("index_clips", {k: dataset[k] for k in ("reader", "options", "skeletons", "videos")})
 
+    def poses(self, wildcards: Any) -> list[str]:
+        """What prepare_skeletons needs beside the index: a pose estimator's stores, if it makes the skeletons."""
+        if "poses" not in self.dataset(wildcards):
+            return []
+        return self.shards(f"results/poses/{wildcards.dataset}/{{shard}}.h5", wildcards.dataset)
+
+    def pose_settings(self, wildcards: Any) -> Settings:
+        """Params of estimate_poses."""
+        dataset = self.dataset(wildcards)
+        if "poses" not in dataset:
+            raise UserError(f"datasets.{wildcards.dataset}: has no section `poses`")
+        poses = {key: value for key, value in dataset["poses"].items() if key != "joint_confidence"}
+        return versioned("estimate_poses", {"reader": dataset["reader"], "poses": poses})
+
     def prepare_settings(self, wildcards: Any) -> Settings:
         """Params of prepare_skeletons."""
         dataset = self.dataset(wildcards)
-        return versioned("prepare_skeletons", {k: dataset[k] for k in ("reader", "options")})
+        settings = {k: dataset[k] for k in ("reader", "options")}
+        if "poses" in dataset:
+            settings["joint_confidence"] = dataset["poses"]["joint_confidence"]
+        return versioned("prepare_skeletons", settings)
 
     def crop_settings(self, wildcards: Any) -> Settings:
         """Params of crop_people: all of `video` but what comes after the crops."""
@@ -140,7 +166,9 @@ class Plan:
         if not cnn["pretrain"]:
             raise UserError(f"model.fam.cnn {wildcards.cnn!r} is not trained here: it has no key `pretrain`")
         network = {key: cnn[key] for key in ("architecture", "image_size")}
-        return versioned("pretrain_cnn", network | cnn["pretrain"])
+        pretrain = cnn["pretrain"]
+        selection = self._selection(pretrain["protocol"], pretrain.get("exclude"))
+        return versioned("pretrain_cnn", network | pretrain | selection)
 
     def _cnn(self, wildcards: Any) -> Settings:
         return _named(self.config.cnns, wildcards.cnn, "model.fam.cnn")
@@ -189,20 +217,41 @@ class Plan:
         vlm = self.config.benchmark(benchmark)["vlm"]["name"]
         return self.shards(f"results/answers/{dataset}/{vlm}/{question}/{{shard}}.h5", dataset)
 
+    def initial_encoders(self, wildcards: Any) -> list[str]:
+        """Encoders of the same seed that a stream begins from, if it does; a fit run, too, as they know no label."""
+        init = self.benchmark(wildcards)["train"]["init"]
+        return [_encoders(init["from"], init["what"], _seed(wildcards.run))] if init else []
+
+    def teachers(self, wildcards: Any) -> list[str]:
+        """The members that a stream learns from, if it does: of its own seed, and a fit run from fit runs."""
+        distil = self.benchmark(wildcards)["train"]["distil"]
+        if not distil:
+            return []
+        question = self.config.question(distil["from"])
+        return [
+            str(stream_folder(f"results/{distil['from']}", question, member) / wildcards.run / "model.pt")
+            for member in self.config.benchmark(distil["from"])["ensemble"]["members"]
+        ]
+
+    def teaching_ensemble(self, wildcards: Any) -> list[str]:
+        """Where their weights stand."""
+        distil = self.benchmark(wildcards)["train"]["distil"]
+        return [f"results/{distil['from']}/ensemble.json"] if distil else []
+
     def stream_settings(self, wildcards: Any) -> Settings:
         """Params of train_stream."""
         benchmark = self.benchmark(wildcards)
         fit = wildcards.run.endswith("/fit")
-        train = dict(benchmark["train"])
+        train = _in_use(benchmark["train"])
         if fit and benchmark["ensemble"]["fit_epochs"]:
             # fewer epochs: the steps of the learning rate move along
             share = benchmark["ensemble"]["fit_epochs"] / train["epochs"]
             train["epochs"] = benchmark["ensemble"]["fit_epochs"]
             train["steps"] = [max(1, round(step * share)) for step in train["steps"]]
         settings = {
-            "protocol": benchmark["protocol"],
+            **self._clips(wildcards.benchmark),
             "stream": wildcards.stream,
-            "seed": int(wildcards.run.split("/")[0].removeprefix("seed-")),
+            "seed": _seed(wildcards.run),
             "fit": fit,
             "model": {
                 **_with_options_of(benchmark["model"], wildcards.backbone),
@@ -217,7 +266,78 @@ class Plan:
     def score_settings(self, wildcards: Any) -> Settings:
         """Params of score_stream; the rest stands in the model file."""
         fit = wildcards.run.endswith("/fit")
-        return versioned("score_stream", {"protocol": self.benchmark(wildcards)["protocol"], "fit": fit})
+        return versioned("score_stream", {**self._clips(wildcards.benchmark), "fit": fit})
+
+    def _clips(self, benchmark: str) -> Settings:
+        """What decides which clips train and test, see `mmcl.datasets.selection`."""
+        settings = self.config.benchmark(benchmark)
+        try:
+            return self._selection(settings["protocol"], settings.get("exclude"))
+        except UserError as missing:
+            raise UserError(f"benchmarks.{benchmark}.exclude: {missing}") from None
+
+    def _selection(self, protocol: str, exclude: str | None) -> Settings:
+        rule = self.config.own_rule(protocol)
+        return {
+            "protocol": protocol,
+            **({"rule": rule} if rule else {}),
+            **({"exclude": plan_exclusion(exclude)} if exclude else {}),
+        }
+
+    # ------------------------------------------------------------------------------------ self-supervision
+
+    def pretrain_streams_settings(self, wildcards: Any) -> Settings:
+        """Params of pretrain_streams."""
+        return versioned("pretrain_streams", self._selfsup(wildcards))
+
+    def student_settings(self, wildcards: Any) -> Settings:
+        """Params of distil_student: those of the pre-training, too, whose encoders it starts from."""
+        return versioned("distil_student", self._selfsup(wildcards, "student"))
+
+    def probed_model(self, wildcards: Any) -> str:
+        """The encoders that are probed; `random` takes the form of the pre-trained ones."""
+        probe = self.benchmark(wildcards)["selfsup"]["probe"]
+        what = "pretrain" if wildcards.what == "random" else wildcards.what
+        return _encoders(probe["from"] or wildcards.benchmark, what, wildcards.seed)
+
+    def probe_settings(self, wildcards: Any) -> Settings:
+        """Params of probe_stream; the rest stands in the model file."""
+        probe = self.benchmark(wildcards)["selfsup"]["probe"]
+        settings = {
+            **self._clips(wildcards.benchmark),
+            "what": wildcards.what,
+            "seed": int(wildcards.seed),
+            "probe": {key: value for key, value in probe.items() if key != "of"},
+        }
+        return versioned("probe_stream", settings)
+
+    def probes(self, wildcards: Any) -> dict[str, list[str]]:
+        """What is probed → metrics.json, seed by seed."""
+        benchmark = self.benchmark(wildcards)
+        folder = f"results/{wildcards.benchmark}/ikem/probe"
+        return {
+            what: [f"{folder}/{what}/seed-{seed}/metrics.json" for seed in benchmark["seeds"]]
+            for what in benchmark["selfsup"]["probe"]["of"]
+        }
+
+    def ikem_settings(self, wildcards: Any) -> Settings:
+        """Params of ikem_result: all that its probes were made with."""
+        benchmark = self.benchmark(wildcards)
+        used = {key: benchmark[key] for key in ("dataset", "seeds", "selfsup")}
+        used |= self._clips(wildcards.benchmark) | self._recipe_report(
+            wildcards.benchmark, "selfsup", "datasets"
+        )
+        return versioned("ikem_result", {"benchmark": wildcards.benchmark, **used})
+
+    def _selfsup(self, wildcards: Any, *stages: str) -> Settings:
+        """The section `selfsup` without the parts of other stages than these, and which clips are seen."""
+        selfsup = self.benchmark(wildcards)["selfsup"]
+        return {
+            **self._clips(wildcards.benchmark),
+            "seed": int(wildcards.seed),
+            "selfsup": {k: v for k, v in selfsup.items() if k not in SELFSUP_STAGES or k in stages},
+            **self._recipe_report(wildcards.benchmark, "selfsup", "datasets"),
+        }
 
     # ---------------------------------------------------------------------------------------------- results
 
@@ -252,7 +372,9 @@ class Plan:
         """Params of ensemble: all that its members were made with."""
         benchmark = self.benchmark(wildcards)
         question = self.config.question(wildcards.benchmark)
-        used = {key: benchmark[key] for key in ("dataset", "protocol", "model", "train", "ensemble", "seeds")}
+        used = {key: benchmark[key] for key in ("dataset", "model", "ensemble", "seeds")}
+        used["train"] = _in_use(benchmark["train"])
+        used |= self._clips(wildcards.benchmark)
         backbones = [member["backbone"] for member in benchmark["ensemble"]["members"]]
         used["model"] = _with_options_of(benchmark["model"], *backbones)
         if question != NO_QUESTION:
@@ -267,7 +389,10 @@ class Plan:
             sections.append("video")
         if self.config.question(benchmark) != NO_QUESTION:
             sections.append("vlm")
-        report = self.config.recipe_report(benchmark, tuple(sections))
+        return self._recipe_report(benchmark, *sections)
+
+    def _recipe_report(self, benchmark: str, *sections: str) -> Settings:
+        report = self.config.recipe_report(benchmark, sections)
         return {} if report is None else {"recipe": report}
 
     def target_answers(self, wildcards: Any) -> list[str]:
@@ -301,6 +426,22 @@ def _with_options_of(model: Settings, *backbones: str) -> Settings:
     rest = {key: value for key, value in model.items() if key != "options"}
     options = {name: model["options"][name] for name in backbones if name in model["options"]}
     return {**rest, "options": options} if options else rest
+
+
+def _in_use(train: Settings) -> Settings:
+    """The section `train` without what is off in it, so that what is off makes nothing anew."""
+    off = {"init": None, "distil": None, "labels": 1}
+    return {key: value for key, value in train.items() if key not in off or value != off[key]}
+
+
+def _seed(run: str) -> int:
+    """The seed of seed-<n> or seed-<n>/fit."""
+    return int(run.split("/")[0].removeprefix("seed-"))
+
+
+def _encoders(benchmark: str, what: str, seed: str | int) -> str:
+    """Path of the encoders of a pre-training or distillation."""
+    return f"results/{benchmark}/ikem/{what}/seed-{seed}/model.pt"
 
 
 def _named(settings: dict[str, Settings], name: str, key: str) -> Settings:

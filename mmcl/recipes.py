@@ -56,9 +56,10 @@ class Recipe:
         """
         values = {row: value for row, value in flat(rows).items() if row.split(".")[0] in sections}
         now, before = flat(used), flat(plain)
-        # what belongs to other data sets is not in use
-        values = {row: value for row, value in values.items() if row in now}
-        held = [row for row, value in values.items() if now[row] == value]
+        # what belongs to other data sets is not in use; of those in use, a row may be left to the reader's default
+        own = tuple(f"datasets.{name}." for name in used.get("datasets", {}))
+        values = {row: value for row, value in values.items() if row in now or row.startswith(own)}
+        held = [row for row, value in values.items() if now.get(row) == value]
         return {
             "name": self.name,
             "changed": sorted(row for row in held if before.get(row) != now[row]),

@@ -4,8 +4,11 @@ import re
 
 from torch import Tensor
 
-LINEAR = re.compile(r"(^|\.)(fc|fc_mu|fc_logvar|decoder|to_joint_embedding|to_qk|mlp\.\d)\.weight$")
+LINEAR = re.compile(
+    r"(^|\.)(fc|fc\.\d|fc_mu|fc_logvar|decoder|to_joint_embedding|to_qk|mlp(\.|2[a-z]\.)\d)\.weight$"
+)
 CONV1D = re.compile(r"\.aha\.aggregate\.weight$")
+QUEUE = re.compile(r"queue(?!_ptr)")
 IMAGE_BIAS = re.compile(r"\.branches\.\d\.3\.bias$")
 """Released entries that are none of a 2-D convolution or a vector; HD-GCN adds a bias to the image by hand."""
 HEADS = ("PosMatrix", "NegMatrix", "mlp.", "FAM_Aligh.", "inception_v3.")
@@ -14,6 +17,8 @@ CNN = "inception_v3."
 """What MMCL's release calls FAM's CNN: torchvision's network under torchvision's names."""
 SIDE_HEAD = CNN + "AuxLogits."
 """Inception's side head, which gets no gradient in FAM."""
+DERIVED = ("queue_teacher", "queue_ptr_teacher")
+"""What IKEM's student training saves a second time: the teachers' queues, joined."""
 WRAPPERS = ("state_dict", "model_state_dict", "model")
 """Under what key published checkpoints keep the state dict, where it is not the whole file."""
 COUNTER = "num_batches_tracked"
@@ -31,6 +36,8 @@ def released_shape(name: str, ours: Tensor, parts: int) -> tuple[int, ...]:
     if ours.dim() == 0 or name.startswith(CNN):
         return tuple(ours.shape)
     entry, length = name.rpartition(".")[2], ours.numel() // parts
+    if QUEUE.match(name):
+        return tuple(ours.shape[-2:])
     if IMAGE_BIAS.search(name):
         return 1, length, 1, 1
     if entry == "bias" or ours.dim() == 1:

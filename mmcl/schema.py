@@ -22,14 +22,16 @@ def load_schema() -> Settings:
     """The schema of config.yaml, with what the package's tables hold filled in."""
     import yaml
 
-    from mmcl.datasets import ANNOUNCED, READERS
+    from mmcl.datasets import READERS
     from mmcl.models import BACKBONES
     from mmcl.recipes import names
+    from mmcl.video.pose import ESTIMATORS
     from mmcl.vlm import ADAPTERS
 
     tables = {
-        "READERS": [*READERS, *ANNOUNCED],
+        "READERS": list(READERS),
         "ADAPTERS": [*ADAPTERS],
+        "ESTIMATORS": [*ESTIMATORS],
         "BACKBONES": [*BACKBONES],
         "RECIPES": names(),
     }

@@ -7,8 +7,9 @@ They stand here and not in the stages' modules, as the Snakefile must not import
 
 VERSIONS = {
     "draw_demo": 1,
-    "index_clips": 1,
-    "prepare_skeletons": 1,
+    "index_clips": 2,
+    "estimate_poses": 1,
+    "prepare_skeletons": 2,
     "crop_people": 1,
     "concatenate_frames": 1,
     "answer_question": 1,
@@ -18,4 +19,8 @@ VERSIONS = {
     "score_stream": 2,
     "ensemble": 2,
     "zero_shot": 1,
+    "pretrain_streams": 1,
+    "distil_student": 1,
+    "probe_stream": 1,
+    "ikem_result": 1,
 }

@@ -24,6 +24,8 @@ def test_the_shipped_config_holds_every_benchmark_and_data_set(raw):
         "ntu120_xset",
         "nw_ucla",
         "utd_mhad",
+        "sysu_setting1",
+        "sysu_setting2",
     }
     assert benchmarks <= set(config.benchmarks)
     datasets = {"demo", "demo_target", "ntu60", "ntu120", "nw_ucla", "utd_mhad", "sysu"}
@@ -127,6 +129,30 @@ MISTAKES = [
         lambda r: r["benchmarks"]["utd_mhad"]["ensemble"].update(weights="preset"),
         "benchmarks.utd_mhad.ensemble.preset: 6 weights for 4 members",
     ),
+    *[
+        (lambda r, rule=rule: r.update(protocols={"mine": rule}), f"protocols.mine{message}")
+        for rule, message in [
+            ({"by": "subject", "tran": [1], "test": [2]}, ".tran: unknown key; did you mean 'train'?"),
+            ({"by": "actor", "train": [1], "test": [2]}, '.by: "actor" is not allowed'),
+            ({"by": "camera", "train": [1]}, ": the key 'test' is missing"),
+            ({"by": "camera", "train": "od", "test": [2]}, ".train: 'od' does not match"),
+            ({"by": "camera", "train": "odd", "test": [2, 3]}, ".test: camera 3 is among train too"),
+            ({"by": "setup", "train": "odd", "test": "odd"}, ".test: setup 1 is among train too"),
+            ({"by": "split", "test": [2]}, ".test: goes with by: subject, camera or setup alone"),
+            ({"source": "me"}, ": needs either by or random"),
+            ({"random": {"of": "subjects"}}, ".random: the key 'folds' is missing"),
+            ({"random": {"of": "clips", "folds": 3}}, '.random.of: "clips" is not allowed'),
+        ]
+    ],
+    (
+        lambda r: r.update(protocols={"nw_ucla": {"by": "split"}}),
+        "protocols.nw_ucla: a published protocol has this name",
+    ),
+    (
+        lambda r: r["benchmarks"]["demo_xsub"].update(protocol="sysu_setting1/31"),
+        "benchmarks.demo_xsub.protocol: no protocol 'sysu_setting1/31': the folds",
+    ),
+    (lambda r: r["benchmarks"]["demo_xsub"].update(exclude=["a"]), "benchmarks.demo_xsub.exclude: "),
     (lambda r: r["train"].update(crop=[1.0, 0.5]), "train.crop: the smallest part 1.0 exceeds 0.5"),
     (
         lambda r: r["benchmarks"]["ntu60_xsub"].update(gpus=3),
@@ -206,6 +232,31 @@ def test_a_pretrained_cnn_has_its_own_defaults_and_the_benchmarks_protocol(raw):
         raw["benchmarks"]["own"]["model"]["fam"]["cnn"] = {**own, **change}
         with pytest.raises(ConfigError, match=re.escape(message)):
             Config(raw)
+
+
+def test_protocols_of_ones_own(raw):
+    halves = {"source": "me", "random": {"of": "subjects", "folds": 3}}
+    raw["protocols"] = {"halves": halves, "views": {"by": "camera", "train": [1], "test": [2]}}
+    raw["benchmarks"]["demo_xsub"]["protocol"] = "halves/3"
+    config = Config(raw)
+    assert config.benchmark("demo_xsub_plain")["protocol"] == "halves/3"
+    assert config.own_rule("halves/3") == {"random": {"of": "subjects", "folds": 3}}
+    assert config.own_rule("sysu_setting1/3") is None
+    raw["benchmarks"]["demo_xsub"]["protocol"] = "halfs"
+    with pytest.raises(ConfigError, match=r"demo_xsub.protocol: no protocol 'halfs'; did you mean 'halves'"):
+        Config(raw)
+
+
+def test_a_cnn_that_is_trained_here_has_one_list_of_clips_left_out(raw):
+    own = {"name": "own", "weights": None, "frozen": True, "pretrain": {"protocol": "odd_subjects"}}
+    raw["benchmarks"]["own"] = {"like": "demo_xsub", "model": {"fam": {"cnn": own}}, "exclude": "a.txt"}
+    raw["benchmarks"]["clean"] = {"like": "demo_xsub", "exclude": "a.txt"}
+    assert Config(raw).cnns["own"]["pretrain"]["exclude"] == "a.txt"
+    raw["benchmarks"]["all"] = {"like": "own", "exclude": None}
+    with pytest.raises(
+        ConfigError, match=r"all.model.fam.cnn: differs from that of own but has the same name"
+    ):
+        Config(raw)
 
 
 def test_the_question_names_paths_only_where_it_matters(raw):

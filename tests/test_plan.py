@@ -91,6 +91,47 @@ def test_a_cnn_is_trained_here_only_where_asked_for(project):
         plan.pretrain_settings(demo)
 
 
+def test_params_tell_which_clips_train_and_test(project, tmp_path, monkeypatch):
+    raw = yaml.safe_load((project / "config.yaml").read_text())
+    cnn = {"name": "own", "weights": None, "frozen": True, "pretrain": {"protocol": "half/2"}}
+    raw["protocols"] = {"half": {"source": "me", "random": {"of": "subjects", "folds": 2}}}
+    raw["benchmarks"]["demo_half"] = {
+        "like": "demo_xsub",
+        "protocol": "half/2",
+        "model": {"fam": {"cnn": cnn}},
+    }
+    raw["benchmarks"]["demo_clean"] = {"like": "demo_half", "exclude": "clips.txt"}
+    raw["benchmarks"]["demo_clean"]["model"] = {"fam": {"cnn": {"name": "own-clean"}}}
+    plan = Plan(Config(raw))
+    monkeypatch.chdir(tmp_path)
+    Path("clips.txt").write_text("a\n")
+
+    def params(benchmark):
+        run = at(benchmark=benchmark, backbone="ctrgcn", graph="natural", stream="joint", run="seed-1")
+        cnn = plan.benchmark(run)["model"]["fam"]["cnn"]["name"]
+        return [
+            plan.stream_settings(run),
+            plan.score_settings(run),
+            plan.ensemble_settings(run),
+            plan.pretrain_settings(at(dataset="demo", cnn=cnn)),
+        ]
+
+    for settings in params("demo_half"):
+        assert (settings["protocol"], settings["rule"]) == (
+            "half/2",
+            {"random": {"folds": 2, "of": "subjects"}},
+        )
+        assert "exclude" not in settings
+    before = params("demo_clean")
+    assert [settings["exclude"]["file"] for settings in before] == ["clips.txt"] * 4
+    Path("clips.txt").write_text("a\nb\n")
+    for new, old in zip(params("demo_clean"), before, strict=True):
+        assert new["exclude"]["sha256"] != old["exclude"]["sha256"]
+    Path("clips.txt").unlink()
+    with pytest.raises(UserError, match=r"benchmarks.demo_clean.exclude: no file clips.txt in"):
+        params("demo_clean")
+
+
 def test_answers_follow_the_question(plan):
     def answers(question):
         return plan.training_answers(at(benchmark="demo_xsub", question=question))
@@ -118,3 +159,47 @@ def test_wrong_targets_are_named(plan):
         plan.drawn_settings(at(dataset="ntu60"))
     with pytest.raises(UserError, match="set `instruction` to the text"):
         plan.question_text(at(question="other-12345678"))
+
+
+# ------------------------------------------------------------------------------------------------ own data
+
+
+def own_plan(project, **dataset):
+    config = yaml.safe_load((project / "config.yaml").read_text())
+    config["datasets"]["mine"] = {"reader": "own", "shards": 2, **dataset}
+    return Plan(Config(config))
+
+
+def test_the_table_of_your_own_data_is_an_input(project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = own_plan(project, skeletons=str(tmp_path), options={"layout": "ntu25", "clips": "list.csv"})
+    with pytest.raises(UserError, match=r"datasets\.mine\.options\.clips: no file .*list\.csv"):
+        plan.recordings(at(dataset="mine"))
+    (tmp_path / "list.csv").touch()
+    assert plan.recordings(at(dataset="mine")) == [str(tmp_path / "list.csv")]
+    assert plan.poses(at(dataset="mine")) == []
+    with pytest.raises(UserError, match=r"datasets\.mine: has no section `poses`"):
+        plan.pose_settings(at(dataset="mine"))
+
+
+def test_poses_come_before_skeletons_and_what_they_follow_from(project):
+    weights = "resources/demo/pose.safetensors"
+    plan = own_plan(project, videos="videos", poses={"weights": weights, "joint_confidence": 0.4})
+    assert plan.poses(at(dataset="mine")) == [f"results/poses/mine/00{i}-of-002.h5" for i in (0, 1)]
+    assert plan.prepare_settings(at(dataset="mine"))["joint_confidence"] == 0.4
+    poses = plan.pose_settings(at(dataset="mine"))["poses"]
+    assert (poses["architecture"], poses["weights"], poses["every"]) == ("yolov8n-pose", weights, 1)
+    # another threshold for joints does not run the network again
+    assert "joint_confidence" not in poses
+    with pytest.raises(UserError, match=r"datasets\.mine\.videos: no folder videos"):
+        plan.recordings(at(dataset="mine"))
+
+
+def test_poses_go_with_listed_clips_and_without_skeletons(project):
+    poses = {"weights": "x.pt"}
+    with pytest.raises(UserError, match=r"datasets\.mine\.poses: makes the skeletons, so set"):
+        own_plan(project, skeletons="somewhere", videos="videos", poses=poses)
+    with pytest.raises(UserError, match=r"datasets\.mine\.poses: goes with reader own"):
+        own_plan(project, reader="ntu", videos="videos", poses=poses)
+    with pytest.raises(UserError, match=r"datasets\.mine\.poses: the key 'weights' is missing"):
+        own_plan(project, videos="videos", poses={})

@@ -69,9 +69,10 @@ def test_at_the_top_level_it_holds_for_stores_and_benchmarks(raw):
     assert (ntu120["ensemble"]["weights"], ntu60["ensemble"]["weights"]) == ("preset", "fitted")
     assert config.benchmark("ntu120_xset")["ensemble"]["weights"] == "fitted"
     assert {config.dataset(name)["video"]["frames"] for name in ("demo", "ntu60", "ntu120")} == {"all"}
-    assert config.dataset("ntu120")["options"] == {"person2": "duplicated"}
+    assert config.dataset("ntu120")["options"] == {"person2": "duplicated", "gaps": "packed"}
     assert config.dataset("ntu60")["options"]["person2"] == "absent"
-    assert "person2" not in config.dataset("demo")["options"]
+    assert config.dataset("ntu60")["options"]["gaps"] == "packed"
+    assert not {"person2", "gaps"} & set(config.dataset("demo")["options"])
     # what the demo writes stays
     assert config.benchmark("demo_xsub")["model"]["fam"]["cnn"]["frozen"]
 
@@ -84,7 +85,8 @@ def test_in_a_benchmark_it_leaves_the_shared_stores_alone(raw):
     assert config.benchmark("ntu120_xsub")["model"]["frm"]["input"] == "hidden"
     assert config.dataset("ntu120")["options"] == {"person2": "absent"}
     told = Plan(config).ensemble_settings(SimpleNamespace(benchmark="released"))["recipe"]
-    assert told["overridden"] == ["datasets.ntu120.options.person2", "video.frames"]
+    options = ["datasets.ntu120.options.gaps", "datasets.ntu120.options.person2"]
+    assert told["overridden"] == [*options, "video.frames"]
 
 
 def test_a_benchmark_may_leave_the_recipe_out_and_hands_its_own_on(raw):
@@ -114,7 +116,7 @@ def test_results_tell_what_became_of_it(raw):
     plan = Plan(Config(raw))
     of = SimpleNamespace(benchmark="ntu120_xsub", **JOINT)
     told = plan.stream_settings(of)["recipe"]
-    changed = ["datasets.ntu120.options.person2", "model.fam.chunk"]
+    changed = [f"datasets.ntu120.options.{option}" for option in ("gaps", "person2")] + ["model.fam.chunk"]
     assert told == {
         "name": "reference",
         "changed": [*changed, "train.evaluate_every", "train.same_augmentation", "video.frames"],

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TextIO
 
 import numpy as np
 
-from mmcl.datasets import open_reader
+from mmcl.datasets import open_reader, reader_class, reads_file
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.evaluation.score import BATCH, Trained, predict
@@ -76,11 +76,12 @@ def _of_store(path: Path) -> Recordings:
 def _of_folder(path: Path, dataset: dict[str, Any]) -> Recordings:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
-    folder = path if path.is_dir() else path.parent
+    one = path.is_file() and not reads_file(reader_class(dataset["reader"]))
+    folder = path.parent if one else path
     reader = open_reader({**dataset, "skeletons": folder})
     # the name alone may keep a clip out of training and scoring; to recognise it, its skeleton is enough
     entries = {entry.name: entry for entry in reader.list_clips() if entry.skeleton}
-    if not path.is_dir():
+    if one:
         entries = {name: entry for name, entry in entries.items() if folder / entry.skeleton == path}
         if not entries:
             raise UserError(f"{path}: no recording for the reader {dataset['reader']}. {reader.what_belongs}")

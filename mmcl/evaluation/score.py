@@ -1,108 +1,28 @@
 """What a trained stream says of clips: from the skeleton alone, or refined by answers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from importlib.metadata import version
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import torch
 
-from mmcl import checkpoints, device, store
-from mmcl.datasets.prepare import SCHEMA as SKELETONS
+from mmcl import device, store
 from mmcl.datasets.prepare import SkeletonStore
-from mmcl.datasets.protocols import split
+from mmcl.datasets.selection import select
 from mmcl.errors import UserError
 from mmcl.evaluation.metrics import confusion, per_class, summary
 from mmcl.files import write_json
-from mmcl.layouts import layout as get_layout
-from mmcl.models.colearn import CoLearner, build_model
-from mmcl.models.inference import Inference
+from mmcl.skeleton.mapped import seen_as
 from mmcl.skeleton.ragged import join
 from mmcl.store import Shards
 from mmcl.training.data import scored_rows
 from mmcl.training.features import answer_features
 from mmcl.training.predict import skeleton_logits
-from mmcl.training.train import SCHEMA as MODEL
+from mmcl.training.trained import Trained, check_same, load_model
 
 SCHEMA = "mmcl.scores/1"
 BATCH = 64
-
-
-@dataclass
-class Trained:
-    """A model file.
-
-    Attributes:
-        model: in evaluation mode, without a CNN.
-        settings: with which it was trained.
-        classes, class_names: ids and names of labels 0 … C−1.
-        layout: joint layout of the skeletons it takes.
-        persons: people per clip.
-        best_on_test: {epoch, top1} of the epoch that was best on the scored clips, if training looked at them;
-            the model is the last epoch's all the same.
-    """
-
-    model: CoLearner
-    settings: dict
-    classes: list[str]
-    class_names: list[str]
-    layout: str
-    persons: int
-    best_on_test: dict | None = None
-
-    @cached_property
-    def inference(self) -> Inference:
-        """The backbone as it is run."""
-        return Inference(self.model.backbone)
-
-    @property
-    def clip_shape(self) -> tuple[int, int, int]:
-        """Channels, frames and joints of a clip, (C, T, V)."""
-        return 3, self.settings["train"]["window"], len(get_layout(self.layout))
-
-    @property
-    def about(self) -> dict[str, Any]:
-        """What one must know to use the backbone without the rest."""
-        return {
-            "classes": self.classes,
-            "class_names": self.class_names,
-            "backbone": self.settings["model"]["backbone"],
-            "stream": self.settings["stream"],
-            "layout": self.layout,
-            "window": self.settings["train"]["window"],
-            "test_crop": self.settings["train"]["test_crop"],
-            "persons": self.persons,
-            "mmcl_version": version("mmcl"),
-        }
-
-
-def load_model(path: Path, place: torch.device | str = "cpu") -> Trained:
-    """Read a `model.pt` of `train_stream`.
-
-    Raises:
-        UserError: no such file, or not such a model.
-    """
-    content = checkpoints.read(path, place)
-    if not isinstance(content, dict) or content.get("schema") != MODEL:
-        raise UserError(f"{path}: not a model of train_stream (schema {MODEL})")
-    settings = content["settings"]
-    form = ("num_classes", "layout", "persons", "picture_dim", "answer_dim")
-    model = build_model(settings["model"], **{key: content[key] for key in form})
-    model.load_state_dict({k: v for k, v in content["state"].items() if not k.startswith("cnn.")})
-    model.eval().to(place)
-    return Trained(
-        model,
-        settings,
-        content["classes"],
-        content["class_names"],
-        content["layout"],
-        content["persons"],
-        content.get("best_on_test"),
-    )
 
 
 @torch.inference_mode()
@@ -168,7 +88,7 @@ def score_stream(
         skeletons: store `mmcl.skeletons/1`.
         output: the scores, `mmcl.scores/1`.
         metrics: JSON, see `write_scores`.
-        settings: `protocol`, `fit`, `version`.
+        settings: `fit`, `version`, and what `mmcl.datasets.selection.select` takes.
         threads: CPU threads.
 
     Raises:
@@ -178,14 +98,10 @@ def score_stream(
     torch.set_num_threads(max(1, threads))
     trained = load_model(model, device.pick())
     source = SkeletonStore(skeletons)
-    for what, own, given in [
-        ("classes", trained.classes, source.class_ids),
-        ("layout", trained.layout, source.layout),
-        ("protocol", trained.settings["protocol"], settings["protocol"]),
-        ("fit", trained.settings["fit"], settings["fit"]),
-    ]:
-        if own != given:
-            raise UserError(f"{model}: trained for {what} {own}, to be scored on {given}")
+    if trained.settings["train"].get("init"):
+        # whose encoder may have seen another data set's joints
+        source = seen_as(source, trained.layout, trained.persons)
+    check_same(model, trained, source, settings, "to be scored")
     write_scores(output, metrics, trained, source, settings, inputs=[model, skeletons])
 
 
@@ -200,13 +116,13 @@ def write_scores(
     """Score the clips of a split; write the scores, and what they come to.
 
     Args:
-        output: the scores, `mmcl.scores/1`: logits, labels, classes, and the counts in `confusion` (C, C).
+        output: the scores, see `write_logits`.
         metrics: JSON with clips, left_out, the figures of `mmcl.evaluation.metrics`, per_class and confusion
             (rows are the true classes). All are of the last epoch; where training looked at these clips after
             its epochs, best_on_test has the epoch and top1 it would have chosen.
         trained: the model.
         source: the skeletons.
-        settings: `protocol`, `fit`, `version`.
+        settings: `fit`, `version`, and what `mmcl.datasets.selection.select` takes.
         inputs: the files of model and skeletons.
 
     Raises:
@@ -214,8 +130,48 @@ def write_scores(
     """
     rows = {source.names[row]: row for row in scored_rows(source, settings)}
 
+    def logits_of(names: list[str]) -> np.ndarray:
+        return predict(trained, [source.clip(rows[name]) for name in names])
+
+    write_logits(output, source, rows, logits_of, settings, inputs)
+    scores = Shards([output], SCHEMA)
+    logits, labels = scores.read("logits"), scores.read("labels")
+    selection = select(source, settings)
+    result = {
+        "clips": len(labels),
+        "left_out": selection.train_left_out if settings["fit"] else selection.test_left_out,
+        **summary(logits, labels),
+        **({"best_on_test": trained.best_on_test} if trained.best_on_test else {}),
+        "per_class": per_class(logits, labels, source.class_ids, source.class_names),
+        "confusion": confusion(logits, labels).tolist(),
+    }
+    write_json(metrics, result)
+
+
+def write_logits(
+    output: Path,
+    source: SkeletonStore,
+    rows: dict[str, int],
+    logits_of: Callable[[list[str]], np.ndarray],
+    settings: dict,
+    inputs: Sequence[Path],
+) -> None:
+    """Write scores, `mmcl.scores/1`: logits, labels, classes, and the counts in `confusion` (C, C).
+
+    Args:
+        output: the file.
+        source: the skeletons that were scored.
+        rows: clips → rows of the store.
+        logits_of: clips → (N, C).
+        settings: what the scores follow from beside the inputs.
+        inputs: files they follow from; the first is named where a score is not finite.
+
+    Raises:
+        UserError: a score is not finite.
+    """
+
     def work(names: list[str]) -> store.Batch:
-        logits = predict(trained, [source.clip(rows[name]) for name in names])
+        logits = logits_of(names)
         for name, row in zip(names, logits, strict=True):
             if not np.isfinite(row).all():
                 raise UserError(f"{inputs[0]}: the scores of clip {name} are not finite")
@@ -241,26 +197,3 @@ def write_scores(
         inputs=inputs,
         finish=finish,
     )
-    scores = Shards([output], SCHEMA)
-    logits, labels = scores.read("logits"), scores.read("labels")
-    result = {
-        "clips": len(labels),
-        "left_out": _left_out(source, settings),
-        **summary(logits, labels),
-        **({"best_on_test": trained.best_on_test} if trained.best_on_test else {}),
-        "per_class": per_class(logits, labels, source.class_ids, source.class_names),
-        "confusion": confusion(logits, labels).tolist(),
-    }
-    write_json(metrics, result)
-
-
-def _left_out(source: SkeletonStore, settings: dict) -> list[dict[str, str]]:
-    """Clips of the scored split without a usable skeleton, as far as the store tells their split."""
-    listed = [{"name": name, "reason": reason} for name, reason in source.failed.items()]
-    with store.opened(source.path, SKELETONS) as file:
-        if "failed/subject" not in file:
-            return listed
-        numbers = [file[f"failed/{key}"][:] for key in ("subject", "camera", "setup")]
-    train, test = split(settings["protocol"], *numbers)
-    inside = train if settings["fit"] else test
-    return [entry for entry, keep in zip(listed, inside, strict=True) if keep]

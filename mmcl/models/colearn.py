@@ -1,6 +1,6 @@
 """Multi-modality co-learning: a backbone that learns with pictures and answers and runs without (MMCL)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,6 +22,8 @@ class Losses(NamedTuple):
     fam: Tensor
     frm: Tensor
     aux: Tensor
+    relation: Tensor
+    imitation: Tensor
     logits: Tensor
 
 
@@ -37,6 +39,9 @@ class CoLearner(nn.Module):
         fam_weight: λ1.
         frm_weight: λ2.
         label_smoothing: of the classification loss; FRM's cross-entropy is as in equation 9.
+
+    Attributes:
+        distil: losses of a student, `mmcl.training.distil.Distillation`, while it learns from an ensemble; None.
     """
 
     def __init__(
@@ -57,6 +62,7 @@ class CoLearner(nn.Module):
         self.fam_weight = fam_weight
         self.frm_weight = frm_weight
         self.label_smoothing = label_smoothing
+        self.distil: nn.Module | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         """Clips (N, 3, T, V, M) -> logits (N, C), from the skeleton alone."""
@@ -80,8 +86,9 @@ class CoLearner(nn.Module):
         has_picture: Tensor | None = None,
         answer: Tensor | None = None,
         has_answer: Tensor | None = None,
+        taught: Any = None,
     ) -> Losses:
-        """Equation 10: L = CE(S_M) + λ1 · FAM + λ2 · FRM, and what the backbone's own method adds.
+        """Equation 10: L = CE(S_M) + λ1 · FAM + λ2 · FRM, and what the backbone's own method and teachers add.
 
         Args:
             x: clips (N, 3, T, V, M).
@@ -90,11 +97,12 @@ class CoLearner(nn.Module):
             has_picture: (N) bool.
             answer: answer features (N, D).
             has_answer: (N) bool.
+            taught: what teachers say of the clips, for `distil`.
         """
         features = self.backbone.features(x)
         logits = self.backbone.classify(features)
         total = cls = F.cross_entropy(logits.float(), labels, label_smoothing=self.label_smoothing)
-        fam = frm = aux = cls.new_zeros(())
+        fam = frm = aux = relation = imitation = cls.new_zeros(())
         if self.fam is not None and picture is not None and has_picture is not None:
             fam = self.fam(features, *self._picture_features(picture, has_picture))
             total = total + self.fam_weight * fam
@@ -105,7 +113,10 @@ class CoLearner(nn.Module):
         if own is not None:
             aux = own
             total = total + aux
-        return Losses(total, cls, fam, frm, aux, logits)
+        if self.distil is not None and taught is not None:
+            weighted, relation, imitation = self.distil(features, logits, taught)
+            total = total + weighted
+        return Losses(total, cls, fam, frm, aux, relation, imitation, logits)
 
     def _picture_features(self, picture: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """CNN features (N, D), zeros where there is no picture, so that none enters its batch norms; and mask (N)."""

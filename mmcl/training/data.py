@@ -1,6 +1,8 @@
 """What a training reads of the stores: its clips, and what is known of them besides the skeleton."""
 
+import hashlib
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,8 @@ import numpy as np
 import torch
 
 from mmcl.datasets.prepare import SkeletonStore
-from mmcl.datasets.protocols import fit_split, split
+from mmcl.datasets.protocols import fit_split
+from mmcl.datasets.selection import select
 from mmcl.errors import UserError
 from mmcl.skeleton.ragged import join
 from mmcl.store import Shards
@@ -54,10 +57,13 @@ def read_training_data(
     """
     fam, frm = settings["model"]["fam"], settings["model"]["frm"]
     rows = training_rows(source, settings)
+    labels = settings["train"].get("labels", 1)
+    if labels < 1:
+        rows = labelled(rows, source, labels, settings["seed"])
     names = [source.names[row] for row in rows]
     data = TrainingData(
         names,
-        join([source.clip(row) for row in rows], int(source.persons.max())),
+        join([source.clip(row) for row in rows], source.people),
         torch.from_numpy(source.labels[rows]).to(place),
         source.layout,
     )
@@ -87,12 +93,31 @@ def training_rows(source: SkeletonStore, settings: dict) -> list[int]:
     Raises:
         UserError: there are none.
     """
-    train, _ = split(settings["protocol"], source.subject, source.camera, source.setup)
+    train = select(source, settings).train
     if settings["fit"]:
         train, _ = fit_split(source.subject, train)
     if not train.any():
         raise UserError(f"{source.path}: no training clip for protocol {settings['protocol']}")
     return train.nonzero()[0].tolist()
+
+
+def labelled(rows: Sequence[int], source: SkeletonStore, share: float, seed: int) -> list[int]:
+    """Part of each class's clips, at least one of each: those with the least sha256 of seed and name.
+
+    What is chosen depends on nothing else, and a smaller part lies within a larger one.
+
+    Args:
+        rows: training clips.
+        source: their store.
+        share: part to keep.
+        seed: of the run.
+    """
+    by_class: dict[int, list[tuple[str, int]]] = defaultdict(list)
+    for row in rows:
+        mark = hashlib.sha256(f"{seed}/{source.names[row]}".encode()).hexdigest()
+        by_class[int(source.labels[row])].append((mark, row))
+    kept = [sorted(marked)[: max(1, round(share * len(marked)))] for marked in by_class.values()]
+    return sorted(row for marked in kept for _, row in marked)
 
 
 def scored_rows(source: SkeletonStore, settings: dict) -> list[int]:
@@ -101,9 +126,8 @@ def scored_rows(source: SkeletonStore, settings: dict) -> list[int]:
     Raises:
         UserError: there are none.
     """
-    train, scored = split(settings["protocol"], source.subject, source.camera, source.setup)
-    if settings["fit"]:
-        scored = fit_split(source.subject, train)[1]
+    selection = select(source, settings)
+    scored = fit_split(source.subject, selection.train)[1] if settings["fit"] else selection.test
     if not scored.any():
         raise UserError(f"{source.path}: no clip to score for protocol {settings['protocol']}")
     return np.flatnonzero(scored).tolist()

@@ -39,10 +39,19 @@ class Processes:
         The networks begin equal. Batch norms see the clips of their own process (as in the DataParallel of the
         reference), and so do FAM's negatives unless it gathers.
         """
+        return model.losses if self.world == 1 else self.parallel(_LossesOf(model))
+
+    def parallel(self, net: nn.Module, **options: Any) -> nn.Module:
+        """A network whose gradients are averaged over the processes; itself where there is one.
+
+        Args:
+            net: the network.
+            options: of DistributedDataParallel.
+        """
         if self.world == 1:
-            return model.losses
+            return net
         own = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(_LossesOf(model), device_ids=own)
+        return DistributedDataParallel(net, device_ids=own, **options)
 
     def sum(self, values: Tensor) -> Tensor:
         """Values added up over the processes, in place."""

@@ -3,7 +3,7 @@
 import csv
 import io
 
-MEANS = ("loss", "cls", "fam", "frm", "aux", "accuracy")
+MEANS = ("loss", "cls", "fam", "frm", "aux", "relation", "imitation", "accuracy")
 """What is averaged over the steps of an epoch and over the processes."""
 COLUMNS = ("epoch", "lr", *MEANS, "seconds")
 
@@ -15,6 +15,16 @@ def as_csv(history: list[dict[str, float]], tested: bool) -> str:
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
     writer.writerows(history)
+    return text.getvalue()
+
+
+def as_table(rows: list[dict[str, float]]) -> str:
+    """Rows as a table, its columns in the order of their first appearance; empty where a row has none."""
+    text = io.StringIO()
+    columns = dict.fromkeys(column for row in rows for column in row)
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()
 
 

@@ -5,9 +5,9 @@ seen, and several processes together see what one would have seen: they share th
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +16,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmcl.errors import UserError
 from mmcl.skeleton.ragged import Ragged
-from mmcl.skeleton.streams import along_time, to_stream, within_frames
-from mmcl.skeleton.transforms import centre_crop, crop_resize, random_crop, rotate
 from mmcl.store import Shards
+from mmcl.training.feeders import make_feeder
 
 EVERY_EPOCH = -1
 """Stands for an epoch's number in the seed of random numbers that all epochs share."""
@@ -28,31 +27,6 @@ def epoch_seed(seed: int, epoch: int, rank: int = 0) -> int:
     """A seed of 63 bits for one epoch of one process; near numbers give unrelated seeds."""
     digest = hashlib.sha256(f"{seed}/{epoch}/{rank}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
-
-
-class Draw(NamedTuple):
-    """The random numbers of an epoch for its P presentations of clips.
-
-    Attributes:
-        order: (P) rows of clips.
-        share, position: (P) float64, see `random_crop`.
-        angles: (P, 3) radians.
-    """
-
-    order: Tensor
-    share: Tensor
-    position: Tensor
-    angles: Tensor
-
-
-def draw_epoch(count: int, settings: dict, order: torch.Generator, augmentation: torch.Generator) -> Draw:
-    """Draw an epoch over `count` clips by the `train` section: repeat, crop, rotation."""
-    total = count * settings["repeat"]
-    low, high = settings["crop"]
-    rows = torch.randperm(total, generator=order) % count
-    share, position = torch.rand(2, total, dtype=torch.float64, generator=augmentation)
-    angles = (2 * torch.rand(total, 3, generator=augmentation) - 1) * settings["rotation"]
-    return Draw(rows, low + (high - low) * share, position, angles)
 
 
 @dataclass
@@ -65,6 +39,7 @@ class Batch:
     has_picture: Tensor | None = None
     answer: Tensor | None = None
     has_answer: Tensor | None = None
+    taught: Any = None
 
 
 @dataclass
@@ -110,6 +85,7 @@ class Loader:
     Attributes:
         batch: clips of a step, over all processes.
         steps: of an epoch.
+        teachers: are shown what the feeder drew for a batch, and say what its `taught` is; None.
 
     Raises:
         UserError: a batch cannot be shared out evenly, or there are fewer clips than processes.
@@ -126,10 +102,8 @@ class Loader:
         world: int = 1,
     ):
         self.data = data
-        # bones are taken once and not in every batch
-        joints = within_frames(data.clips.joints, stream, data.layout)
-        self.clips = data.clips._replace(joints=joints).to(data.labels.device)
-        self.stream = stream
+        self.feeder = make_feeder(settings, stream, data.layout)
+        self.clips = self.feeder.keep(data.clips).to(data.labels.device)
         self.settings = settings
         self.seed = seed
         self.rank = rank
@@ -141,6 +115,7 @@ class Loader:
             )
         self.batch = min(settings["batch"], total - total % world)
         self.steps = total // self.batch
+        self.teachers: Callable[[Any], Any] | None = None
         self._pictures = None
         if data.montages is not None:
             self._pictures = _Pictures(Montages(data.montages, data.names), workers)
@@ -153,22 +128,18 @@ class Loader:
         if self.settings.get("same_augmentation", False):
             # as in the released training, whose workers were seeded alike in every epoch (recipe `reference`)
             augmentation = torch.Generator().manual_seed(epoch_seed(self.seed, EVERY_EPOCH))
-        draw = draw_epoch(len(data.names), self.settings, order, augmentation)
+        draw = self.feeder.draw(data.clips.length.cpu(), order, augmentation)
         size = self.batch // self.world
         firsts = range(self.rank * size, self.steps * self.batch, self.batch)
         parts = [slice(first, first + size) for first in firsts]
         pictures = (
             None if self._pictures is None else self._pictures.in_order([draw.order[part] for part in parts])
         )
-        draw = Draw(*(numbers.to(place) for numbers in draw))
+        draw = draw._make(numbers.to(place) for numbers in draw)
         for part in parts:
-            rows = draw.order[part]
-            crop = random_crop(
-                self.clips.length[rows], draw.share[part], draw.position[part], self.settings["min_crop"]
-            )
-            x = crop_resize(self.clips, rows, *crop, self.settings["window"])
-            x = along_time(rotate(x, draw.angles[part]), self.stream)
-            batch = Batch(x, data.labels[rows])
+            own = draw._make(numbers[part] for numbers in draw)
+            rows = own.order
+            batch = Batch(self.feeder.training_view(self.clips, own), data.labels[rows])
             if pictures is not None:
                 batch.picture, batch.has_picture = (
                     found.to(place, non_blocking=True) for found in next(pictures)
@@ -177,16 +148,9 @@ class Loader:
                 batch.picture, batch.has_picture = data.picture[rows], data.has_picture[rows]
             if data.answer is not None and data.has_answer is not None:
                 batch.answer, batch.has_answer = data.answer[rows], data.has_answer[rows]
+            if self.teachers is not None:
+                batch.taught = self.teachers(own)
             yield batch
-
-
-def centre_view(clips: Ragged, rows: Tensor, stream: str, layout: str, settings: dict) -> Tensor:
-    """Clips as a trained network is shown them: centre crop, no rotation.
-
-    (B) rows of clips -> (B, 3, window, V, M).
-    """
-    crop = centre_crop(clips.length[rows], settings["test_crop"])
-    return to_stream(crop_resize(clips, rows, *crop, settings["window"]), stream, layout)
 
 
 class Montages(Dataset):

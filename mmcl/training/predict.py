@@ -10,7 +10,7 @@ from mmcl.models.colearn import CoLearner
 from mmcl.skeleton.ragged import Ragged, join
 from mmcl.training.data import scored_rows
 from mmcl.training.distributed import Processes
-from mmcl.training.loader import centre_view
+from mmcl.training.feeders import make_feeder
 
 BATCH = 64
 
@@ -27,10 +27,10 @@ def skeleton_logits(
         rows: (B) which of them, at least one.
         stream: which stream.
         layout: joint layout.
-        settings: the `train` section: `window`, `test_crop`.
+        settings: the `train` section: what its feeder shows in the test.
     """
-    parts = rows.split(BATCH)
-    return torch.cat([network(centre_view(clips, part, stream, layout, settings)).float() for part in parts])
+    feeder = make_feeder(settings, stream, layout)
+    return torch.cat([network(feeder.test_view(clips, part)).float() for part in rows.split(BATCH)])
 
 
 class ScoredClips:
@@ -47,7 +47,7 @@ class ScoredClips:
 
     def __init__(self, source: SkeletonStore, settings: dict, processes: Processes):
         rows = scored_rows(source, settings)
-        self.clips = join([source.clip(row) for row in rows], int(source.persons.max())).to(processes.device)
+        self.clips = join([source.clip(row) for row in rows], source.people).to(processes.device)
         self.labels = torch.from_numpy(source.labels[rows]).to(processes.device)
         self.layout = source.layout
         self.settings = settings

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from mmcl import device
 from mmcl.datasets.prepare import SkeletonStore
-from mmcl.datasets.protocols import split
+from mmcl.datasets.selection import select
 from mmcl.errors import UserError
 from mmcl.files import write_json
 from mmcl.models.cnn import CNN, open_cnn, shrink
@@ -51,9 +51,9 @@ def pretrain_cnn(
         montages: stores `mmcl.montages/1`.
         output: the state dict, `.safetensors`; a `.json` of the same name tells classes, clips, settings and
             the accuracy on the training clips.
-        settings: `architecture`, `image_size`, `protocol`, `epochs`, `batch`, `learning_rate`,
-            `weight_decay`, `warmup_epochs`, `label_smoothing`, `augment` (see `mmcl.training.augment.draw`),
-            `seed`, `version`.
+        settings: `architecture`, `image_size`, `protocol` and what else `mmcl.datasets.selection.select` takes,
+            `epochs`, `batch`, `learning_rate`, `weight_decay`, `warmup_epochs`, `label_smoothing`, `augment` (see
+            `mmcl.training.augment.draw`), `seed`, `version`.
         threads: CPU threads and, for pictures that do not fit into memory, processes.
 
     Raises:
@@ -65,7 +65,7 @@ def pretrain_cnn(
     torch.set_num_threads(max(1, threads))
     place = device.pick()
     source, shards = SkeletonStore(skeletons), Shards(montages, "mmcl.montages/1")
-    train, _ = split(settings["protocol"], source.subject, source.camera, source.setup)
+    train = select(source, settings).train
     rows = np.array([row for row in train.nonzero()[0] if source.names[row] in shards], int)
     if len(rows) < 2:
         raise UserError(f"{source.path}: no training clip of {settings['protocol']} has a picture")

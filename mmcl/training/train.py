@@ -24,18 +24,21 @@ from mmcl.files import write_json, write_text
 from mmcl.models.backbone import Backbone
 from mmcl.models.cnn import open_cnn
 from mmcl.models.colearn import CoLearner, Losses, build_model
+from mmcl.naming import sha256
+from mmcl.skeleton.mapped import seen_as
 from mmcl.training.data import read_training_data
+from mmcl.training.distil import Distillation, Teachers
 from mmcl.training.distributed import Processes
 from mmcl.training.history import MEANS, as_csv, as_line
+from mmcl.training.initial import begin_from, open_initial
 from mmcl.training.launch import joined, launch
 from mmcl.training.loader import Batch, Loader, TrainingData, epoch_seed
 from mmcl.training.predict import ScoredClips
 from mmcl.training.resume import LastState, fingerprint, only_writer
 from mmcl.training.schedule import learning_rate
+from mmcl.training.trained import SCHEMA
 
 log = logging.getLogger("mmcl.training.train")  # also where it is run as __main__
-
-SCHEMA = "mmcl.model/1"
 
 
 def train_stream(
@@ -46,6 +49,9 @@ def train_stream(
     montages: Sequence[Path] = (),
     rgb: Sequence[Path] = (),
     answers: Sequence[Path] = (),
+    init: Path | None = None,
+    teachers: Sequence[Path] = (),
+    ensemble: Path | None = None,
     threads: int = 1,
     gpus: int = 1,
 ) -> None:
@@ -68,12 +74,16 @@ def train_stream(
         montages: stores `mmcl.montages/1`, for FAM with a CNN that is trained along.
         rgb: stores `mmcl.rgb/1`, for FAM with a frozen CNN.
         answers: stores `mmcl.answers/1`, for FRM.
+        init: model.pt of pretrain_streams or distil_student, for `train.init`: of its layout and people are then the
+            network and the model, whatever the skeletons have.
+        teachers: model.pt of an ensemble's members, for `train.distil`.
+        ensemble: its ensemble.json.
         threads: CPU threads and, for pictures, processes; shared out among the GPUs.
         gpus: training processes, one a GPU; without GPUs they share the CPU.
 
     Raises:
         UserError: FAM or FRM is on and has nothing to learn from, no training clip, another process
-            trains here, the loss is not finite, too few GPUs.
+            trains here, the loss is not finite, too few GPUs; an encoder or teachers that do not fit.
     """
     job: dict[str, Any] = {
         "skeletons": str(skeletons),
@@ -82,6 +92,9 @@ def train_stream(
         "montages": [str(path) for path in montages],
         "rgb": [str(path) for path in rgb],
         "answers": [str(path) for path in answers],
+        "init": str(init) if init else None,
+        "teachers": [str(path) for path in teachers],
+        "ensemble": str(ensemble) if ensemble else None,
         "threads": threads,
     }
     if gpus > 1:
@@ -99,6 +112,9 @@ def _train(
     montages: Sequence[str] = (),
     rgb: Sequence[str] = (),
     answers: Sequence[str] = (),
+    init: str | None = None,
+    teachers: Sequence[str] = (),
+    ensemble: str | None = None,
     threads: int = 1,
 ) -> None:
     """One process of the training."""
@@ -108,13 +124,25 @@ def _train(
 
     # ---------------------------------------------------------------------------------------------- data
     source = SkeletonStore(skeletons)
+    encoders = open_initial(init, settings) if init else None
+    if encoders:
+        source = seen_as(source, encoders.layout, encoders.persons)
     read = read_training_data(source, settings, montages, rgb, answers, place)
+    inputs = [*read.inputs, *([sha256(Path(init))] if init else [])]
     rank, world = processes.rank, processes.world
     loader = Loader(read.data, settings["stream"], options, settings["seed"], threads - 1, rank, world)
     scored = ScoredClips(source, settings, processes) if options["evaluate_every"] else None
 
     # --------------------------------------------------------------------------------------------- model
     model, form = _open_model(settings, source, read.data)
+    if encoders:
+        begin_from(model.backbone, encoders, settings)
+    if ensemble:
+        loader.teachers = taught_by = Teachers(
+            teachers, ensemble, settings, source, read.data.clips.to(place)
+        )
+        inputs += taught_by.inputs
+        model.distil = Distillation(model.backbone.feature_dim, taught_by.memory, options["distil"]).to(place)
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=options["learning_rate"],
@@ -124,7 +152,7 @@ def _train(
     )
 
     with only_writer(target.parent) if processes.first else nullcontext():
-        last = LastState(target.with_name("last.pt"), fingerprint(settings, read.inputs))
+        last = LastState(target.with_name("last.pt"), fingerprint(settings, inputs))
         history: list[dict[str, float]] = []
         best: dict[str, Any] | None = None  # epoch, top1, state
         with processes.in_turn():  # the first sets a damaged file aside
@@ -262,8 +290,9 @@ def _is_due(epoch: int, options: dict) -> bool:
 
 
 def _on_cpu(model: CoLearner) -> dict[str, Tensor]:
-    """A copy of the network's state."""
-    return {name: value.detach().to("cpu", copy=True) for name, value in model.state_dict().items()}
+    """A copy of the network's state, without what is there to learn from teachers alone."""
+    kept = {name: value for name, value in model.state_dict().items() if not name.startswith("distil.")}
+    return {name: value.detach().to("cpu", copy=True) for name, value in kept.items()}
 
 
 def _bar(steps: int, done: int, settings: dict, processes: Processes) -> Any:

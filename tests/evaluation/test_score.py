@@ -8,11 +8,13 @@ import torch
 from made_stores import changed, make_stores
 
 from mmcl import checkpoints
+from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.evaluation.score import load_model, predict, refine, score_stream
 from mmcl.inspect import inspect
 from mmcl.store import Shards, opened
+from mmcl.training.data import training_rows
 from mmcl.training.train import train_stream
 
 
@@ -33,13 +35,13 @@ def trained(stores, settings, tmp_path):
     return train
 
 
-def score(model, stores, fit=False, protocol="odd_subjects"):
+def score(model, stores, fit=False, protocol="odd_subjects", **more):
     score_stream(
         model=model,
         skeletons=stores["skeletons"],
         output=model.with_name("scores.h5"),
         metrics=model.with_name("metrics.json"),
-        settings={"protocol": protocol, "fit": fit, "version": 1},
+        settings={"protocol": protocol, "fit": fit, "version": 1, **more},
         threads=1,
     )
     return Shards([model.with_name("scores.h5")], "mmcl.scores/1"), json.loads(
@@ -117,6 +119,31 @@ def test_a_model_of_another_split_is_refused(trained, stores):
         score(model, stores, fit=True)
     with pytest.raises(UserError, match="trained for protocol odd_subjects"):
         score(model, stores, protocol="nw_ucla")
+
+
+def test_excluded_clips_neither_train_nor_test(trained, stores, settings, tmp_path):
+    names = [f"a{a}_s{s}" for a in range(4) for s in (1, 2)] + ["a0_s4"]
+    (tmp_path / "list.txt").write_text("\n".join(names))
+    own = {
+        "rule": {"by": "subject", "train": "odd", "test": "even"},
+        "exclude": plan_exclusion(str(tmp_path / "list.txt")),
+    }
+    model = trained(protocol="mine", **own)
+    scores, metrics = score(model, stores, protocol="mine", **own)
+    assert sorted(scores.names) == sorted(
+        f"a{a}_s{s}" for a in range(4) for s in (4, 6, 8) if (a, s) != (0, 4)
+    )
+    left_out = {entry["name"]: entry["reason"] for entry in metrics["left_out"]}
+    assert left_out.pop("bad_s2") == "empty"
+    assert left_out == dict.fromkeys(
+        ("a0_s2", "a1_s2", "a2_s2", "a3_s2", "a0_s4"), f"excluded by {tmp_path / 'list.txt'}"
+    )
+    assert training_rows(SkeletonStore(stores["skeletons"]), load_model(model).settings) == [
+        row for row in range(32) if row % 8 in (2, 4, 6)
+    ]
+    for missing in own:
+        with pytest.raises(UserError, match=f"trained for {missing} "):
+            score(model, stores, protocol="mine", **{key: own[key] for key in own if key != missing})
 
 
 def test_a_file_that_is_no_model_is_refused(tmp_path):

@@ -8,8 +8,11 @@ import torch.nn.functional as F
 from mmcl import store
 from mmcl.errors import UserError
 from mmcl.layouts import layout
+from mmcl.skeleton import to_stream
 from mmcl.skeleton.ragged import join
-from mmcl.training.loader import Loader, Montages, TrainingData, centre_view, collate, draw_epoch, epoch_seed
+from mmcl.skeleton.streams import STREAMS
+from mmcl.training.feeders import make_feeder
+from mmcl.training.loader import Loader, Montages, TrainingData, collate, epoch_seed
 from mmcl.video import jpeg
 
 TRAIN = {
@@ -32,21 +35,11 @@ def made_data(count=10, **more):
 def test_an_epoch_shows_every_clip_once_in_an_order_of_its_own():
     def order(seed, epoch):
         generator = torch.Generator().manual_seed(epoch_seed(seed, epoch))
-        return draw_epoch(50, TRAIN, generator, generator).order.tolist()
+        return make_feeder(TRAIN, "joint", "utd20").draw(torch.ones(50), generator, generator).order.tolist()
 
     assert sorted(order(1, 0)) == list(range(50))
     assert order(1, 0) == order(1, 0)
     assert len({tuple(order(seed, epoch)) for seed in (1, 2) for epoch in range(3)}) == 6
-
-
-def test_draws_lie_within_the_settings():
-    generator = torch.Generator().manual_seed(0)
-    draw = draw_epoch(200, TRAIN | {"repeat": 5}, generator, generator)
-    assert torch.bincount(draw.order).tolist() == [5] * 200
-    assert 0.5 <= draw.share.min() < 0.51
-    assert 0.99 < draw.share.max() <= 1
-    assert -0.3 <= draw.angles.min() < -0.299
-    assert 0.299 < draw.angles.max() <= 0.3
 
 
 @pytest.mark.parametrize(
@@ -116,6 +109,8 @@ def one_by_one(clip, share, position, angles, stream, settings):
         @ np.array([[1, 0, 0], [0, cx, sx], [0, -sx, cx]])
     )
     x = np.einsum("ij,jtvm->itvm", turn, x)
+    if stream in ("acceleration", "rotation_axis", "angular_velocity"):
+        return to_stream(torch.from_numpy(x)[None], stream, "utd20")[0].numpy()  # see test_streams
     if stream.startswith("bone"):
         bone = np.zeros_like(x)
         for child, parent in layout("utd20").bone_pairs:
@@ -127,7 +122,7 @@ def one_by_one(clip, share, position, angles, stream, settings):
     return x
 
 
-@pytest.mark.parametrize("stream", ["joint", "bone", "joint_motion", "bone_motion"])
+@pytest.mark.parametrize("stream", STREAMS["ctr"])
 def test_a_batch_equals_clips_prepared_one_by_one(stream):
     settings = TRAIN | {"batch": 6, "window": 16, "min_crop": 8}
     random = np.random.default_rng(1)
@@ -135,7 +130,7 @@ def test_a_batch_equals_clips_prepared_one_by_one(stream):
     data = TrainingData([f"c{i}" for i in range(6)], join(clips, 2), torch.arange(6), "utd20")
     (batch,) = Loader(data, stream, settings, seed=3).epoch(1)
     generator = torch.Generator().manual_seed(epoch_seed(3, 1))
-    draw = draw_epoch(6, settings, generator, generator)
+    draw = make_feeder(settings, stream, "utd20").draw(torch.ones(6), generator, generator)
     assert batch.labels.tolist() == draw.order.tolist()
     for x, row, *numbers in zip(batch.x, *draw, strict=True):
         expected = one_by_one(clips[row], *(part.numpy() for part in numbers), stream, settings)
@@ -150,13 +145,6 @@ def test_features_follow_their_clips():
         assert batch.answer[:, 0].tolist() == (-batch.labels).tolist()
         assert batch.has_picture.tolist() == (batch.labels % 3 > 0).tolist()
         assert (batch.has_answer != batch.has_picture).all()
-
-
-def test_the_test_view_is_the_middle_of_the_clip():
-    ramp = np.tile(np.arange(100, dtype=np.float32)[:, None, None, None], (1, 1, 20, 3))
-    x = centre_view(join([ramp], 1), torch.tensor([0]), "joint", "utd20", TRAIN | {"window": 96})
-    assert x.shape == (1, 3, 96, 20, 1)
-    np.testing.assert_array_equal(x[0, 0, :, 0, 0], np.arange(2, 98))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import torch
 from made_stores import changed
 
 from mmcl import checkpoints, store
+from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.errors import UserError
 from mmcl.models.cnn import open_cnn, pretrained
 from mmcl.training import pretrain_cnn as stage
@@ -217,6 +218,16 @@ def test_weights_of_another_run_are_noticed(stores, tmp_path):
     (tmp_path / "a/weights.safetensors").write_bytes((tmp_path / "b/weights.safetensors").read_bytes())
     with pytest.raises(UserError, match="sha256 is"):
         open_cnn(pretrained(CNN, tmp_path / "a/weights.safetensors"))
+
+
+def test_excluded_clips_do_not_train(stores, tmp_path):
+    (tmp_path / "list.txt").write_text("a0_s1\na1_s3\na2_s2\n")
+    rule = {"by": "subject", "train": [1, 3], "test": [2]}
+    exclude = plan_exclusion(str(tmp_path / "list.txt"))
+    run(stores, tmp_path / "run", epochs=1, protocol="mine", rule=rule, exclude=exclude)
+    about = json.loads((tmp_path / "run/weights.json").read_text())
+    # 4 classes × subjects 1 and 3, less two of the list; a1_s1 has no picture
+    assert (about["clips"], about["without_picture"], about["subjects"]) == (5, 1, [1, 3])
 
 
 def test_mistakes_are_named(stores, tmp_path, monkeypatch):

@@ -47,6 +47,12 @@ def test_the_ntu120_chain_is_planned_in_under_150_jobs(ntu):
     assert sum(jobs.values()) < 150
 
 
+def test_pre_training_and_distillation_need_skeletons_alone(ntu):
+    jobs = ntu.jobs("results/ntu120_xset/ikem/student/seed-1/model.pt")
+    stages = ("index_clips", "prepare_skeletons", "pretrain_streams", "distil_student")
+    assert jobs == dict.fromkeys(stages, 1)
+
+
 @pytest.mark.parametrize("kind", ["equal", "preset"])
 def test_without_fitted_weights_no_fit_run_is_planned(ntu, kind):
     ntu.edit("    dataset: ntu120\n", f"    dataset: ntu120\n    ensemble: {{weights: {kind}}}\n")
@@ -86,16 +92,43 @@ def test_missing_videos_are_named(ntu):
     assert ntu.jobs("results/ntu120_xsub_plain/ensemble.json")["train_stream"] == 12
 
 
-def test_a_reader_that_is_not_there_yet_is_named(run):
+def test_a_missing_folder_is_named_with_what_belongs_there(run):
     said = run("--dry-run", "results/nw_ucla/ensemble.json", fails=True)
-    assert "nw_ucla" in said
-    assert "datasets.nw_ucla.reader: there is no reader 'nw_ucla' yet" in said
+    assert "datasets.nw_ucla.videos: no folder is given" in said
+    assert "a01_s01_e00_v01.json" in said
 
 
 def test_a_typo_stops_at_once(run):
     run.edit("  epochs: 110", "  epoch: 110")
     said = run("--dry-run", fails=True)
     assert "train.epoch: unknown key; did you mean 'epochs'?" in said
+
+
+def test_a_list_of_excluded_clips_must_be_there(ntu):
+    ntu.edit("    dataset: ntu120\n", "    dataset: ntu120\n    exclude: clips.txt\n")
+    said = ntu("--dry-run", TARGET, fails=True)
+    assert "benchmarks.ntu120_xsub.exclude: no file clips.txt in" in said
+    assert ntu.jobs()["ensemble"] == 1  # of the demo, which it does not concern
+    (ntu.folder / "clips.txt").write_text("S001C001P001R001A001\n")
+    assert ntu.jobs(TARGET)["train_stream"] == 12
+
+
+def test_protocols_of_ones_own_and_folds_are_planned(ntu):
+    views = "my_views: {by: camera, train: [1], test: [2, 3]}"
+    folds = "my_folds: {random: {of: subjects, folds: 2}}"
+    ntu.config.write_text(f"{ntu.config.read_text()}\nprotocols:\n  {views}\n  {folds}\n")
+    ntu.edit(
+        "  ntu60_xsub:",
+        "  views: {like: ntu120_xsub_plain, protocol: my_views}\n"
+        "  fold2: {like: ntu120_xsub_plain, protocol: my_folds/2}\n  ntu60_xsub:",
+    )
+    assert ntu.jobs("results/views/ensemble.json", "results/fold2/ensemble.json")["train_stream"] == 24
+    ntu.edit("my_folds/2", "my_folds/3")
+    assert "benchmarks.fold2.protocol: no protocol 'my_folds/3': the folds of my_folds are 1 to 2" in ntu(
+        "--dry-run", fails=True
+    )
+    ntu.edit("train: [1]", "tran: [1]")
+    assert "protocols.my_views.tran: unknown key; did you mean 'train'?" in ntu("--dry-run", fails=True)
 
 
 def test_a_wrong_type_stops_at_once(run):

@@ -134,6 +134,26 @@ def test_other_epochs_touch_no_feature_job(copy):
     assert copy.jobs("results/tiny/ensemble.json") == {"train_stream": 4, "score_stream": 4, "ensemble": 1}
 
 
+def test_excluded_clips_train_anew_and_touch_no_feature_job(copy):
+    (copy.folder / "clips.txt").write_text(
+        "S002C001P002R001A001  # looks like another\nS003C001P003R001A001\n"
+    )
+    copy.edit("    protocol: odd_subjects\n", "    protocol: odd_subjects\n    exclude: clips.txt\n")
+    target = "results/tiny_plain/ensemble.json"
+    plan = {"train_stream": 4, "score_stream": 4, "ensemble": 1}
+    assert copy.jobs("results/tiny/ensemble.json") == copy.jobs(target) == plan
+    copy(target)
+    told = result(copy, target)
+    reason = "excluded by clips.txt"
+    assert {"name": "S002C001P002R001A001", "reason": reason} in told["left_out"]
+    assert told["clips"] == result(copy)["clips"] - 1
+    assert told["settings"]["exclude"]["file"] == "clips.txt"
+    (copy.folder / "clips.txt").write_text("S003C001P003R001A001\nS002C001P002R001A001\n")
+    assert copy.jobs(target) == {}
+    (copy.folder / "clips.txt").write_text("S003C001P003R001A001\n")
+    assert copy.jobs(target) == plan
+
+
 def test_other_fusion_weights_train_nothing(copy):
     copy.edit("ensemble: {members:", "ensemble: {weights: equal, members:")
     assert copy.jobs("results/tiny/ensemble.json") == {"ensemble": 1}

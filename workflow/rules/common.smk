@@ -26,3 +26,5 @@ wildcard_constraints:
     graph="natural|hd1|hd2|hd21",
     stream="[a-z_]+",
     run="seed-[0-9]+(/fit)?",
+    seed="[0-9]+",
+    what="pretrain|student|random",

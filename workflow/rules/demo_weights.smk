@@ -2,15 +2,15 @@
 
 Run by hand: `snakemake --cores 2 train_demo_weights`. What the rules write to resources/demo is committed.
 Needs: nothing.
-Makes: resources/demo/{detector.safetensors,vlm/,cnn.safetensors} in the project's folder, and beside every other result
-their settings and figures, results/demo_weights/{detector,vlm,cnn}.json
+Makes: resources/demo/{detector,cnn,pose}.safetensors and vlm/ in the project's folder, and beside every other result
+their settings and figures, results/demo_weights/{detector,vlm,cnn,pose}.json
 """
 
 
 rule train_demo_weights:
-    """All three of the demo's networks."""
+    """All four of the demo's networks."""
     input:
-        expand("results/demo_weights/{network}.json", network=["detector", "vlm", "cnn"]),
+        expand("results/demo_weights/{network}.json", network=["detector", "vlm", "cnn", "pose"]),
 
 
 rule draw_training_pictures:
@@ -101,3 +101,28 @@ rule train_demo_cnn:
         settings=CONFIG.values["demo_weights"],
     script:
         "../scripts/train_demo_cnn.py"
+
+
+rule train_demo_pose:
+    """The detector with a head that finds drawn people's joints (ultralytics, AGPL-3.0)."""
+    input:
+        # the detector that it starts from lies beside its own weights
+        "results/demo_weights/detector.json",
+        pictures="results/demo_weights/train.h5",
+        held_out="results/demo_weights/held_out.h5",
+    output:
+        "results/demo_weights/pose.json",
+    log:
+        "results/logs/train_demo_pose.log",
+    benchmark:
+        "results/times/train_demo_pose.tsv"
+    conda:
+        "../../environment.yml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+    params:
+        settings=CONFIG.values["demo_weights"],
+    script:
+        "../scripts/train_demo_pose.py"

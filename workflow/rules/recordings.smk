@@ -44,6 +44,7 @@ rule prepare_skeletons:
     """Read and clean every skeleton of a data set into one store."""
     input:
         index="results/index/{dataset}.tsv",
+        poses=PLAN.poses,
     output:
         "results/skeletons/{dataset}.h5",
     log:
@@ -58,5 +59,6 @@ rule prepare_skeletons:
     params:
         settings=PLAN.prepare_settings,
         skeletons=PLAN.folder("skeletons"),
+        videos=PLAN.folder("videos"),
     script:
         "../scripts/prepare_skeletons.py"

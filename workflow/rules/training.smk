@@ -1,6 +1,7 @@
 """Training and scoring of one stream.
 
-Needs: results/skeletons/<dataset>.h5; with FAM results/montages or results/rgb; with FRM results/answers.
+Needs: results/skeletons/<dataset>.h5; with FAM results/montages or results/rgb; with FRM results/answers; with
+train.init another training's encoders, with train.distil another benchmark's ensemble.json and its models.
 Makes: results/<benchmark>/<question>/<backbone>-<graph>/<stream>/seed-<n>/{model.pt,settings.json,history.csv,
 scores.h5,metrics.json}, and the same in seed-<n>/fit/ for the run that fixes fusion weights.
 """
@@ -12,6 +13,9 @@ rule train_stream:
         skeletons=PLAN.skeletons,
         pictures=PLAN.training_pictures,
         answers=PLAN.training_answers,
+        init=PLAN.initial_encoders,
+        teachers=PLAN.teachers,
+        ensemble=PLAN.teaching_ensemble,
     output:
         model="results/{benchmark}/{question}/{backbone}-{graph}/{stream}/{run}/model.pt",
         settings="results/{benchmark}/{question}/{backbone}-{graph}/{stream}/{run}/settings.json",
