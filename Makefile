@@ -16,7 +16,7 @@ BIN := .venv/bin
 # the whole pipeline on the drawn demo data
 demo: .venv/ready
 	$(BIN)/snakemake --cores $(CORES) --quiet rules
-	@$(BIN)/python -m mmcl.report.summary demo_xsub
+	@$(BIN)/python -m mmcl.report.summary demo_ikem demo_xsub
 
 test: .venv/ready
 	$(BIN)/python -m pytest -m "not slow" -n $(CORES) --dist loadfile

@@ -20,7 +20,7 @@ from mmcl.selfsup.heads import Labelled, standardised, train_heads
 from mmcl.selfsup.neighbours import joined_features, nearest_classes
 from mmcl.selfsup.norms import measure_norms
 from mmcl.skeleton.mapped import seen_as
-from mmcl.skeleton.ragged import join
+from mmcl.skeleton.ragged import Ragged, join
 
 BATCH = 64
 
@@ -62,7 +62,9 @@ def probe_stream(
     for net in encoders.backbones.values():
         net.to(place)
     if settings["what"] == "random" and selection.train.any():
-        _measure_norms(encoders, source, np.flatnonzero(selection.train), place)
+        measure_norms(
+            encoders, encoders.views(_joined(source, np.flatnonzero(selection.train), encoders, place))
+        )
     parts = []
     for which, rows in (("training", selection.train), ("test", selection.test)):
         if not rows.any():
@@ -124,19 +126,17 @@ def features(
         rows: N of them.
         place: the device.
     """
-    clips = join([source.clip(row) for row in rows], encoders.persons).to(place)
-    views = encoders.views(clips)
+    views = encoders.views(_joined(source, rows, encoders, place))
     batches = torch.arange(len(rows), device=place).split(BATCH)
     found = [encoders.features(views.plain(part, encoders.modalities)) for part in batches]
     stacked = [torch.stack([part[name] for name in encoders.backbones]) for part in found]
     return torch.cat(stacked, 1).float()
 
 
-def _measure_norms(encoders: Encoders, source: SkeletonStore, rows: np.ndarray, place: torch.device) -> None:
-    views = encoders.views(join([source.clip(row) for row in rows], encoders.persons).to(place))
-    # in random order, as stores may be sorted by action, and in equal parts, so that none is a single clip
-    parts = torch.randperm(len(rows)).to(place).tensor_split(-(-len(rows) // BATCH))
-    measure_norms(encoders, (views.plain(part, encoders.modalities) for part in parts))
+def _joined(
+    source: SkeletonStore, rows: Sequence[int] | np.ndarray, encoders: Encoders, place: torch.device
+) -> Ragged:
+    return join([source.clip(row) for row in rows], encoders.persons).to(place)
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> dict[str, Any]:

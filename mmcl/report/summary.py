@@ -1,12 +1,12 @@
-"""What a finished benchmark came to: a table, the clips that were left out, and pictures to look at.
+"""What a finished benchmark came to: tables, the clips that were left out, and pictures to look at.
 
-`python -m mmcl.report.summary demo_xsub` after the workflow has run; `make demo` ends with it.
+`python -m mmcl.report.summary demo_ikem demo_xsub` after the workflow has run; `make demo` ends with it.
 """
 
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -16,22 +16,35 @@ from mmcl.evaluation.ensemble import scores_path
 from mmcl.naming import stream_folder
 from mmcl.report.contact_sheet import contact_sheet
 from mmcl.report.plots import plot_confusion, plot_history
+from mmcl.report.probes import probes
 from mmcl.store import Shards
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def summarise(benchmark: str, results: Path = Path("results")) -> None:
-    """Print a benchmark's table to stdout and write its pictures to results/<benchmark>/pictures/.
+    """Print a benchmark's tables to stdout and write its pictures to results/<benchmark>/pictures/.
+
+    Pre-training without labels and training with them are told of as far as they have been run.
 
     Raises:
         UserError: the benchmark has no result yet.
     """
     from rich.console import Console
 
-    path = results / benchmark / "ensemble.json"
-    if not path.exists():
+    path, probed = results / benchmark / "ensemble.json", results / benchmark / "ikem" / "result.json"
+    if not path.exists() and not probed.exists():
         raise UserError(f"{path}: not there; run `snakemake --cores 2 {path}` first")
-    ensemble = json.loads(path.read_text())
     console = Console(highlight=False, width=max(100, Console().width))
+    if probed.exists():
+        console.print(probes(json.loads(probed.read_text())))
+    if path.exists():
+        _supervised(json.loads(path.read_text()), results, console)
+
+
+def _supervised(ensemble: dict, results: Path, console: "Console") -> None:
+    benchmark = ensemble["benchmark"]
     console.print(_accuracies(ensemble))
     targets = sorted((results / benchmark / "zero-shot").glob("*.json"))
     if targets:

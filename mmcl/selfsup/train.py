@@ -26,7 +26,8 @@ from mmcl.files import write_json, write_text
 from mmcl.naming import sha256
 from mmcl.selfsup.build import build_distiller, build_pretrainer
 from mmcl.selfsup.distiller import Distiller
-from mmcl.selfsup.files import save_encoders, seen
+from mmcl.selfsup.files import encoders_of, save_encoders, seen
+from mmcl.selfsup.norms import measure_norms
 from mmcl.selfsup.pairs import Pairs
 from mmcl.selfsup.pretrainer import EXCHANGE, Pretrainer, Step
 from mmcl.selfsup.views import Views
@@ -202,7 +203,10 @@ def _train(
         write_text(target.with_name("history.csv"), as_table(history))
         counts = {"processes": processes.world, "clips": pairs.count}
         write_json(target.with_name("settings.json"), {**told, **about, **counts})
-        save_encoders(target, net.queries if isinstance(net, Pretrainer) else net.students, about, **told)
+        nets = net.queries if isinstance(net, Pretrainer) else net.students
+        if options["norms"] == "measured":
+            measure_norms(encoders_of(nets, about), views)
+        save_encoders(target, nets, about, **told)
         last.remove()
 
 

@@ -52,7 +52,7 @@ def model(stores, tmp_path):
     source = SkeletonStore(stores["skeletons"])
     encoders = encoders_of(nets, ABOUT)
     views = encoders.views(join([source.clip(row) for row in range(len(source))], 1))
-    measure_norms(encoders, [views.plain(torch.arange(len(source)), encoders.modalities)])
+    measure_norms(encoders, views)
     save_encoders(tmp_path / "model.pt", nets, ABOUT)
     return tmp_path / "model.pt"
 

@@ -1,32 +1,38 @@
-"""Batch norms of encoders that have learned nothing."""
+"""Batch norms, measured when the weights stand still."""
 
+import numpy as np
 import torch
 from small import SETTINGS
 
 from mmcl.selfsup.files import encoders_of, new_encoders
-from mmcl.selfsup.norms import measure_norms
+from mmcl.selfsup.norms import BATCH, measure_norms
+from mmcl.skeleton.ragged import join
 
-ABOUT = {"inputs": {"bone": ["bone"]}, "encoder": SETTINGS, "dim": 8, "hidden": None, "view": {}}
+VIEW = {"window": 8, "convention": "ctr", "facing": "frame", "true_timeline": True}
+ABOUT = {"inputs": {"joint": ["joint"]}, "encoder": SETTINGS, "dim": 8, "hidden": None, "view": VIEW}
 
 
 def test_features_differ_and_nothing_but_statistics_changes():
     torch.manual_seed(0)
     encoders = encoders_of(new_encoders(ABOUT), ABOUT)
-    net = encoders.backbones["bone"]
+    net = encoders.backbones["joint"]
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    clips = torch.randn(12, 3, 8, 20, 1)
+    rng = np.random.default_rng(0)
+    recorded = [rng.normal(size=(8, 1, 20, 3)).astype(np.float32) for _ in range(2 * BATCH)]
+    views = encoders.views(join(recorded, 1))
+    clips = views.plain(torch.arange(2 * BATCH), ["joint"])["joint"]
     with torch.no_grad():
         assert net.features(clips).std(0).mean() < 1e-6  # what the measuring is for
-        measure_norms(encoders, [{"bone": part} for part in clips.split(4)])
+        measure_norms(encoders, views)
         assert not any(module.training for module in net.modules())
         features = net.features(clips)
         assert features.std(0).mean() > 1e-3
         changed = {key for key, value in net.state_dict().items() if not torch.equal(value, before[key])}
         assert changed
         assert all("running_" in key or "num_batches" in key for key in changed)
-        # the first norm sees the clips themselves: mean over the batches of their own means
-        mean = clips.transpose(1, 3).reshape(3, 4, 20, 8, 3).mean((1, 3)).mean(0)
-        torch.testing.assert_close(net.input_norm.running_mean.sort()[0], mean.flatten().sort()[0])
-        measure_norms(encoders, [{"bone": part} for part in clips.split(4)])  # whatever was there before
+        # the first norm sees the clips themselves: the mean of two equal batches' means is the mean of all
+        mean = clips.mean((0, 2, 4)).flatten().sort()[0]
+        torch.testing.assert_close(net.input_norm.running_mean.sort()[0], mean)
+        measure_norms(encoders, views)  # whatever was there before
         torch.testing.assert_close(net.features(clips), features)
     assert {module.momentum for module in net.modules() if hasattr(module, "momentum")} == {0.1}

@@ -180,7 +180,9 @@ def test_two_processes_pre_train_and_distil(skeletons, tmp_path, monkeypatch):
     """And both hold the same networks, running statistics and memory included."""
     here = Path(__file__).parent
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent)]))
-    used = settings(epochs=2, exchange_after=1, mining_weight=0)
+    used = settings(
+        epochs=2, exchange_after=1, mining_weight=0, norms="running"
+    )  # the first alone measures them
     job = {"skeletons": str(skeletons), "settings": used, "folder": str(tmp_path)}
     launch("training_group", job, 2)
     for what in ("pretrain", "student"):
@@ -304,3 +306,11 @@ def test_it_brings_clips_together_that_show_the_same(skeletons, tmp_path, monkey
     after = nearest_alike(load_encoders(path), clips, poses)
     assert before < 0.35
     assert after > 0.5
+
+
+def test_norms_are_measured_in_the_end_unless_told_not_to(skeletons, folder, teachers):
+    running = pretrain(skeletons, folder / "running", settings(norms="running"))
+    measured, left = (checkpoints.read(path)["state"] for path in (teachers, running))
+    differ = {name for name in measured if not torch.equal(measured[name], left[name])}
+    assert {f"{modality}.{NORM}" for modality in THREE} <= differ
+    assert all("running_" in name or "num_batches" in name for name in differ)
