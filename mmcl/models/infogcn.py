@@ -1,5 +1,7 @@
 """InfoGCN: an information bottleneck on attention-based graph convolutions (Chi et al., CVPR 2022)."""
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -246,7 +248,8 @@ class InfoGCN(Backbone):
         mean = self.mean(hidden)
         if not self.training:
             return mean
-        spread = (self.noise * self.log_variance(hidden)).exp().clamp(max=LARGEST_NOISE)
+        # limited before the exponential: an infinite one would give gradients that are no numbers
+        spread = (self.noise * self.log_variance(hidden)).clamp(max=math.log(LARGEST_NOISE)).exp()
         return mean + torch.randn_like(spread) * spread
 
     def auxiliary_loss(self, features: Tensor, labels: Tensor) -> Tensor:

@@ -1,7 +1,9 @@
 """Networks in a state that hides nothing."""
 
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from mmcl.models import BACKBONES, GRAPHS, build_backbone
 from mmcl.models.backbone import Backbone
@@ -30,6 +32,18 @@ def small(name: str, layout: str = "utd20", persons: int = 2, width: float = 0.2
     """A backbone of 5 classes, away from its start."""
     graph = GRAPHS.get(name, ("natural",))[0]
     return away_from_start(build_backbone(name, 5, layout, persons, graph, width=width))
+
+
+def assert_same_with_gradients(actual: Tensor, expected: Tensor, inputs: Sequence[Tensor]) -> None:
+    """Values, and gradients of a random weighting of them, in float64."""
+    torch.testing.assert_close(actual, expected)
+    weights = torch.randn_like(expected)
+    for a, b in zip(
+        torch.autograd.grad((actual * weights).sum(), inputs),
+        torch.autograd.grad((expected * weights).sum(), inputs),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-7)
 
 
 NAMES = list(BACKBONES)

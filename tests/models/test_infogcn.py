@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 import yaml
 from lively import lively
+from networks import assert_same_with_gradients
 
 from mmcl.checkpoints import load_reference
 from mmcl.config import Config
@@ -169,17 +170,6 @@ def attention_conv(unit, x):
     conv, norm = unit.down
     down = torch.einsum("oc,cnvt->onvt", conv.weight, x) + conv.bias[:, None, None, None]
     return F.relu(normalise(z, unit.norm) + normalise(down, norm))
-
-
-def assert_same_with_gradients(actual, expected, inputs):
-    torch.testing.assert_close(actual, expected)
-    weights = torch.randn_like(expected)
-    for a, b in zip(
-        torch.autograd.grad((actual * weights).sum(), inputs),
-        torch.autograd.grad((expected * weights).sum(), inputs),
-        strict=True,
-    ):
-        torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-7)
 
 
 def test_graph_convolution_as_written_with_gradients():

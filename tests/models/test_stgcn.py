@@ -6,17 +6,13 @@ import pytest
 import torch
 import torch.nn.functional as F
 from lively import lively
+from networks import assert_same_with_gradients
 
 from mmcl.checkpoints import load_reference, reference_state
 from mmcl.errors import UserError
 from mmcl.layouts import layout as get_layout
 from mmcl.models import build_backbone
-from mmcl.models.colearn import CoLearner
-from mmcl.models.fam import FAM
-from mmcl.models.frm import FRM
 from mmcl.models.graphs import spatial_partition
-from mmcl.models.inference import folded
-from mmcl.models.layers import ChannelNorm
 from mmcl.models.stgcn import Block, PartitionConv
 
 
@@ -134,15 +130,7 @@ def test_graph_convolution_as_written_with_gradients():
         y = torch.einsum("oc,cvnt->ovnt", unit.weight[k], x) + unit.bias[k][:, None, None, None]
         expected = expected + torch.einsum("ovnt,vw->ownt", y, unit.graph[k] * unit.importance[k])
     inputs = [x, *(p for p in unit.parameters())]
-    weights = torch.randn_like(expected)
-    actual = unit(x)
-    torch.testing.assert_close(actual, expected)
-    for a, b in zip(
-        torch.autograd.grad((actual * weights).sum(), inputs),
-        torch.autograd.grad((expected * weights).sum(), inputs),
-        strict=True,
-    ):
-        torch.testing.assert_close(a, b, atol=1e-9, rtol=1e-7)
+    assert_same_with_gradients(unit(x), expected, inputs)
 
 
 def test_a_block_as_written():
@@ -200,47 +188,3 @@ def test_the_network_as_written():
     expected = features @ own["fc.weight"].T + own["fc.bias"]
     assert expected.std(0).mean() > 0.01 * expected.abs().max()
     torch.testing.assert_close(net(x), expected)
-
-
-def test_without_its_norms_it_is_the_same():
-    torch.manual_seed(0)
-    x = torch.randn(3, 3, 8, 20, 2, dtype=torch.float64)
-    net = lively(build_backbone("stgcn16", 3, "utd20", 2, width=0.25).double(), x)
-    plain = folded(net)
-    assert not any(isinstance(module, ChannelNorm) for module in plain.modules())
-    torch.testing.assert_close(plain(x), net(x))
-
-
-@pytest.mark.parametrize("mixed", [False, True])
-def test_a_step_of_co_learning(mixed):
-    torch.manual_seed(0)
-    model = CoLearner(build_backbone("stgcn16", 3, "utd20", 1, width=0.25), FAM(6, 64), FRM(3, 5))
-    data = {
-        "x": torch.randn(6, 3, 8, 20, 1),
-        "labels": torch.tensor([0, 1, 2, 0, 1, 2]),
-        "picture": torch.randn(6, 6),
-        "answer": torch.randn(6, 5),
-        "has_picture": torch.ones(6, dtype=torch.bool),
-        "has_answer": torch.ones(6, dtype=torch.bool),
-    }
-    step = torch.optim.SGD(model.parameters(), 0.05, 0.9)
-    totals = []
-    for _ in range(12):
-        step.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            total = model.losses(**data).total
-        total.backward()
-        step.step()
-        totals.append(total.item())
-    assert totals[-1] < 0.97 * totals[0]
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-
-
-def test_export_gives_the_same_logits():
-    torch.manual_seed(0)
-    x = torch.randn(2, 3, 8, 20, 2)
-    net = lively(build_backbone("stgcn16", 3, "utd20", 2, width=0.25), x)
-    batch = torch.export.Dim("batch", min=1, max=64)
-    exported = torch.export.export(net, (x,), dynamic_shapes=({0: batch},)).module()
-    more = torch.randn(5, 3, 8, 20, 2)
-    torch.testing.assert_close(exported(more), net(more))
