@@ -1,10 +1,12 @@
 """The random changes that make two views of a clip, for a whole batch at once on the training device."""
 
+from functools import cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from mmcl.layouts import layout as get_layout
 from mmcl.skeleton.transforms import rotation_matrices
 
 
@@ -15,26 +17,35 @@ class Draw(NamedTuple):
         share: (P) float64, part of the clip to keep, for a crop that is stretched.
         position: (P) float64 in [0, 1), where among the possible first frames a crop begins.
         matrix: (P, 3, 3), what joints are multiplied with.
+        bones: (P, V), what the bone from each joint's parent to it is multiplied with.
     """
 
     share: Tensor
     position: Tensor
     matrix: Tensor
+    bones: Tensor
 
 
-def draw(count: int, settings: dict, generator: torch.Generator) -> Draw:
+def draw(count: int, joints: int, settings: dict, generator: torch.Generator) -> Draw:
     """Draw for `count` views.
 
     Args:
         count: P.
-        settings: `crop` [least, most], `shear`, `rotation`.
-        generator: of the random numbers; as many are drawn whatever the settings.
+        joints: V.
+        settings: `crop` [least, most], `shear`, `rotation`, `bones`.
+        generator: of the random numbers; as many are drawn whatever the settings, but for those of bones, which
+            are drawn only where they change anything.
     """
     low, high = settings["crop"]
     share, position = torch.rand(2, count, dtype=torch.float64, generator=generator)
     shear = (2 * torch.rand(count, 6, generator=generator) - 1) * settings["shear"]
     angles = (2 * torch.rand(count, 3, generator=generator) - 1) * settings["rotation"]
-    return Draw(low + (high - low) * share, position, rotation_matrices(angles) @ shear_matrices(shear))
+    bones = torch.ones(count, joints)
+    if settings["bones"]:
+        bones += (2 * torch.rand(count, joints, generator=generator) - 1) * settings["bones"]
+    return Draw(
+        low + (high - low) * share, position, rotation_matrices(angles) @ shear_matrices(shear), bones
+    )
 
 
 def shear_matrices(entries: Tensor) -> Tensor:
@@ -70,3 +81,31 @@ def mirrored_frames(position: Tensor, window: int, padding: int) -> Tensor:
 def transform(x: Tensor, matrix: Tensor) -> Tensor:
     """Multiply the joints of each clip (B, 3, T, V, M) with its own matrix (B, 3, 3)."""
     return torch.bmm(matrix, x.flatten(2)).view(x.shape)
+
+
+def stretch_bones(x: Tensor, bones: Tensor, layout: str) -> Tensor:
+    """Give the people of each clip other proportions: every bone keeps its direction and gets another length.
+
+    The bone length operation of PoseAug (Gong et al., CVPR 2021). Without it two views of a clip are easily told from
+    other people's by the lengths of their bones.
+
+    Args:
+        x: (B, 3, T, V, M); the root stays where it is.
+        bones: (B, V), factors of the bones from the joints' parents to them; the root's is of no consequence.
+        layout: joint layout.
+    """
+    down, along = (part.to(x) for part in _bones(layout))
+    factors = bones.to(x, copy=True)
+    factors[:, get_layout(layout).root] = 1
+    return torch.einsum("bvw,bctwm->bctvm", (down * factors[:, None]) @ along, x)
+
+
+@cache
+def _bones(layout: str) -> tuple[Tensor, Tensor]:
+    """Bones -> joints, and joints -> bones, (V, V) each; in the root's place stands its position."""
+    parents, root = get_layout(layout).parents, get_layout(layout).root
+    along = torch.eye(len(parents))
+    for joint, parent in enumerate(parents):
+        if joint != root:
+            along[joint, parent] = -1
+    return torch.linalg.inv(along).round(), along

@@ -11,11 +11,12 @@ from mmcl.models.backbone import Backbone
 CHANNELS = 3
 """Of a modality."""
 
-SETTINGS = ("backbone", "layout", "persons", "graph", "width", "options", "dropout", "head_spread")
+HEAD = ("head_spread", "head_norm")
+SETTINGS = ("backbone", "layout", "persons", "graph", "width", "options", "dropout", *HEAD)
 """What an encoder's settings may say, all of it optional; `backbone` is stgcn16 then, `dropout` the probability
-wherever the backbone drops anything out (None for its own), `head_spread` see `linear`, the rest as `build_backbone`
-has it."""
-OURS = ("backbone", "options", "dropout", "head_spread")
+wherever the backbone drops anything out (None for its own), `head_spread` see `linear`, `head_norm` see `Encoder`, the
+rest as `build_backbone` has it."""
+OURS = ("backbone", "options", "dropout", *HEAD)
 """Those of them that `build_backbone` is not told by name."""
 
 
@@ -29,18 +30,28 @@ class Encoder(nn.Module):
         dim: D, numbers of the embedding.
         hidden: units of the head; None for as many as there are features.
         spread: of the head's first weights, see `linear`.
+        norm: features pass a batch norm before heads see them. The mean over time, joints and people has much in
+            common for all clips (cosines of 0.9 at first weights), which a short training does not get rid of.
     """
 
-    def __init__(self, backbone: Backbone, dim: int, hidden: int | None = None, spread: float | None = None):
+    def __init__(
+        self,
+        backbone: Backbone,
+        dim: int,
+        hidden: int | None = None,
+        spread: float | None = None,
+        norm: bool = False,
+    ):
         super().__init__()
         hidden = hidden or backbone.feature_dim
         self.backbone = backbone
+        self.norm = nn.BatchNorm1d(backbone.feature_dim) if norm else nn.Identity()
         self.hidden = linear(backbone.feature_dim, hidden, spread)
         self.backbone.head = linear(hidden, dim, spread)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Clips (N, C, T, V, M) -> embeddings (N, D) of unit length, and the features (N, feature_dim)."""
-        features = self.backbone.features(x)
+        """Clips (N, C, T, V, M) -> embeddings (N, D) of unit length, and the features (N, feature_dim) for heads."""
+        features = self.norm(self.backbone.features(x))
         embedding = self.backbone.classify(F.relu(self.hidden(features)))
         return _unit(embedding), features
 
@@ -87,7 +98,7 @@ def build_encoder(settings: dict, dim: int, hidden: int | None = None, modalitie
         for layer in net.modules():
             if isinstance(layer, nn.Dropout) and layer.p:
                 layer.p = dropout
-    return Encoder(net, dim, hidden, settings.get("head_spread"))
+    return Encoder(net, dim, hidden, settings.get("head_spread"), settings.get("head_norm", False))
 
 
 class JointHead(nn.Module):

@@ -75,7 +75,8 @@ class Pairs:
             augmentation = torch.Generator().manual_seed(epoch_seed(self.seed, EVERY_EPOCH))
         place = self.views.clips.length.device
         rows = torch.randperm(self.count, generator=order).to(place)
-        draws = [draw(self.count, self.augmentation, augmentation) for _ in self.modalities]
+        joints = self.views.clips.joints.shape[2]
+        draws = [draw(self.count, joints, self.augmentation, augmentation) for _ in self.modalities]
         draws = [Draw(*(numbers.to(place) for numbers in one)) for one in draws]
         size = self.batch // self.world
         for start in range(self.rank * size, self.steps * self.batch, self.batch):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from mmcl.selfsup.augment import Draw, mirrored_frames, transform
+from mmcl.selfsup.augment import Draw, mirrored_frames, stretch_bones, transform
 from mmcl.selfsup.facing import face_camera
 from mmcl.skeleton.ragged import Ragged
 from mmcl.skeleton.streams import to_streams
@@ -53,7 +53,10 @@ class Views:
         else:
             first, length = random_crop(length, draw.share, draw.position, 1)
             x = self._resampled(rows, first, length)
-        return self._apart(transform(x, draw.matrix), modalities, length)
+        x = transform(x, draw.matrix)
+        if how["bones"]:
+            x = stretch_bones(x, draw.bones, self.layout)
+        return self._apart(x, modalities, length)
 
     def _all(self) -> Tensor:
         """All clips, resampled: (N, 3, window, V, M)."""

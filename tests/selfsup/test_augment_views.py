@@ -8,8 +8,9 @@ import torch
 from small_settings import selfsup
 
 from mmcl.errors import UserError
+from mmcl.layouts import layout as get_layout
 from mmcl.selfsup import MODALITIES
-from mmcl.selfsup.augment import Draw, draw, mirrored_frames, shear_matrices, transform
+from mmcl.selfsup.augment import Draw, draw, mirrored_frames, shear_matrices, stretch_bones, transform
 from mmcl.selfsup.facing import face_camera
 from mmcl.selfsup.pairs import Pairs
 from mmcl.selfsup.views import Views
@@ -48,15 +49,41 @@ def test_a_shear_has_ones_on_its_diagonal():
 
 
 def test_what_is_drawn_covers_its_range_and_no_more():
-    drawn = draw(4000, {"crop": [0.5, 1.0], "shear": 0.5, "rotation": 0}, generator())
+    drawn = draw(4000, 20, {"crop": [0.5, 1.0], "shear": 0.5, "rotation": 0, "bones": 0.3}, generator())
     beside = drawn.matrix[:, ~torch.eye(3, dtype=torch.bool)]
     assert (drawn.matrix.diagonal(dim1=1, dim2=2) == 1).all()
     assert 0.49 < beside.abs().max() <= 0.5
     assert abs(float(beside.std()) - 1 / 12**0.5) < 0.005
+    assert 0.7 <= drawn.bones.min() < 0.71 < 1.29 < drawn.bones.max() <= 1.3
     assert 0.5 <= drawn.share.min() < 0.51 < 0.99 < drawn.share.max() < 1
-    turned = draw(100, {"crop": [1, 1], "shear": 0, "rotation": 0.3}, generator()).matrix
+    turned = draw(100, 20, {"crop": [1, 1], "shear": 0, "rotation": 0.3, "bones": 0}, generator()).matrix
     assert torch.allclose(turned @ turned.transpose(1, 2), torch.eye(3).expand(100, 3, 3), atol=1e-6)
     assert not torch.allclose(turned[0], torch.eye(3), atol=0.01)
+
+
+def test_stretched_bones_keep_their_directions_and_the_root_its_place():
+    layout, x = get_layout("utd20"), torch.randn(2, 3, 4, 20, 1, generator=generator())
+    factors = 0.5 + torch.rand(2, 20, generator=generator(1))
+    given = factors.clone()
+    found = stretch_bones(x, factors, "utd20")
+    assert torch.equal(factors, given)
+    assert torch.allclose(found[:, :, :, layout.root], x[:, :, :, layout.root], atol=1e-6)
+    for joint, parent in layout.edges:
+        bone, before = (y[:, :, :, joint] - y[:, :, :, parent] for y in (found, x))
+        assert torch.allclose(bone, before * factors[:, joint, None, None, None], atol=1e-5)
+
+
+def test_views_have_stretched_bones_only_if_asked():
+    def bones(**more):
+        settings = selfsup(window=8, augmentation={"shear": 0, "padding": 20, **more})
+        one = draw(2, 20, settings["augmentation"], generator(1))
+        views = Views(clips(), settings, "utd20").augmented(torch.tensor([1, 1]), one, ["bone"])
+        return one.bones, views["bone"].norm(dim=1).mean((1, 3))
+
+    (still, before), (factors, after) = bones(), bones(bones=0.4)
+    edges = [joint for joint, _ in get_layout("utd20").edges]
+    assert (still == 1).all()
+    assert torch.allclose((after / before)[:, edges], factors[:, edges], atol=1e-4)
 
 
 @pytest.mark.parametrize("convention", ["ctr", "ikem"])
@@ -65,7 +92,7 @@ def test_a_view_is_resampled_cropped_and_sheared_before_it_is_taken_apart(conven
     """A clip at a time, step by step in the released order."""
     data = clips()
     settings = selfsup(convention=convention, window=12, augmentation={"crop_by": crop_by})
-    one = draw(3, settings["augmentation"], generator(1))
+    one = draw(3, 20, settings["augmentation"], generator(1))
     rows = torch.tensor([4, 0, 4])
     found = Views(data, settings, "utd20").augmented(rows, one, MODALITIES)
     for i, row in enumerate(rows):
