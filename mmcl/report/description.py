@@ -4,9 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.table import Table
-from torch import Tensor
 
-from mmcl import checkpoints
 from mmcl.evaluation.score import load_model
 from mmcl.layouts import layout as get_layout
 from mmcl.models import BACKBONES, build_backbone, default_graph
@@ -30,7 +28,7 @@ def trained_model(path: Path) -> Shown:
     title += f", stream {trained.settings['stream']}, layout {trained.layout}, {len(trained.classes)} classes"
     model = trained.model
     beside = {"FAM": count_parameters(model.fam), "FRM": count_parameters(model.frm)}
-    beside["CNN"] = _cnn_parameters(checkpoints.read(path)["state"])
+    beside["CNN"] = trained.cnn_parameters
     carried = ", ".join(f"{name} {parameters:,}" for name, parameters in beside.items() if parameters)
     note = f"beside it in training: {carried} parameters, which inference does without" if carried else ""
     return [*_network(title, model.backbone, trained.clip_shape), *filter(None, [note])]
@@ -91,11 +89,3 @@ def _figures(found: Description) -> tuple[str, str]:
 def _shape(shape: tuple[int, int, int], persons: int) -> str:
     channels, frames, joints = shape
     return f"(N, {channels}, {frames}, {joints}, {persons}): clips, channels, frames, joints, people"
-
-
-def _cnn_parameters(state: dict[str, Tensor]) -> int:
-    """Learned numbers of a CNN that was trained along."""
-    learned = ("weight", "bias")
-    return sum(
-        v.numel() for k, v in state.items() if k.startswith("cnn.") and k.rpartition(".")[2] in learned
-    )

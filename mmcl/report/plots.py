@@ -6,19 +6,15 @@ from typing import Any
 import numpy as np
 
 
-def plot_confusion(
-    guesses: np.ndarray, labels: np.ndarray, names: list[str], title: str, output: Path
-) -> None:
+def plot_confusion(counts: np.ndarray, names: list[str], title: str, output: Path) -> None:
     """Confusion matrix, rows normalised to the class's clips.
 
     Args:
-        guesses, labels: (N,) class numbers.
+        counts: (C, C) clips by class and by what they were recognised as, as `mmcl.evaluation.metrics.confusion`.
         names: of all classes.
         title: above the plot.
         output: PNG file.
     """
-    counts = np.zeros((len(names), len(names)))
-    np.add.at(counts, (labels, guesses), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     plt = _pyplot()
     side = max(5.0, 0.28 * len(names) + 2.5)

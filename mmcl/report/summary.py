@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
-import numpy as np
 
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import scores_path
@@ -122,10 +121,8 @@ def _pictures(ensemble: dict, results: Path) -> list[Path]:
     seed = ensemble["settings"]["seeds"][0]
     with h5py.File(scores_path(results / benchmark, ensemble["question"], member, seed), "r") as h5:
         names = h5["classes/name"].asstr()[:].tolist()
-        guesses, labels = np.argmax(h5["logits"][:], axis=1), h5["labels"][:]
-    plot_confusion(
-        guesses, labels, names, f"{benchmark}, {member['stream']} stream", folder / "confusion.png"
-    )
+        counts = h5["confusion"][:]
+    plot_confusion(counts, names, f"{benchmark}, {member['stream']} stream", folder / "confusion.png")
     made.append(folder / "confusion.png")
     histories = {
         f"{m['stream']} {m['graph']}": stream_folder(results / benchmark, ensemble["question"], m)

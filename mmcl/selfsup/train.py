@@ -36,6 +36,8 @@ from mmcl.training.distributed import Processes
 from mmcl.training.history import as_table
 from mmcl.training.launch import joined, launch
 from mmcl.training.loader import epoch_seed
+from mmcl.training.precision import autocast
+from mmcl.training.progress import progress
 from mmcl.training.resume import LastState, fingerprint, only_writer
 from mmcl.training.schedule import learning_rate
 
@@ -159,9 +161,8 @@ def _train(
 
         # ------------------------------------------------------------------------------------------ loop
         done = len(history)
-        with _bar(
-            pairs.steps, done, options["epochs"], "student" if teachers else "pretrain", processes
-        ) as bar:
+        what = "student" if teachers else "pretrain"
+        with progress(what, pairs.steps, done, options["epochs"], processes) as bar:
             for epoch in range(done, options["epochs"]):
                 begin = time.perf_counter()
                 if epoch in (done, options["exchange_after"]):
@@ -234,7 +235,7 @@ def _fill_memory(net: Distiller, pairs: Pairs, options: dict) -> None:
     for step in range(0, steps, pairs.steps):
         for number, (first, _) in enumerate(pairs.epoch(BEFORE - step // pairs.steps)):
             if step + number < steps:
-                with _autocast(options["precision"], net.memory.keys.device):
+                with autocast(options["precision"], net.memory.keys.device):
                     keys = net.teach(first)
                 net.advance(keys)
 
@@ -265,7 +266,7 @@ def _epoch(
     names: list[str] = []
     encoders = net.modalities if isinstance(net, Pretrainer) else tuple(net.inputs)
     for first, second in pairs:
-        with _autocast(precision, net.memory.keys.device):
+        with autocast(precision, net.memory.keys.device):
             step = step_of(first, second)
         optimizer.zero_grad()
         step.total.backward()
@@ -275,17 +276,6 @@ def _epoch(
         names = ["loss", *(f"{part}_{encoder}" for part in step.parts for encoder in encoders)]
         done()
     return torch.as_tensor(sums), names
-
-
-def _autocast(precision: str, place: torch.device) -> torch.autocast:
-    return torch.autocast(place.type, torch.bfloat16, enabled=precision == "bf16")
-
-
-def _bar(steps: int, done: int, epochs: int, what: str, processes: Processes) -> Any:
-    from tqdm import tqdm
-
-    shown = None if processes.first else True  # None: where there is a terminal
-    return tqdm(total=epochs * steps, initial=done * steps, desc=what, unit="batch", disable=shown)
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from mmcl.skeleton.ragged import Ragged
 from mmcl.skeleton.streams import to_streams
 from mmcl.training.feeders import make_feeder
 from mmcl.training.loader import EVERY_EPOCH, epoch_seed
+from mmcl.training.precision import autocast
 from mmcl.training.trained import Trained, check_same, load_model
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ class Teachers:
         """Joints (B, 3, T, V, M) -> features (U, B, D) and logits (B, C)."""
         views = to_streams(x, list({stream for stream, _ in self.networks}), self.layout)
         features, logits = [], torch.zeros((), device=x.device)
-        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.settings["precision"] == "bf16"):
+        with autocast(self.settings["precision"], x.device):
             for weight, (stream, net) in zip(self.weights, self.networks, strict=True):
                 features.append(net.features(views[stream]))
                 logits = logits + weight * net.net.classify(features[-1]).float()

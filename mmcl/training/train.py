@@ -33,7 +33,9 @@ from mmcl.training.history import MEANS, as_csv, as_line
 from mmcl.training.initial import begin_from, open_initial
 from mmcl.training.launch import joined, launch
 from mmcl.training.loader import Batch, Loader, TrainingData, epoch_seed
+from mmcl.training.precision import autocast
 from mmcl.training.predict import ScoredClips
+from mmcl.training.progress import progress
 from mmcl.training.resume import LastState, fingerprint, only_writer
 from mmcl.training.schedule import learning_rate
 from mmcl.training.trained import SCHEMA
@@ -167,8 +169,9 @@ def _train(
         # ------------------------------------------------------------------------------------------ loop
         losses_of = processes.losses_of(model)
         model.train()
-        with _bar(loader.steps, len(history), settings, processes) as bar:
-            for epoch in range(len(history), options["epochs"]):
+        done = len(history)
+        with progress(settings["stream"], loader.steps, done, options["epochs"], processes) as bar:
+            for epoch in range(done, options["epochs"]):
                 begin = time.perf_counter()
                 rate = learning_rate(epoch, options)
                 for group in optimizer.param_groups:
@@ -273,7 +276,7 @@ def _epoch(
     """A pass over the training clips. Returns the sums of MEANS over the steps."""
     sums: Tensor | float = 0.0
     for batch in batches:
-        with torch.autocast(batch.x.device.type, torch.bfloat16, enabled=precision == "bf16"):
+        with autocast(precision, batch.x.device):
             losses = losses_of(**vars(batch))
         optimizer.zero_grad()
         losses.total.backward()
@@ -293,14 +296,6 @@ def _on_cpu(model: CoLearner) -> dict[str, Tensor]:
     """A copy of the network's state, without what is there to learn from teachers alone."""
     kept = {name: value for name, value in model.state_dict().items() if not name.startswith("distil.")}
     return {name: value.detach().to("cpu", copy=True) for name, value in kept.items()}
-
-
-def _bar(steps: int, done: int, settings: dict, processes: Processes) -> Any:
-    from tqdm import tqdm
-
-    total = settings["train"]["epochs"] * steps
-    shown = None if processes.first else True  # None: where there is a terminal
-    return tqdm(total=total, initial=done * steps, desc=settings["stream"], unit="batch", disable=shown)
 
 
 def main() -> None:

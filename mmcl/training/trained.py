@@ -30,6 +30,7 @@ class Trained:
         persons: people per clip.
         best_on_test: {epoch, top1} of the epoch that was best on the scored clips, if training looked at them;
             the model is the last epoch's all the same.
+        cnn_parameters: learned numbers of a CNN that was trained along.
     """
 
     model: CoLearner
@@ -39,6 +40,7 @@ class Trained:
     layout: str
     persons: int
     best_on_test: dict | None = None
+    cnn_parameters: int = 0
 
     @cached_property
     def inference(self) -> Inference:
@@ -89,6 +91,14 @@ def load_model(path: Path, place: torch.device | str = "cpu") -> Trained:
         content["layout"],
         content["persons"],
         content.get("best_on_test"),
+        _cnn_parameters(content["state"]),
+    )
+
+
+def _cnn_parameters(state: dict[str, torch.Tensor]) -> int:
+    learned = ("weight", "bias")
+    return sum(
+        v.numel() for k, v in state.items() if k.startswith("cnn.") and k.rpartition(".")[2] in learned
     )
 
 

@@ -9,6 +9,7 @@ import functools
 import os
 import shutil
 import tempfile
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -85,7 +86,7 @@ def import_ultralytics() -> ModuleType:
     return ultralytics
 
 
-class Yolo:
+class Yolo(ABC):
     """A network of ultralytics that finds people.
 
     Every picture is scaled to `image_size` on its longer side and padded to multiples of 32 with grey by its
@@ -118,9 +119,9 @@ class Yolo:
         self.most = settings.get("max_det", 1000)
 
     @staticmethod
+    @abstractmethod
     def build(architecture: str, classes: int) -> Any:
         """The network, a torch.nn.Module of ultralytics, without weights."""
-        raise NotImplementedError
 
     def find(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Per picture (H, W, 3) uint8 RGB its people, most confident first.

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+from made_stores import make_stores
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 TINY = Path(__file__).with_name("tiny.yaml")
@@ -90,6 +92,20 @@ class Run:
         text = self.config.read_text()
         assert old in text
         self.config.write_text(text.replace(old, new))
+
+
+class Allowed(Run):
+    """A run of some rules alone, in which a store of made skeletons is given as the data set `made`."""
+
+    def __init__(self, folder: Path, config: dict, rules: list[str]):
+        super().__init__(folder)
+        self.rules = rules
+        (folder / "results/skeletons").mkdir(parents=True)
+        make_stores(folder)["skeletons"].rename(folder / "results/skeletons/made.h5")
+        self.config.write_text(yaml.safe_dump(config))
+
+    def command(self, *arguments: str) -> list[str]:
+        return [*super().command(*arguments), "--allowed-rules", *self.rules]
 
 
 def can_unshare() -> bool:

@@ -3,9 +3,7 @@
 import json
 
 import pytest
-import yaml
-from conftest import Run
-from made_stores import make_stores
+from conftest import Allowed
 
 from mmcl import checkpoints
 
@@ -50,20 +48,9 @@ CONFIG = {
 }
 
 
-class Known(Run):
-    """A run in which the skeleton store is given."""
-
-    def command(self, *arguments):
-        return [*super().command(*arguments), "--allowed-rules", *RULES]
-
-
 @pytest.fixture
 def run(tmp_path):
-    (tmp_path / "results/skeletons").mkdir(parents=True)
-    make_stores(tmp_path)["skeletons"].rename(tmp_path / "results/skeletons/made.h5")
-    run = Known(tmp_path)
-    run.config.write_text(yaml.safe_dump(CONFIG))
-    return run
+    return Allowed(tmp_path, CONFIG, RULES)
 
 
 def test_encoders_are_probed_and_tuned(run):

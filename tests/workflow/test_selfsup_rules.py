@@ -4,9 +4,7 @@ import json
 
 import pytest
 import torch
-import yaml
-from conftest import Run
-from made_stores import make_stores
+from conftest import Allowed
 
 from mmcl.selfsup.files import load_encoders
 
@@ -35,20 +33,9 @@ CONFIG = {
 }
 
 
-class Known(Run):
-    """A run in which the skeleton store is given."""
-
-    def command(self, *arguments):
-        return [*super().command(*arguments), "--allowed-rules", "pretrain_streams", "distil_student"]
-
-
 @pytest.fixture
 def run(tmp_path):
-    (tmp_path / "results/skeletons").mkdir(parents=True)
-    make_stores(tmp_path)["skeletons"].rename(tmp_path / "results/skeletons/made.h5")
-    run = Known(tmp_path)
-    run.config.write_text(yaml.safe_dump(CONFIG))
-    return run
+    return Allowed(tmp_path, CONFIG, ["pretrain_streams", "distil_student"])
 
 
 def test_students_are_made_of_skeletons_alone(run):

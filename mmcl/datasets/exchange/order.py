@@ -40,6 +40,19 @@ def row_order(entries: Sequence[ClipEntry], protocol: str) -> dict[str, list[Cli
     }
 
 
+def both_sides(entries: Sequence[ClipEntry], protocol: str) -> dict[str, list[ClipEntry]]:
+    """As `row_order`, for a protocol that has clips on both sides.
+
+    Raises:
+        UserError: there is no such protocol, or a side of it has no clip.
+    """
+    sides = row_order(entries, protocol)
+    for side, clips in sides.items():
+        if not clips:
+            raise UserError(f"protocol {protocol}: no clip is in its {side} set")
+    return sides
+
+
 def as_clips(entries: Sequence[ClipEntry]) -> Clips:
     """Entries as protocols see them."""
     columns = {key: [getattr(entry, key) for entry in entries] for key in Clips._fields if key != "names"}

@@ -7,12 +7,16 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from mmcl.datasets.exchange.names import label_order, stored_clips
+from mmcl.datasets.exchange.order import both_sides
 from mmcl.datasets.exchange.people import PERSONS
 from mmcl.datasets.prepare import SCHEMA, SkeletonStore
 from mmcl.errors import UserError
+from mmcl.layouts import layout
 from mmcl.store import opened
 
 FRAMES = 300
@@ -35,9 +39,41 @@ def clips_of(skeletons: SkeletonStore) -> Iterator[Callable[[int], np.ndarray]]:
         yield read
 
 
-def padded_frames(skeletons: SkeletonStore) -> int:
-    """Frames of every clip of a padded array."""
-    return max(FRAMES, int(skeletons.frames.max(initial=0)))
+class PaddedRows(NamedTuple):
+    """What padded arrays of a store's clips hold.
+
+    Attributes:
+        skeletons: the store.
+        classes: class ids in the order of the labels.
+        sides: `train` and `test` → their clips, row by row.
+        row: clip → its row in the store.
+        frames: of every clip.
+        joints: of every person.
+    """
+
+    skeletons: SkeletonStore
+    classes: list[str]
+    sides: dict[str, list]
+    row: dict[str, int]
+    frames: int
+    joints: int
+
+
+def padded_rows(store: str | Path, protocol: str) -> PaddedRows:
+    """What padded arrays of a protocol's clips are to hold.
+
+    Raises:
+        UserError: no such protocol, or a side of it has no clip.
+    """
+    skeletons, entries = SkeletonStore(store), stored_clips(store)
+    return PaddedRows(
+        skeletons,
+        label_order(entries),
+        both_sides(entries, protocol),
+        {name: i for i, name in enumerate(skeletons.names)},
+        max(FRAMES, int(skeletons.frames.max(initial=0))),
+        len(layout(skeletons.layout)),
+    )
 
 
 def padded(clip: np.ndarray, frames: int, person2: str) -> np.ndarray:

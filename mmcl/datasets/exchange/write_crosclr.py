@@ -5,14 +5,9 @@ from pathlib import Path
 from numpy.lib import format as npy
 
 from mmcl.datasets.exchange.crosclr import PARTS
-from mmcl.datasets.exchange.names import label_order, stored_clips
-from mmcl.datasets.exchange.order import row_order
-from mmcl.datasets.exchange.padding import clips_of, padded, padded_frames, whole
+from mmcl.datasets.exchange.padding import clips_of, padded, padded_rows, whole
 from mmcl.datasets.exchange.people import PERSONS
-from mmcl.datasets.exchange.write_npz import both_sides
 from mmcl.datasets.exchange.write_pickle import START, STOP, pieces
-from mmcl.datasets.prepare import SkeletonStore
-from mmcl.layouts import layout
 
 
 def write_crosclr(
@@ -36,11 +31,7 @@ def write_crosclr(
     Raises:
         UserError: no such protocol, or a side of it has no clip.
     """
-    skeletons, entries = SkeletonStore(store), stored_clips(store)
-    classes = label_order(entries)
-    sides = both_sides(row_order(entries, protocol), protocol)
-    row = {name: i for i, name in enumerate(skeletons.names)}
-    frames, joints = padded_frames(skeletons), len(layout(skeletons.layout))
+    skeletons, classes, sides, row, frames, joints = padded_rows(store, protocol)
     with whole(Path(output), folder=True) as folder, clips_of(skeletons) as read:
         for part, side in PARTS.items():
             names = [clip.name for clip in sides[side]]

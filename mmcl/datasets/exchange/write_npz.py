@@ -9,13 +9,8 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from mmcl.datasets.exchange.names import label_order, stored_clips
-from mmcl.datasets.exchange.order import row_order
-from mmcl.datasets.exchange.padding import clips_of, padded, padded_frames, whole
+from mmcl.datasets.exchange.padding import clips_of, padded, padded_rows, whole
 from mmcl.datasets.exchange.people import PERSONS
-from mmcl.datasets.prepare import SkeletonStore
-from mmcl.errors import UserError
-from mmcl.layouts import layout
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
 """The time in the archive, so that the same store gives the same file."""
@@ -40,11 +35,8 @@ def write_npz(store: str | Path, output: str | Path, protocol: str, person2: str
     Raises:
         UserError: no such protocol, or a side of it has no clip.
     """
-    skeletons, entries = SkeletonStore(store), stored_clips(store)
-    classes = label_order(entries)
-    sides = both_sides(row_order(entries, protocol), protocol)
-    row = {name: i for i, name in enumerate(skeletons.names)}
-    frames, width = padded_frames(skeletons), PERSONS * len(layout(skeletons.layout)) * 3
+    skeletons, classes, sides, row, frames, joints = padded_rows(store, protocol)
+    width = PERSONS * joints * 3
     one_hot = np.eye(len(classes), dtype="<f8")
     with (
         whole(Path(output)) as new,
@@ -62,18 +54,6 @@ def write_npz(store: str | Path, output: str | Path, protocol: str, person2: str
             with _member(archive, f"names_{side}", names.shape, names.dtype.str) as file:
                 file.write(names.tobytes())
     return {side: len(clips) for side, clips in sides.items()}
-
-
-def both_sides(sides: dict[str, list], protocol: str) -> dict[str, list]:
-    """The sides as they are.
-
-    Raises:
-        UserError: one of them has no clip.
-    """
-    for side, clips in sides.items():
-        if not clips:
-            raise UserError(f"protocol {protocol}: no clip is in its {side} set")
-    return sides
 
 
 @contextmanager

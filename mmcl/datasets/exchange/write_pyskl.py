@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from mmcl.datasets.exchange.names import are_ntu, label_order, stored_clips
-from mmcl.datasets.exchange.order import row_order
+from mmcl.datasets.exchange.order import both_sides
 from mmcl.datasets.exchange.padding import clips_of, whole
-from mmcl.datasets.exchange.write_npz import both_sides
 from mmcl.datasets.exchange.write_pickle import dump
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.protocols import protocols
@@ -71,7 +70,7 @@ def write_pyskl(store: str | Path, output: str | Path, protocol: str | None = No
 def _splits(entries: list, protocol: str | None) -> dict[str, list[str]]:
     ntu = are_ntu(entry.name for entry in entries)
     if protocol:
-        sides = both_sides(row_order(entries, protocol), protocol)
+        sides = both_sides(entries, protocol)
         return _named(protocol, sides, ntu)
     known = [name for name, rule in protocols().items() if "by" in rule]
     if ntu:
@@ -82,7 +81,7 @@ def _splits(entries: list, protocol: str | None) -> dict[str, list[str]]:
     splits: dict[str, list[str]] = {}
     for name in known:
         try:
-            splits |= _named(name, both_sides(row_order(entries, name), name), ntu)
+            splits |= _named(name, both_sides(entries, name), ntu)
         except UserError:  # it does not apply to these clips
             continue
     return splits
