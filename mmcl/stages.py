@@ -19,8 +19,8 @@ VERSIONS = {
     "score_stream": 2,
     "ensemble": 2,
     "zero_shot": 1,
-    "pretrain_streams": 1,
-    "distil_student": 1,
+    "pretrain_streams": 2,
+    "distil_student": 2,
     "probe_stream": 1,
     "ikem_result": 1,
 }

@@ -59,8 +59,7 @@ def probe_stream(
     stored = SkeletonStore(skeletons)
     selection = select(stored, settings)
     source = seen_as(stored, encoders.layout, encoders.persons)
-    for net in encoders.backbones.values():
-        net.to(place)
+    encoders.nets.to(place)
     if settings["what"] == "random" and selection.train.any():
         measure_norms(
             encoders, encoders.views(_joined(source, np.flatnonzero(selection.train), encoders, place))

@@ -28,16 +28,24 @@ ABOUT = ("inputs", "encoder", "dim", "hidden", "view")
 
 @dataclass(frozen=True)
 class Encoders:
-    """Encoders without their projection heads.
+    """Encoders for what they make of clips; their projection heads are left aside.
 
     Attributes:
-        backbones: encoder → network; only its `features` mean something.
+        nets: encoder → `Encoder`.
         about: see the module.
-        state: encoder → the state that another training of the same backbone can begin from.
     """
 
-    backbones: dict[str, Backbone]
+    nets: nn.ModuleDict
     about: dict[str, Any]
+
+    @property
+    def backbones(self) -> dict[str, Backbone]:
+        """Encoder → its backbone, of which only `features` means something."""
+        backbones: dict[str, Backbone] = {}
+        for name, net in self.nets.items():
+            assert isinstance(net, Encoder)
+            backbones[name] = net.backbone
+        return backbones
 
     @property
     def layout(self) -> str:
@@ -65,10 +73,11 @@ class Encoders:
 
     def features(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
         """Modality → (B, 3, T, V, M) to encoder → (B, feature_dim)."""
-        return {
-            name: self.backbones[name].features(torch.cat([views[modality] for modality in fused], 1))
-            for name, fused in self.inputs.items()
-        }
+        return {name: net.features(self.seen_by(name, views)) for name, net in self.backbones.items()}
+
+    def seen_by(self, name: str, views: dict[str, Tensor]) -> Tensor:
+        """What an encoder sees of modality → (B, 3, T, V, M): (B, 3·U, T, V, M)."""
+        return torch.cat([views[modality] for modality in self.inputs[name]], 1)
 
 
 def seen(inputs: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
@@ -128,13 +137,4 @@ def load_encoders(path: str | Path, trained: bool = True) -> Encoders:
     nets = new_encoders(about)
     if trained:
         nets.load_state_dict(state)
-    return encoders_of(nets, about)
-
-
-def encoders_of(nets: nn.ModuleDict, about: dict[str, Any]) -> Encoders:
-    """The backbones of encoders."""
-    backbones: dict[str, Backbone] = {}
-    for name, net in nets.eval().items():
-        assert isinstance(net, Encoder)
-        backbones[name] = net.backbone
-    return Encoders(backbones, about)
+    return Encoders(nets.eval(), about)

@@ -17,7 +17,7 @@ def measure_norms(encoders: Encoders, views: Views) -> None:
     At its first weights a network shrinks what it sees from block to block, which the norms of an evaluation, begun at
     mean 0 and variance 1, do not make good: after ten blocks all clips have the same features to the last bit. A
     training that moves them a tenth of the way in a step needs hundreds of steps to undo that ("precise BN", Wu and
-    Johnson, "Rethinking 'Batch' in BatchNorm", 2021).
+    Johnson, "Rethinking 'Batch' in BatchNorm", 2021). That of an encoder's heads must follow those below it.
 
     Args:
         encoders: in evaluation mode, before and afterwards.
@@ -27,20 +27,20 @@ def measure_norms(encoders: Encoders, views: Views) -> None:
     # in random order, as stores may be sorted by action, and in equal parts, so that none is a single clip
     order = torch.randperm(count, generator=torch.Generator().manual_seed(0)).to(views.clips.length.device)
     batches = order.tensor_split(-(-count // BATCH))
-    modules = [module for net in encoders.backbones.values() for module in net.modules()]
-    norms = [module for module in modules if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
+    nets = encoders.nets
+    norms = [module for module in nets.modules() if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)]
     usual = [norm.momentum for norm in norms]
-    for net in encoders.backbones.values():
-        net.train()
-    for module in modules:
+    nets.train()
+    for module in nets.modules():
         if isinstance(module, nn.Dropout):
             module.eval()
     for number, rows in enumerate(batches):
         # a mean over the batches so far; the first takes the place of what was there
         for norm in norms:
             norm.momentum = 1 / (number + 1)
-        encoders.features(views.plain(rows, encoders.modalities))
+        plain = views.plain(rows, encoders.modalities)
+        for name, net in nets.items():
+            net(encoders.seen_by(name, plain))
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum
-    for net in encoders.backbones.values():
-        net.eval()
+    nets.eval()

@@ -26,7 +26,7 @@ from mmcl.files import write_json, write_text
 from mmcl.naming import sha256
 from mmcl.selfsup.build import build_distiller, build_pretrainer
 from mmcl.selfsup.distiller import Distiller
-from mmcl.selfsup.files import encoders_of, save_encoders, seen
+from mmcl.selfsup.files import Encoders, save_encoders, seen
 from mmcl.selfsup.norms import measure_norms
 from mmcl.selfsup.pairs import Pairs
 from mmcl.selfsup.pretrainer import EXCHANGE, Pretrainer, Step
@@ -206,7 +206,7 @@ def _train(
         write_json(target.with_name("settings.json"), {**told, **about, **counts})
         nets = net.queries if isinstance(net, Pretrainer) else net.students
         if options["norms"] == "measured":
-            measure_norms(encoders_of(nets, about), views)
+            measure_norms(Encoders(nets.eval(), about), views)
         save_encoders(target, nets, about, **told)
         last.remove()
 

@@ -12,7 +12,7 @@ from mmcl.datasets.selection import select
 from mmcl.evaluation.compare import compare
 from mmcl.evaluation.probe import features, probe_stream
 from mmcl.evaluation.probed import write_result
-from mmcl.selfsup.files import encoders_of, load_encoders, new_encoders, save_encoders
+from mmcl.selfsup.files import Encoders, load_encoders, new_encoders, save_encoders
 from mmcl.selfsup.heads import Labelled, standardised, train_heads
 from mmcl.selfsup.neighbours import joined_features, nearest_classes
 from mmcl.selfsup.norms import measure_norms
@@ -50,7 +50,7 @@ def model(stores, tmp_path):
     torch.manual_seed(5)
     nets = new_encoders(ABOUT)
     source = SkeletonStore(stores["skeletons"])
-    encoders = encoders_of(nets, ABOUT)
+    encoders = Encoders(nets.eval(), ABOUT)
     views = encoders.views(join([source.clip(row) for row in range(len(source))], 1))
     measure_norms(encoders, views)
     save_encoders(tmp_path / "model.pt", nets, ABOUT)

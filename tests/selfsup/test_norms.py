@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from small import SETTINGS
 
-from mmcl.selfsup.files import encoders_of, new_encoders
+from mmcl.selfsup.files import Encoders, new_encoders
 from mmcl.selfsup.norms import BATCH, measure_norms
 from mmcl.skeleton.ragged import join
 
@@ -14,7 +14,7 @@ ABOUT = {"inputs": {"joint": ["joint"]}, "encoder": SETTINGS, "dim": 8, "hidden"
 
 def test_features_differ_and_nothing_but_statistics_changes():
     torch.manual_seed(0)
-    encoders = encoders_of(new_encoders(ABOUT), ABOUT)
+    encoders = Encoders(new_encoders(ABOUT).eval(), ABOUT)
     net = encoders.backbones["joint"]
     before = {key: value.clone() for key, value in net.state_dict().items()}
     rng = np.random.default_rng(0)
@@ -36,3 +36,17 @@ def test_features_differ_and_nothing_but_statistics_changes():
         measure_norms(encoders, views)  # whatever was there before
         torch.testing.assert_close(net.features(clips), features)
     assert {module.momentum for module in net.modules() if hasattr(module, "momentum")} == {0.1}
+
+
+def test_the_norm_before_the_heads_follows_those_below_it():
+    torch.manual_seed(0)
+    about = {**ABOUT, "encoder": {**SETTINGS, "head_norm": True}}
+    encoders = Encoders(new_encoders(about).eval(), about)
+    rng = np.random.default_rng(0)
+    views = encoders.views(join([rng.normal(size=(8, 1, 20, 3)).astype(np.float32) for _ in range(BATCH)], 1))
+    measure_norms(encoders, views)
+    with torch.no_grad():
+        features = encoders.features(views.plain(torch.arange(BATCH), ["joint"]))["joint"]
+    norm = encoders.nets["joint"].norm
+    torch.testing.assert_close(norm.running_mean, features.mean(0), rtol=0.02, atol=1e-3)
+    assert features.mean(0).abs().max() > 0.1  # which it began at 0
