@@ -96,6 +96,15 @@ class Plan:
             return []
         return self.shards(f"results/poses/{wildcards.dataset}/{{shard}}.h5", wildcards.dataset)
 
+    def layout_file(self, wildcards: Any) -> list[str]:
+        """The file of a data set's joint layout where it is none of the project's: what it says shapes the store."""
+        name = self.dataset(wildcards)["options"].get("layout") or ""
+        if not name.endswith(".json"):
+            return []
+        if not Path(name).is_file():
+            raise UserError(f"datasets.{wildcards.dataset}.options.layout: no file {name}")
+        return [name]
+
     def pose_settings(self, wildcards: Any) -> Settings:
         """Params of estimate_poses."""
         dataset = self.dataset(wildcards)

@@ -182,6 +182,18 @@ def test_the_table_of_your_own_data_is_an_input(project, tmp_path, monkeypatch):
         plan.pose_settings(at(dataset="mine"))
 
 
+def test_the_layout_of_your_own_data_is_an_input(project, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plan = own_plan(project, skeletons=str(tmp_path), options={"layout": "hand.json"})
+    with pytest.raises(UserError, match=r"datasets\.mine\.options\.layout: no file hand\.json"):
+        plan.layout_file(at(dataset="mine"))
+    (tmp_path / "hand.json").touch()
+    assert plan.layout_file(at(dataset="mine")) == ["hand.json"]
+    plan = own_plan(project, skeletons=str(tmp_path), options={"layout": "ntu25"})
+    assert plan.layout_file(at(dataset="mine")) == []
+    assert plan.layout_file(at(dataset="utd_mhad")) == []
+
+
 def test_poses_come_before_skeletons_and_what_they_follow_from(project):
     weights = "resources/demo/pose.safetensors"
     plan = own_plan(project, videos="videos", poses={"weights": weights, "joint_confidence": 0.4})

@@ -45,6 +45,7 @@ rule prepare_skeletons:
     input:
         index="results/index/{dataset}.tsv",
         poses=PLAN.poses,
+        layout=PLAN.layout_file,
     output:
         "results/skeletons/{dataset}.h5",
     log:
