@@ -190,6 +190,9 @@ class Config:
             "train.distil": benchmark["train"]["distil"],
         }
         for key, section in sources.items():
+            # not a matter of the schema: a benchmark that is like another states but what it changes
+            if section and "from" not in section:
+                raise ConfigError(f"{path}.{key}: the key 'from' is missing")
             source = section and section["from"]
             if source and source not in self.values["benchmarks"]:
                 others = known(source, self.values["benchmarks"])
@@ -202,7 +205,7 @@ class Config:
                 )
         below = [name]
         while distil := self.benchmark(below[-1])["train"]["distil"]:
-            below.append(distil["from"])
+            below.append(distil.get("from"))
             if below[-1] in below[:-1]:
                 raise ConfigError(f"{path}.train.distil.from: goes in a circle: {' → '.join(below)}")
             if below[-1] not in self.values["benchmarks"]:

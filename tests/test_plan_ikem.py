@@ -65,6 +65,12 @@ def test_teachers_are_the_members_of_the_same_run(raw):
     assert (distil["from"], distil["logit_weight"], distil["temperature"]) == ("demo_xsub", 1.0, 4.0)
 
 
+def test_a_benchmark_like_another_changes_a_part_of_its_distillation(raw):
+    raw["benchmarks"]["other"] = {"like": "demo_distilled", "train": {"distil": {"temperature": 2.0}}}
+    distil = Plan(Config(raw)).stream_settings(stream("other"))["train"]["distil"]
+    assert (distil["from"], distil["temperature"]) == ("demo_xsub", 2.0)
+
+
 def test_probes(raw):
     raw["benchmarks"]["moved"] = {
         "like": "demo_ikem",
@@ -107,6 +113,7 @@ def test_probes(raw):
         ({"selfsup": {"probe": {"from": "nothing"}}}, "new.selfsup.probe.from: no benchmark 'nothing'"),
         ({"train": {"distil": {"from": "new"}}}, "new.train.distil.from: goes in a circle: new → new"),
         ({"train": {"init": {"what": "student"}}}, "new.train.init: the key 'from' is missing"),
+        ({"train": {"distil": {"topk": 1}}}, "new.train.distil: the key 'from' is missing"),
         ({"train": {"labels": 0}}, "new.train.labels: 0 is less than or equal to the minimum of 0"),
     ],
 )

@@ -71,7 +71,7 @@ def probed(benchmark: str, part: str) -> str:
 
 def plain(benchmark: str) -> float:
     """Nearest neighbour by the distance of the joints, resampled as the encoders see them."""
-    settings = read(next(RESULTS.glob(f"{benchmark}/ikem/probe/pretrain/seed-*/metrics.json")))["settings"]
+    settings = read(RESULTS / benchmark / "ikem/result.json")["settings"]
     about = read(next(RESULTS.glob(f"{benchmark}/ikem/pretrain/seed-*/settings.json")))
     store = SkeletonStore(RESULTS / f"skeletons/{settings['dataset']}.h5")
     chosen = select(store, settings)
