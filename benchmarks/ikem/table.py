@@ -30,6 +30,7 @@ PROBED = {  # what is told → benchmark, what was probed
 LABELS = {  # part of the labels → from scratch (benchmark, member), from an encoder
     "10 %": (("scratch_10", "joint"), ("tuned_10", "joint")),
     "100 %": (("six", "joint"), ("tuned", "joint")),
+    "100 %, 20 epochs": (("scratch_long", "joint"), ("tuned_long", "joint")),
 }
 
 
@@ -53,6 +54,12 @@ def main() -> None:
         print(f"| {member} alone |" + "".join(f" {figure(stream(f'{one}_six', member))} |" for one in sets))
     distilled = [stream(f"{one}_distilled", "joint") for one in sets]
     print("| joint, distilled from the six |" + "".join(f" {figure(values)} |" for values in distilled))
+    logits = f"{sets[0]}_distilled_logits"
+    if (RESULTS / logits).exists():
+        print(
+            f"| the same, by their scores alone | {figure(stream(logits, 'joint'))} |"
+            + " |" * (len(sets) - 1)
+        )
     gains = [values - stream(f"{one}_six", "joint") for one, values in zip(sets, distilled, strict=True)]
     print("| gain over joint alone, seed by seed |" + "".join(f" {signed(values)} |" for values in gains))
 
@@ -84,7 +91,9 @@ def plain(benchmark: str) -> float:
 
 
 def pair(one: str, scratch: tuple[str, str], tuned: tuple[str, str]) -> str:
-    """Three cells: both ways, and what they differ by from seed to seed."""
+    """Three cells: both ways, and what they differ by from seed to seed; empty for what was not run."""
+    if not (RESULTS / f"{one}_{tuned[0]}").exists():
+        return " | | |"
     before, after = (stream(f"{one}_{benchmark}", member) for benchmark, member in (scratch, tuned))
     return f" {figure(before)} | {figure(after)} | {signed(after - before)} |"
 
