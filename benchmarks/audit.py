@@ -9,9 +9,9 @@ import time
 
 import numpy as np
 
-from mmcl.datasets.audit import audit, part
-from mmcl.datasets.audit.copies import fingerprint
-from mmcl.datasets.audit.source import Source
+from mmcl.audit import audit, part
+from mmcl.audit.copies import fingerprint
+from mmcl.audit.source import Source
 from mmcl.datasets.protocols import Clips
 from mmcl.layouts import layout
 from mmcl.report.layout_pictures import rest_pose

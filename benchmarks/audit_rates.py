@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcl.datasets.audit import open_folder
-from mmcl.datasets.audit.copies import find_copies, fingerprint
-from mmcl.datasets.audit.labels import find_doubts
-from mmcl.datasets.audit.sides import find_swaps
+from mmcl.audit import open_folder
+from mmcl.audit.copies import find_copies, fingerprint
+from mmcl.audit.labels import find_doubts
+from mmcl.audit.sides import find_swaps
 from mmcl.layouts import Layout, layout
 
 Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]

@@ -286,8 +286,8 @@ def audit(
     import shlex
     import sys
 
-    from mmcl.datasets import audit as audits
-    from mmcl.datasets.audit.request import open_request
+    from mmcl import audit as audits
+    from mmcl.audit.request import open_request
     from mmcl.files import write_json
 
     if side not in ("test", "train", "both"):
@@ -355,7 +355,7 @@ def convert(
 
     What was written, what was left out and why goes to the standard error. OUT appears whole or not at all.
     """
-    from mmcl.datasets.exchange.convert import convert as converted
+    from mmcl.exchange.convert import convert as converted
 
     options = _options(option)
     _must_lie_in_a_folder(output, "OUT")

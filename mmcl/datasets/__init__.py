@@ -15,9 +15,9 @@ READERS = {
     "sysu": "mmcl.datasets.sysu:SysuReader",
     "own": "mmcl.datasets.own:OwnReader",
     "utd_mhad": "mmcl.datasets.utd_mhad:UtdMhadReader",
-    "ctr_npz": "mmcl.datasets.exchange.npz:CtrNpzReader",
-    "pyskl": "mmcl.datasets.exchange.pyskl:PysklReader",
-    "crosclr": "mmcl.datasets.exchange.crosclr:CrosclrReader",
+    "ctr_npz": "mmcl.exchange.npz:CtrNpzReader",
+    "pyskl": "mmcl.exchange.pyskl:PysklReader",
+    "crosclr": "mmcl.exchange.crosclr:CrosclrReader",
 }
 """Name in config.yaml → module and class."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from mmcl.datasets.exchange.arrays import npy_header
+from mmcl.exchange.arrays import npy_header
 from mmcl.datasets.own_table import Row, read_rows
 from mmcl.errors import UserError
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from made_recordings import joints, skeleton_text
 
-from mmcl.datasets.audit import audit, open_folder, open_store
+from mmcl.audit import audit, open_folder, open_store
 from mmcl.datasets.prepare import SkeletonStore
 
 

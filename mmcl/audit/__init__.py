@@ -1,0 +1,28 @@
+"""`mmcl audit`: what is wrong with a data set, above all what of its test clips has been trained on.
+
+    source = open_folder({"reader": "nw_ucla", "skeletons": "all_sqe"})
+    report = audit(source, part(source, "nw_ucla", None), "nw_ucla")
+
+The detectors are one file each: `damage`, `sides`, `copies`, `labels`, `videos`, `names`. docs/audit.md says what each
+of them sees, and how often it errs.
+"""
+
+from mmcl.audit.finding import HINTS, KINDS, Finding
+from mmcl.audit.run import TOLERANCE, Report, audit, write_exclusion
+from mmcl.audit.source import Source, open_folder, open_store, part
+from mmcl.audit.tables import tables
+
+__all__ = [
+    "HINTS",
+    "KINDS",
+    "TOLERANCE",
+    "Finding",
+    "Report",
+    "Source",
+    "audit",
+    "open_folder",
+    "open_store",
+    "part",
+    "tables",
+    "write_exclusion",
+]

@@ -1,0 +1,87 @@
+"""Videos against skeletons: missing ones, left-over ones, and lengths that do not fit."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mmcl.audit.finding import Finding
+from mmcl.audit.source import Source
+from mmcl.datasets.files import walk
+from mmcl.errors import UserError
+
+ENDINGS = (".avi", ".mp4", ".mkv", ".mov", ".webm", ".mpg")
+
+TOLERANCE_FRAMES, TOLERANCE_PART = 3, 0.05
+"""A video may be this much longer or shorter than expected, whichever is more."""
+
+
+def find_video_faults(source: Source, lengths: dict[str, int]) -> Iterator[Finding]:
+    """Compare videos with skeletons.
+
+    Cameras run at their own rates, so a length is judged by its ratio to the skeleton's: the median of all clips is
+    what is expected. Lengths are read from the containers; those that do not fit are counted by decoding.
+
+    Args:
+        source: clips with `videos`.
+        lengths: clip → frames of its skeleton.
+    """
+    if source.videos is None:
+        return
+    used = set(source.video.values())
+    endings = {_ending(name, path) for name, path in source.video.items()} or set(ENDINGS)
+    for path in sorted(walk(source.videos)):
+        if path not in used and path.lower().endswith(ENDINGS) and path.endswith(tuple(endings)):
+            yield Finding("video_alone", (), path)
+    for name in source.clips.names:
+        if name not in source.video:
+            yield Finding("video_missing", (name,), "no video")
+    counts = {}
+    for name, frames in lengths.items():
+        if name in source.video:
+            count = claimed_frames(source.videos / source.video[name])
+            if count:
+                counts[name] = count / frames
+            else:
+                yield Finding("video_unreadable", (name,), source.video[name])
+    if not counts:
+        return
+    ratio = float(np.median(list(counts.values())))
+    for name, own in counts.items():
+        if _fits(own * lengths[name], ratio * lengths[name]):
+            continue
+        try:
+            count = _decoded_frames(source.videos / source.video[name])
+        except UserError as error:
+            yield Finding("video_unreadable", (name,), str(error))
+            continue
+        if not _fits(count, ratio * lengths[name]):
+            told = f"video {count} frames, skeleton {lengths[name]}; {ratio:.3g} × expected, as in the other clips"
+            yield Finding("video_length", (name,), told)
+
+
+def claimed_frames(path: Path) -> int:
+    """Frames of a video as its container says; 0 if it does not open or does not say."""
+    # sets what OpenCV's FFmpeg says on its own
+    import mmcl.video.decode  # noqa: F401, I001
+    import cv2
+
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) if capture.isOpened() else 0
+
+
+def _decoded_frames(path: Path) -> int:
+    from mmcl.video.decode import Recording
+
+    return Recording(path).frames
+
+
+def _fits(frames: float, expected: float) -> bool:
+    return abs(frames - expected) <= max(TOLERANCE_FRAMES, TOLERANCE_PART * expected)
+
+
+def _ending(name: str, path: str) -> str:
+    """What follows the clip's name in its video's, such as `_color.avi`: other modalities may lie beside it."""
+    file = os.path.basename(path)
+    return file.removeprefix(name) if file.startswith(name) else os.path.splitext(file)[1]

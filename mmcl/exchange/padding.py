@@ -1,0 +1,120 @@
+"""What the writers share: clips of a store read one at a time, zero-padded, in files that appear whole."""
+
+import errno
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from mmcl.exchange.names import label_order, stored_clips
+from mmcl.exchange.order import both_sides
+from mmcl.exchange.people import PERSONS
+from mmcl.datasets.prepare import SCHEMA, SkeletonStore
+from mmcl.errors import UserError
+from mmcl.layouts import layout
+from mmcl.store import opened
+
+FRAMES = 300
+"""Frames that the public files of NTU RGB+D are padded to; more where a clip is longer."""
+
+
+@contextmanager
+def clips_of(skeletons: SkeletonStore) -> Iterator[Callable[[int], np.ndarray]]:
+    """A function that reads clip i of a store, (T, M, V, 3), without the others."""
+    with opened(skeletons.path, SCHEMA) as h5:
+        joints = h5["joints"]
+
+        def read(i: int) -> np.ndarray:
+            frames, persons, start = (
+                int(part[i]) for part in (skeletons.frames, skeletons.persons, skeletons.offset)
+            )
+            rows = joints[start : start + frames * persons]
+            return rows.reshape(frames, persons, *rows.shape[1:])
+
+        yield read
+
+
+class PaddedRows(NamedTuple):
+    """What padded arrays of a store's clips hold.
+
+    Attributes:
+        skeletons: the store.
+        classes: class ids in the order of the labels.
+        sides: `train` and `test` → their clips, row by row.
+        row: clip → its row in the store.
+        frames: of every clip.
+        joints: of every person.
+    """
+
+    skeletons: SkeletonStore
+    classes: list[str]
+    sides: dict[str, list]
+    row: dict[str, int]
+    frames: int
+    joints: int
+
+
+def padded_rows(store: str | Path, protocol: str) -> PaddedRows:
+    """What padded arrays of a protocol's clips are to hold.
+
+    Raises:
+        UserError: no such protocol, or a side of it has no clip.
+    """
+    skeletons, entries = SkeletonStore(store), stored_clips(store)
+    return PaddedRows(
+        skeletons,
+        label_order(entries),
+        both_sides(entries, protocol),
+        {name: i for i, name in enumerate(skeletons.names)},
+        max(FRAMES, int(skeletons.frames.max(initial=0))),
+        len(layout(skeletons.layout)),
+    )
+
+
+def padded(clip: np.ndarray, frames: int, person2: str) -> np.ndarray:
+    """(frames, 2, V, 3) float32: zeros after the end, and for a second person that is not there.
+
+    Args:
+        clip: (T, M, V, 3); people beyond the second are left out.
+        frames: at least T.
+        person2: `zeros`, or `duplicated` to stand the only person in the second place too.
+    """
+    out = np.zeros((frames, PERSONS, *clip.shape[2:]), "<f4")
+    people = clip[:, :PERSONS]
+    out[: len(clip), : people.shape[1]] = people
+    if people.shape[1] == 1 and person2 == "duplicated":
+        out[:, 1] = out[:, 0]
+    return out
+
+
+@contextmanager
+def whole(path: Path, folder: bool = False) -> Iterator[Path]:
+    """A place to write to, which gets the name `path` when all is written and goes when anything fails.
+
+    What stands at `path` is replaced; a folder only if it holds nothing but files of the new one's names.
+
+    Raises:
+        UserError: the disk is full, or a folder there holds other files.
+    """
+    work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        new = work / path.name
+        if folder:
+            new.mkdir()
+        yield new
+        if folder and path.is_dir():
+            if other := {file.name for file in path.iterdir()} - {file.name for file in new.iterdir()}:
+                raise UserError(f"{path}: holds {min(other)} too; not replaced")
+            os.replace(path, work / "old")
+        os.replace(new, path)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise UserError(f"{path}: disk full; nothing was written") from None
+        raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

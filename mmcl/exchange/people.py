@@ -1,0 +1,180 @@
+"""From the zero-padded arrays of other tools to the people of a clip."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mmcl.datasets.clip import ClipEntry
+from mmcl.exchange.names import (
+    NTU_CLASSES,
+    class_names_of,
+    label_order,
+    ntu_classes,
+    plain_classes,
+    read_classes,
+    read_names,
+)
+from mmcl.datasets.files import find_recordings
+from mmcl.datasets.ntu import NtuReader
+from mmcl.errors import UserError
+from mmcl.layouts import layout as find_layout
+
+PERSONS = 2
+FARTHEST = 1e5
+"""A coordinate beyond this is damage: whatever the unit, metres to millimetres, bodies are nearer."""
+
+
+def as_clip(people: np.ndarray, person2: str, centre: int | None) -> np.ndarray:
+    """The people of a clip as mmcl's readers give them.
+
+    Frames in which nobody is are dropped, the padding at the end with them. People who are in no frame are dropped,
+    and of more than two the first two are kept. A second person who equals the first in every number is the copy that
+    NTU RGB+D 120's scripts write into single-person clips.
+
+    Args:
+        people: (T, M, V, 3); who is absent from a frame is all zero there.
+        person2: `absent` drops a second person who is such a copy, `duplicated` makes one where there is none.
+        centre: the joint of person 1 whose first position becomes the origin; None leaves coordinates as they are.
+
+    Returns:
+        (T', M', V, 3) float32; M' is 1 or 2.
+
+    Raises:
+        UserError: nobody is there, or a coordinate is not finite or beyond FARTHEST.
+    """
+    from mmcl.skeleton.cleaning import centred
+
+    people = people.astype(np.float32)
+    with np.errstate(invalid="ignore"):
+        good = (np.abs(people) <= FARTHEST).all((1, 2, 3))  # false for NaN too
+    if not good.all():
+        raise UserError(f"frame {int(np.argmin(good))}: a coordinate is not finite or absurdly large")
+    present = (people != 0).any((2, 3))
+    frames, persons = present.any(1), np.flatnonzero(present.any(0))[:PERSONS]
+    if not frames.any():
+        raise UserError("nobody is in any frame")
+    people, present = people[frames][:, persons], present[frames][:, persons]
+    if len(persons) == PERSONS and person2 == "absent" and np.array_equal(people[:, 0], people[:, 1]):
+        people, present = people[:, :1], present[:, :1]
+    if people.shape[1] == 1 and person2 == "duplicated":
+        people, present = np.repeat(people, PERSONS, axis=1), np.repeat(present, PERSONS, axis=1)
+    return people if centre is None else centred(people, present, centre)
+
+
+class ExchangeReader:
+    """What the readers of exchange formats share: options, layout, videos by name.
+
+    See `mmcl.datasets.Reader`. Options that all have: `layout`; `names`, a list of clips with what is known of them
+    (`mmcl.exchange.names.read_names`); `classes`, a file (`read_classes` there); `person2`; `centre`,
+    whether coordinates are centred here (see `as_clip` for both). `skeletons` is a file where `reads_file` says so.
+    """
+
+    layout: str = "ntu25"
+    persons: ClassVar[int] = PERSONS
+    what_belongs: ClassVar[str]
+    two_person_actions: ClassVar[frozenset[str]] = NtuReader.two_person_actions
+    defaults: ClassVar[dict[str, Any]]
+
+    def __init__(self, skeletons: Path, videos: Path | None, options: dict[str, Any]):
+        self.skeletons = skeletons
+        self.videos = videos
+        self.options = {**self.defaults, **options}
+        if self.options["person2"] not in ("absent", "duplicated"):
+            raise UserError(f"options.person2: {self.options['person2']!r} is not absent or duplicated")
+        if not isinstance(self.options["centre"], bool):
+            raise UserError(f"options.centre: {self.options['centre']!r} is not true or false")
+        for key in ("names", "classes", "layout", "protocol"):
+            if self.options.get(key) is not None and not isinstance(self.options[key], str):
+                raise UserError(f"options.{key}: {self.options[key]!r} is not text")
+        if self.options["layout"]:
+            find_layout(self.options["layout"])
+            self.layout = self.options["layout"]
+
+    @cached_property
+    def known(self) -> list[ClipEntry]:
+        """The clips of the option `names`; none without it."""
+        return read_names(self.options["names"]) if self.options["names"] else []
+
+    @cached_property
+    def _known_by_name(self) -> dict[str, ClipEntry]:
+        return {entry.name: entry for entry in self.known}
+
+    def classes_of(self, count: int, ntu: bool) -> dict[str, str]:
+        """Class id → name, in the order of labels: by the options `classes` and `names`, NTU's, or `c0` ….
+
+        Args:
+            count: labels there are.
+            ntu: whether the clips are of NTU RGB+D.
+        """
+        if self.options["classes"]:
+            return read_classes(Path(self.options["classes"]))
+        if self.known:
+            named = class_names_of(self.options["names"])
+            return {key: named.get(key, key) for key in label_order(self.known, count)}
+        if ntu and count <= NTU_CLASSES[-1]:
+            return ntu_classes(min(many for many in NTU_CLASSES if count <= many))
+        return plain_classes(count)
+
+    def identified(self, entry: ClipEntry) -> ClipEntry:
+        """An entry with subject, camera and setup from the option `names`, if that has the clip.
+
+        Raises:
+            UserError: its name is empty, or has characters that no file name should have.
+        """
+        if not entry.name or not entry.name.isprintable():
+            raise UserError(f"{self.skeletons}/{entry.skeleton}: a clip of the name {entry.name[:60]!a}")
+        known = self._known_by_name.get(entry.name)
+        if known is None:
+            return entry
+        wrong = (
+            "" if known.action == entry.action else f"its label is {entry.action}, its action {known.action}"
+        )
+        return replace(
+            entry,
+            action=known.action,
+            subject=known.subject,
+            camera=known.camera,
+            setup=known.setup,
+            left_out=entry.left_out or wrong,
+        )
+
+    def find_videos(self) -> dict[str, str]:
+        """Clip name → path of its video relative to the folder of videos."""
+        endings = ("_rgb.avi", "_rgb.mp4", ".avi", ".mp4")
+        return find_recordings(self.videos, endings) if self.videos else {}
+
+    def finish_clip(self, entry: ClipEntry, people: np.ndarray) -> np.ndarray:
+        """`as_clip` by the reader's options; an error names the file and the place in it."""
+        centre = find_layout(self.layout).centre if self.options["centre"] else None
+        try:
+            return as_clip(people, self.options["person2"], centre)
+        except UserError as error:
+            raise UserError(f"{self.skeletons}/{entry.skeleton}: {error}") from None
+
+    def place(self, entry: ClipEntry, parts: Callable[[str], int | None]) -> tuple[str, int]:
+        """Part and row that an entry's `skeleton`, such as `x_train/17`, means.
+
+        Args:
+            entry: the clip.
+            parts: name of a part → its number of rows; None for a part that there is not.
+
+        Raises:
+            UserError: there is no such row, as when the index is of another file.
+        """
+        part, _, row = entry.skeleton.partition("/")
+        rows = parts(part)
+        if rows is None or not row.isascii() or not row.isdecimal() or len(row) > 9 or int(row) >= rows:
+            raise UserError(f"{self.skeletons}: has no {entry.skeleton}; the index was made of another file")
+        return part, int(row)
+
+    def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
+        """See `Reader`. These files do not say where joints are in a picture.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(f"{self.skeletons}: does not say where joints are in a video; use boxes: detector")

@@ -1,0 +1,289 @@
+"""Annotation pickles of PYSKL and MMAction2 (Duan et al., PYSKL, ACM MM 2022).
+
+`{"split": {name: [clip, …]}, "annotations": [{…}, …]}`, or the annotations alone. An annotation has `frame_dir` (the
+clip's name), `label`, `total_frames`, `keypoint` (M, T, V, 2 or 3), and in 2-D `keypoint_score` (M, T, V) and
+`img_shape` (height, width). The published ones are NTU RGB+D in 3-D (`ntu60_3danno.pkl`, 25 joints) and what HRNet sees
+in the videos (`ntu60_hrnet.pkl`, 17 joints of COCO).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+
+from mmcl.datasets.clip import ClipEntry
+from mmcl.exchange.arrays import MAX_ROW
+from mmcl.exchange.names import (
+    are_ntu,
+    named_clip,
+)
+from mmcl.exchange.people import ExchangeReader
+from mmcl.exchange.safe_pickle import FileArray, load
+from mmcl.errors import UserError
+from mmcl.layouts import layout as find_layout
+
+LAYOUTS = {25: "ntu25", 17: "coco17"}
+"""Layout by number of joints, where the option does not say."""
+
+SEEN = 1e-6
+"""A keypoint that is scored no more than this, and stands at 0, 0, was not found at all."""
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """What a pickle says of one clip; every field but the name as it stands there."""
+
+    name: str
+    label: Any
+    total_frames: Any
+    keypoint: Any
+    score: Any
+    img_shape: Any
+    numbers: tuple[int, int, int] | None
+    """Subject, camera, setup, which mmcl's own pickles hold."""
+
+
+class Content(NamedTuple):
+    """What a pickle holds. Classes (id → name) and layout are those that mmcl's own pickles name."""
+
+    splits: dict[str, list]
+    annotations: list[Annotation]
+    classes: dict[str, str]
+    layout: str | None
+
+
+class PysklReader(ExchangeReader):
+    """One annotation pickle.
+
+    Options: see `ExchangeReader`; `layout` goes by the number of joints if null; `split`, the two names of splits that
+    train and test; `min_score`.
+
+    Two-dimensional keypoints become x = (u − width/2) / height, y = (height/2 − v) / height, third coordinate 0, so
+    that what is done with metres (rotation about an axis, bones, motion) keeps its meaning. A keypoint scored below
+    `min_score` is taken as unseen and interpolated in time between the frames that see it, held at the ends; one that
+    is never seen stands at the mean of the person's seen ones.
+    """
+
+    reads_file: ClassVar[bool] = True
+    what_belongs: ClassVar[str] = (
+        "An annotation pickle as PYSKL and MMAction2 use them, such as ntu60_3danno.pkl or ntu60_hrnet.pkl"
+    )
+    defaults: ClassVar[dict[str, Any]] = {
+        "layout": None,
+        "names": None,
+        "split": None,
+        "min_score": 0.0,
+        "classes": None,
+        "person2": "absent",
+        "centre": True,
+    }
+
+    def __init__(self, skeletons: Path, videos: Path | None, options: dict[str, Any]):
+        super().__init__(skeletons, videos, options)
+        keys, least = self.options["split"], self.options["min_score"]
+        if keys is not None and not (isinstance(keys, list | tuple) and len(keys) == 2):
+            raise UserError(f"options.split: {keys!r} is not the names of two splits, [train, test]")
+        if isinstance(least, bool) or not isinstance(least, int | float):
+            raise UserError(f"options.min_score: {least!r} is not a number")
+        if not self.options["layout"]:
+            self.layout = self._content.layout or self._layout_of_joints()
+            find_layout(self.layout)
+
+    @cached_property
+    def _content(self) -> Content:
+        content = load(self.skeletons)
+        content = {"annotations": content} if isinstance(content, list) else content
+        if not isinstance(content, dict) or not isinstance(content.get("annotations"), list):
+            raise UserError(f"{self.skeletons}: holds no list of annotations")
+        splits, classes = content.get("split") or {}, content.get("classes") or {}
+        if not isinstance(content.get("layout"), str | None):
+            raise UserError(f"{self.skeletons}: `layout` is no text")
+        if not isinstance(splits, dict) or not all(isinstance(names, list) for names in splits.values()):
+            raise UserError(f"{self.skeletons}: `split` is not lists of names")
+        texts = (*classes, *classes.values()) if isinstance(classes, dict) else (None,)
+        if not all(isinstance(text, str) and text.isprintable() for text in texts):
+            raise UserError(f"{self.skeletons}: `classes` is not id → name")
+        annotations = [self._annotation(i, item) for i, item in enumerate(content["annotations"])]
+        if not annotations:
+            raise UserError(f"{self.skeletons}: holds no annotation")
+        return Content(splits, annotations, classes, content.get("layout"))
+
+    def _annotation(self, number: int, item: Any) -> Annotation:
+        if not isinstance(item, dict) or not isinstance(item.get("frame_dir"), str) or not item["frame_dir"]:
+            raise UserError(f"{self.skeletons}/annotations/{number}: has no frame_dir")
+        values: list[Any] = [item.get(key) for key in ("subject", "camera", "setup")]
+        known = all(type(value) is int and 0 <= value < 2**15 for value in values)
+        name = item["frame_dir"].rstrip("/").rpartition("/")[2]
+        return Annotation(
+            name,
+            item.get("label"),
+            item.get("total_frames"),
+            item.get("keypoint"),
+            item.get("keypoint_score"),
+            item.get("img_shape"),
+            (values[0], values[1], values[2]) if known else None,
+        )
+
+    def _layout_of_joints(self) -> str:
+        joints = {
+            item.keypoint.shape[2]
+            for item in self._content.annotations
+            if isinstance(item.keypoint, FileArray) and len(item.keypoint.shape) == 4
+        }
+        if len(joints) != 1 or not joints <= set(LAYOUTS):
+            found = ", ".join(map(str, sorted(joints))) or "no"
+            raise UserError(f"{self.skeletons}: skeletons of {found} joints; set options.layout")
+        return LAYOUTS[joints.pop()]
+
+    @cached_property
+    def _classes(self) -> dict[str, str]:
+        """Class id → name, in the order of labels."""
+        _, annotations, own, _ = self._content
+        labels = [item.label for item in annotations if type(item.label) is int]
+        count = max(labels, default=0) + 1
+        if own and not self.options["classes"] and not self.known:
+            return own
+        return self.classes_of(count, are_ntu(item.name for item in annotations))
+
+    def class_names(self) -> dict[str, str]:
+        """Class id → name: of the option `classes`, NTU's where all names are, else `c0` …."""
+        return self._classes
+
+    def list_clips(self) -> list[ClipEntry]:
+        """See `Reader`; `skeleton` is `annotations/<number>`. A name that stands there twice is left out."""
+        splits, annotations, *_ = self._content
+        sides = self._sides(splits)
+        ids, videos = list(self._classes), self.find_videos()
+        entries: dict[str, ClipEntry] = {}
+        for number, item in enumerate(annotations):
+            label = item.label if type(item.label) is int else -1
+            video = videos.get(item.name, "")
+            entry = named_clip(
+                item.name, label, sides.get(item.name, ""), f"annotations/{number}", video, ids
+            )
+            if item.numbers:
+                subject, camera, setup = item.numbers
+                entry = replace(entry, subject=subject, camera=camera, setup=setup)
+            entry = self.identified(entry)
+            if item.name in entries:
+                entry = replace(entries[item.name], left_out="stands in the file twice")
+            entries[item.name] = entry
+        return [entries[name] for name in sorted(entries)]
+
+    def _sides(self, splits: dict[str, list]) -> dict[str, str]:
+        """Clip → train or test, by the option `split`, or the file's only two splits where their names tell."""
+        keys = self.options["split"]
+        if keys is None:
+            trains, tests = (
+                [k for k in splits if str(k).endswith(ends)] for ends in (("train",), ("val", "test"))
+            )
+            keys = (*trains, *tests) if len(trains) == len(tests) == 1 else ()
+        elif missing := [key for key in keys if key not in splits]:
+            there = ", ".join(map(str, splits)) or "none"
+            raise UserError(f"options.split: {self.skeletons} has no split {missing[0]}; there are: {there}")
+        sides: dict[str, str] = {}
+        for key, side in zip(keys, ("train", "test"), strict=False):
+            for name in splits[key]:
+                name = str(name)[:1000].rstrip("/").rpartition("/")[2]
+                if sides.get(name, side) != side:
+                    raise UserError(f"options.split: {name} is in {keys[0]} and in {keys[1]}")
+                sides[name] = side
+        return sides
+
+    def read_clip(self, entry: ClipEntry) -> np.ndarray:
+        """(T, M, V, 3), metres or parts of the picture's height; see `as_clip`."""
+        points, scores, item = self._keypoints(entry)
+        if points.shape[3] == 2:
+            there = self._there(points, scores)
+            height, width = self._picture(entry, item)
+            points = np.stack(
+                [
+                    (points[..., 0] - width / 2) / height,
+                    (height / 2 - points[..., 1]) / height,
+                    np.zeros_like(points[..., 0]),
+                ],
+                axis=-1,
+            )
+            points[~there] = 0
+            if scores is not None and self.options["min_score"] > 0:
+                for person in range(len(points)):
+                    fill_unseen(points[person], scores[person] >= self.options["min_score"], there[person])
+        return self.finish_clip(entry, points.transpose(1, 0, 2, 3))
+
+    def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
+        """(T, M, 17, 2): the keypoints, scaled from the picture they were found in to the video's size."""
+        points, scores, item = self._keypoints(entry)
+        if points.shape[3] != 2:
+            return super().pixel_joints(entry, width, height)
+        own = self._picture(entry, item)
+        there = self._there(points, scores)
+        points = points * np.array([width / own[1], height / own[0]], np.float32)
+        points[~there] = np.nan
+        return points.transpose(1, 0, 2, 3)
+
+    @staticmethod
+    def _there(points: np.ndarray, scores: np.ndarray | None) -> np.ndarray:
+        """(M, T) whether a person was found: a keypoint is scored, or without scores any is not at 0, 0."""
+        found = (points != 0).any((2, 3))
+        return found if scores is None else found & (scores > SEEN).any(2)
+
+    def _keypoints(self, entry: ClipEntry) -> tuple[np.ndarray, np.ndarray | None, Annotation]:
+        """(M, T, V, 2 or 3) float32, (M, T, V) scores where there are any, and the annotation."""
+        annotations = self._content.annotations
+        _, number = self.place(entry, {"annotations": len(annotations)}.get)
+        item, joints = annotations[number], len(find_layout(self.layout))
+        where = f"{self.skeletons}/{entry.skeleton}"
+        shape = item.keypoint.shape if isinstance(item.keypoint, FileArray) else ()
+        if len(shape) != 4 or shape[2] != joints or shape[3] not in (2, 3) or 0 in shape:
+            raise UserError(
+                f"{where}: keypoint is {shape or 'no array'}, expected (people, frames, {joints}, 2 or 3)"
+            )
+        if item.total_frames is not None and item.total_frames != shape[1]:
+            raise UserError(f"{where}: total_frames is {item.total_frames}, keypoint has {shape[1]} frames")
+        if len(item.keypoint.data) > MAX_ROW:
+            raise UserError(f"{where}: a keypoint array of shape {shape} is no clip")
+        points = item.keypoint.read().astype(np.float32)
+        if not np.isfinite(points).all():
+            raise UserError(f"{where}: a keypoint is not finite")
+        if not isinstance(item.score, FileArray):
+            return points, None, item
+        if item.score.shape != shape[:3]:
+            raise UserError(f"{where}: keypoint_score is {item.score.shape}, expected {shape[:3]}")
+        return points, item.score.read().astype(np.float32), item
+
+    def _picture(self, entry: ClipEntry, item: Annotation) -> tuple[int, int]:
+        """Height and width of the picture."""
+        size = item.img_shape
+        good = (
+            isinstance(size, Sequence)
+            and len(size) == 2
+            and all(type(n) is int and 0 < n < 2**16 for n in size)
+        )
+        if not good:
+            raise UserError(f"{self.skeletons}/{entry.skeleton}: img_shape is not (height, width)")
+        return size[0], size[1]
+
+
+def fill_unseen(points: np.ndarray, seen: np.ndarray, there: np.ndarray) -> None:
+    """Put unseen keypoints of one person where they can be supposed.
+
+    Args:
+        points: (T, V, 3), changed in place.
+        seen: (T, V), whether a keypoint counts as seen.
+        there: (T,), whether the person is in the frame; only these frames are filled.
+    """
+    frames = np.flatnonzero(there)
+    seen = seen & there[:, None]
+    if not seen.any():
+        points[:] = 0
+        return
+    for joint in range(points.shape[1]):
+        known = np.flatnonzero(seen[:, joint])
+        if len(known):
+            for axis in range(2):
+                points[frames, joint, axis] = np.interp(frames, known, points[known, joint, axis])
+    known_joints = seen.any(0)
+    points[np.ix_(frames, ~known_joints)] = points[frames][:, known_joints].mean(1, keepdims=True)

@@ -1,0 +1,396 @@
+"""Pickles of plain data, read without Python's unpickler: nothing is imported, nothing is called.
+
+A pickle is a program for a small stack machine. This is that machine with the instructions that plain data needs
+(protocols 0 to 5): dicts, lists, tuples, text, numbers, and numpy arrays and scalars of numbers as numpy 1 and 2
+write them. The few names of numpy that such a pickle mentions are looked up in a table here; any other name, and
+every instruction that would build an object, ends the reading.
+
+Arrays stay in the file. What is given for one is its place (`FileArray`), so a file of gigabytes needs memory for its
+names and labels only, and no array can be larger than the file.
+"""
+
+import codecs
+import math
+import re
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+import numpy as np
+
+from mmcl.exchange.arrays import read_at
+from mmcl.errors import UserError
+
+MAX_STEPS = 50_000_000
+"""Instructions; the pickle of all of NTU RGB+D 120 has some 10 million."""
+
+KEPT = 1024
+"""Byte strings of more bytes are the numbers of an array: they are passed over and read when asked for."""
+
+NUMBER = re.compile(r"[<>|=]?([fiu][1248]|b1)")
+
+
+class PickleError(Exception):
+    """Not a pickle of plain data; says why."""
+
+
+class Span(NamedTuple):
+    """A byte string's place in the file."""
+
+    begin: int
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+
+class Name(NamedTuple):
+    """A global name that a pickle mentions, one of those admitted."""
+
+    name: str
+
+
+@dataclass
+class Dtype:
+    """A dtype of numbers; its byte order comes after it."""
+
+    code: str
+    order: Literal["<", ">", "|", "="] = "|"
+
+    def numpy(self) -> np.dtype:
+        return np.dtype(self.code).newbyteorder(self.order)
+
+
+@dataclass
+class FileArray:
+    """An array of a pickle.
+
+    Attributes:
+        path: the pickle.
+        shape, dtype: of the array.
+        data: its bytes, or where they lie in the file.
+        stored, order: shape and order (`C` or `F`) in which the numbers stand there.
+        axes: of the stored array in the order of `shape`.
+    """
+
+    path: Path
+    shape: tuple[int, ...] = ()
+    dtype: np.dtype = np.dtype("f4")  # noqa: RUF009 - never changed in place
+    data: bytes | Span = b""
+    stored: tuple[int, ...] = ()
+    order: Literal["C", "F"] = "C"
+    axes: tuple[int, ...] = ()
+
+    def fill(self, data: Any, dtype: Any, shape: Any, order: Any, axes: Any = None) -> "FileArray":
+        """Set what the array holds, if that fits together; `axes` come with order K, a transposed C array."""
+        data = data.encode("latin-1") if isinstance(data, str) else data  # as Python 2 wrote it
+        if not isinstance(dtype, Dtype) or not isinstance(data, bytes | Span) or order not in ("C", "F", "K"):
+            raise PickleError("an array that is not written as numpy does")
+        shape = tuple(shape)
+        if not all(type(size) is int and size >= 0 for size in shape):
+            raise PickleError(f"an array of shape {shape}")
+        if math.prod(shape) * dtype.numpy().itemsize != len(data):
+            raise PickleError(f"an array of shape {shape} does not have {len(data)} bytes")
+        self.axes = tuple(range(len(shape))) if axes is None else tuple(axes)
+        if sorted(self.axes) != list(range(len(shape))):
+            raise PickleError(f"an array of shape {shape} with axes {self.axes}")
+        self.stored, self.shape = shape, tuple(shape[axis] for axis in self.axes)
+        self.data, self.dtype, self.order = data, dtype.numpy(), "F" if order == "F" else "C"
+        return self
+
+    def read(self) -> np.ndarray:
+        """The numbers.
+
+        Raises:
+            UserError: the file has changed since.
+        """
+        data = self.data
+        if isinstance(data, Span):
+            with open(self.path, "rb") as file:
+                data = read_at(file, data.begin, data.size, str(self.path))
+        flat = np.frombuffer(data, self.dtype)
+        return flat.reshape(self.stored, order=self.order).transpose(self.axes)
+
+
+def load(path: Path) -> Any:
+    """What a pickle of plain data holds; arrays as `FileArray`.
+
+    Raises:
+        UserError: no such file, damaged, or it holds something else; names the file, the place and the cause.
+    """
+    try:
+        with open(path, "rb") as file:
+            machine = _Machine(path, file)
+            try:
+                return machine.run()
+            except (PickleError, ValueError, TypeError, LookupError, ArithmeticError, struct.error) as error:
+                cause = str(error) if isinstance(error, PickleError) else f"damaged ({str(error)[:80]})"
+                raise UserError(f"{path}: byte {file.tell()}: {cause}") from None
+            except (MemoryError, RecursionError) as error:
+                raise UserError(f"{path}: byte {file.tell()}: too large ({type(error).__name__})") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error})") from None
+
+
+# ------------------------------------------------------------------------------------------ the machine
+
+
+class _Machine:
+    """Stack, marks and memo of a pickle that is being read."""
+
+    def __init__(self, path: Path, file: BinaryIO):
+        self.path, self.file = path, file
+        self.size = path.stat().st_size
+        self.stack: list[Any] = []
+        self.marks: list[int] = []
+        self.memo: dict[int, Any] = {}
+
+    def run(self) -> Any:
+        for _ in range(MAX_STEPS):
+            code = self.file.read(1)
+            if code == b".":
+                return self.pop(1)[0]
+            step = STEPS.get(code)
+            if step is None:
+                if not code:
+                    raise PickleError("ends early")
+                raise PickleError(f"instruction {code!r} builds more than plain data, or this is no pickle")
+            step(self)
+        raise PickleError(f"has more than {MAX_STEPS:,} instructions")
+
+    # reading
+
+    def take(self, size: int) -> bytes:
+        if size > self.size - self.file.tell():  # before anything is allocated for it
+            raise PickleError("ends early")
+        return self.file.read(size)
+
+    def number(self, form: str) -> int:
+        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+
+    def line(self) -> bytes:
+        line = self.file.readline()
+        if not line.endswith(b"\n"):
+            raise PickleError("ends early")
+        return line[:-1]
+
+    def text(self, form: str) -> None:
+        self.stack.append(self.take(self.number(form)).decode("utf-8"))
+
+    def data(self, form: str) -> None:
+        size = self.number(form)
+        if size <= KEPT:
+            self.stack.append(self.take(size))
+            return
+        begin = self.file.tell()
+        if size > self.size - begin:
+            raise PickleError("ends early")
+        self.stack.append(Span(begin, size))
+        self.file.seek(size, 1)
+
+    # the stack
+
+    def pop_mark(self) -> list[Any]:
+        at = self.marks.pop()
+        items = self.stack[at:]
+        del self.stack[at:]
+        return items
+
+    def pop(self, count: int) -> list[Any]:
+        at = len(self.stack) - count
+        if at < (self.marks[-1] if self.marks else 0):
+            raise PickleError("damaged (a value is missing)")
+        items = self.stack[at:]
+        del self.stack[at:]
+        return items
+
+    def extend(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if not isinstance(target, list):
+            raise PickleError("damaged (appends to something that is no list)")
+        target.extend(items)
+
+    def update(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if not isinstance(target, dict):
+            raise PickleError("damaged (sets items of something that is no dict)")
+        if len(items) % 2:
+            raise PickleError("damaged (a key without a value)")
+        for key, value in zip(items[::2], items[1::2], strict=True):
+            if not isinstance(key, str | int):
+                raise PickleError(f"a dict has a key of type {type(key).__name__}")
+            target[key] = value
+
+    def dict(self, items: list[Any]) -> None:
+        self.stack.append({})
+        self.update(items)
+
+    # names, and what is made of them
+
+    def find(self, module: str, name: str) -> None:
+        meant = NAMES.get((module, name))
+        if meant is None:
+            raise PickleError(
+                f"refers to {module[:60]}.{name[:60]}; only plain data and numpy arrays of numbers are read"
+            )
+        self.stack.append(Name(meant))
+
+    def find_on_stack(self) -> None:
+        module, name = self.pop(2)
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise PickleError("damaged (a name that is no text)")
+        self.find(module, name)
+
+    def reduce(self) -> None:
+        function, arguments = self.pop(2)
+        make = MAKERS.get(function.name) if isinstance(function, Name) and type(arguments) is tuple else None
+        if make is None:
+            raise PickleError("calls something that is not one of numpy's array constructors")
+        self.stack.append(make(self.path, *arguments))
+
+    def build(self) -> None:
+        state = self.pop(1)[0]
+        target = self.stack[-1]
+        if isinstance(target, FileArray):
+            _, shape, dtype, fortran, data = state
+            target.fill(data, dtype, shape, "F" if fortran else "C")
+        elif isinstance(target, Dtype):
+            order, subdtype, fields = state[1], state[2], state[3]
+            if order not in ("<", ">", "|", "=") or subdtype is not None or fields is not None:
+                raise PickleError("an array does not hold plain numbers")
+            target.order = order
+        else:
+            raise PickleError("sets the state of an object")
+
+    def number_line(self) -> int | bool:
+        line = self.line()
+        return line == b"01" if line in (b"00", b"01") else int(line.removesuffix(b"L"))
+
+
+# --------------------------------------------------------------------------------- instructions and names
+
+
+def _dtype(path: Path, code: Any, *_: Any) -> Dtype:
+    if not isinstance(code, str) or not NUMBER.fullmatch(code):
+        raise PickleError(f"an array holds {str(code)[:20]}, not plain numbers")
+    return Dtype(code)
+
+
+def _scalar(path: Path, dtype: Any, data: Any) -> int | float | bool:
+    return FileArray(path).fill(data, dtype, (), "C").read().item()
+
+
+def _encode(path: Path, text: str, encoding: str) -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise PickleError(f"text as {encoding[:20]}")
+    return text.encode("latin-1")
+
+
+def _empty(kind: Callable[[], Any]) -> Callable[..., Any]:
+    def make(path: Path, *arguments: Any) -> Any:
+        if arguments:
+            raise PickleError(f"a {kind.__name__} made of something")
+        return kind()
+
+    return make
+
+
+MAKERS: dict[str, Callable[..., Any]] = {
+    "reconstruct": lambda path, *_: FileArray(path),
+    "frombuffer": lambda path, *state: FileArray(path).fill(*state),
+    "dtype": _dtype,
+    "scalar": _scalar,
+    "encode": _encode,
+    "bytes": _empty(bytes),
+    "dict": _empty(dict),
+}
+"""What a name makes of its arguments. `ndarray` stands alone as an argument, so it makes nothing."""
+
+NAMES = {
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): "reconstruct" for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): "scalar" for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): "frombuffer" for core in ("core", "_core")},
+    ("numpy", "ndarray"): "ndarray",
+    ("numpy", "dtype"): "dtype",
+    ("_codecs", "encode"): "encode",
+    ("__builtin__", "bytes"): "bytes",
+    ("builtins", "bytes"): "bytes",
+    ("collections", "OrderedDict"): "dict",
+}
+"""Every global name that is admitted."""
+
+
+def _push(value: Callable[["_Machine"], Any]) -> Callable[["_Machine"], None]:
+    return lambda m: m.stack.append(value(m))
+
+
+def _get(form: str) -> Callable[["_Machine"], None]:
+    return lambda m: m.stack.append(m.memo[m.number(form)])
+
+
+def _put(form: str) -> Callable[["_Machine"], None]:
+    return lambda m: m.memo.__setitem__(m.number(form), m.stack[-1])
+
+
+STEPS: dict[bytes, Callable[[_Machine], Any]] = {
+    # numbers and text
+    b"N": _push(lambda m: None),
+    b"\x88": _push(lambda m: True),
+    b"\x89": _push(lambda m: False),
+    b"I": _push(lambda m: m.number_line()),
+    b"L": _push(lambda m: m.number_line()),
+    b"J": _push(lambda m: m.number("<i")),
+    b"K": _push(lambda m: m.number("<B")),
+    b"M": _push(lambda m: m.number("<H")),
+    b"\x8a": _push(lambda m: int.from_bytes(m.take(m.number("<B")), "little", signed=True)),
+    b"\x8b": _push(lambda m: int.from_bytes(m.take(m.number("<I")), "little", signed=True)),
+    b"F": _push(lambda m: float(m.line())),
+    b"G": _push(lambda m: m.number(">d")),
+    b"S": _push(lambda m: codecs.escape_decode(m.line()[1:-1])[0].decode("latin-1")),
+    b"V": _push(lambda m: m.line().decode("raw-unicode-escape")),
+    b"T": _push(lambda m: m.take(m.number("<I")).decode("latin-1")),
+    b"U": _push(lambda m: m.take(m.number("<B")).decode("latin-1")),
+    b"X": lambda m: m.text("<I"),
+    b"\x8c": lambda m: m.text("<B"),
+    b"\x8d": lambda m: m.text("<Q"),
+    b"B": lambda m: m.data("<I"),
+    b"C": lambda m: m.data("<B"),
+    b"\x8e": lambda m: m.data("<Q"),
+    b"\x96": lambda m: m.data("<Q"),
+    # lists, tuples, dicts
+    b"(": lambda m: m.marks.append(len(m.stack)),
+    b"]": _push(lambda m: []),
+    b"}": _push(lambda m: {}),
+    b")": _push(lambda m: ()),
+    b"l": _push(lambda m: m.pop_mark()),
+    b"t": _push(lambda m: tuple(m.pop_mark())),
+    b"\x85": _push(lambda m: tuple(m.pop(1))),
+    b"\x86": _push(lambda m: tuple(m.pop(2))),
+    b"\x87": _push(lambda m: tuple(m.pop(3))),
+    b"d": lambda m: m.dict(m.pop_mark()),
+    b"a": lambda m: m.extend(m.pop(1)),
+    b"e": lambda m: m.extend(m.pop_mark()),
+    b"s": lambda m: m.update(m.pop(2)),
+    b"u": lambda m: m.update(m.pop_mark()),
+    # arrays
+    b"c": lambda m: m.find(m.line().decode(), m.line().decode()),
+    b"\x93": lambda m: m.find_on_stack(),
+    b"R": lambda m: m.reduce(),
+    b"b": lambda m: m.build(),
+    # memo, stack, protocol
+    b"p": lambda m: m.memo.__setitem__(int(m.line()), m.stack[-1]),
+    b"q": _put("<B"),
+    b"r": _put("<I"),
+    b"\x94": lambda m: m.memo.__setitem__(len(m.memo), m.stack[-1]),
+    b"g": _push(lambda m: m.memo[int(m.line())]),
+    b"h": _get("<B"),
+    b"j": _get("<I"),
+    b"0": lambda m: m.pop(1),
+    b"1": lambda m: m.pop_mark(),
+    b"2": _push(lambda m: m.stack[-1]),
+    b"\x80": lambda m: m.take(1),
+    b"\x95": lambda m: m.take(8),  # a frame's length: frames are a hint for readers that buffer
+}
+"""Instruction → what it does. Those that are not here build objects: OBJ, INST, NEWOBJ, PERSID, EXT, sets, …"""

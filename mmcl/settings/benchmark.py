@@ -1,0 +1,175 @@
+"""Benchmarks: a data set, a protocol, and how streams are trained, fused and evaluated."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from mmcl.settings.base import AtLeastZero, Count, Items, Question, Section, Seed, Text
+from mmcl.settings.choices import Backbone, Graph, Stream
+from mmcl.settings.dataset import Threads
+from mmcl.settings.model import ModelSettings
+from mmcl.settings.selfsup import SelfsupSettings
+from mmcl.settings.tables import BACKBONES, default_graph
+from mmcl.settings.training import TrainSettings
+from mmcl.settings.vlm import VlmSection
+
+
+class MemberSettings(Section):
+    """A stream of the ensemble."""
+
+    stream: Stream = Field(description="What of the skeleton is seen.")
+    graph: Graph | None = Field(
+        None, description="Adjacency the network starts from; null for the first that its backbone takes."
+    )
+    backbone: Backbone | None = Field(None, description="Another network than model.backbone.")
+
+
+class Member(Section):
+    """A stream of the ensemble, with its network."""
+
+    backbone: Backbone
+    graph: Graph
+    stream: Stream
+
+    @property
+    def name(self) -> str:
+        """Its name in paths and tables, such as ctrgcn-natural-joint."""
+        return f"{self.backbone}-{self.graph}-{self.stream}"
+
+
+class EnsembleSettings(Section):
+    """Which streams are trained and how their scores are added."""
+
+    members: Items[MemberSettings] = Field(
+        (
+            MemberSettings(stream="joint", graph="natural"),
+            MemberSettings(stream="bone", graph="natural"),
+            MemberSettings(stream="joint_motion", graph="natural"),
+            MemberSettings(stream="bone_motion", graph="natural"),
+            MemberSettings(stream="joint", graph="hd21"),
+            MemberSettings(stream="bone", graph="hd21"),
+        ),
+        min_length=1,
+        description="The streams.",
+    )
+    weights: Literal["fitted", "equal", "preset"] = Field(
+        "fitted", description="Fitted on held-out training subjects, all equal, or as given in preset."
+    )
+    preset: Items[AtLeastZero] = Field(
+        (2.361693262051476, 4.35402786600752, 3.6038236890242237, 1.0158095311333564, 3.0574845840597544, 5.0),
+        min_length=1,
+        description="Weights for `preset`, one a member; the default are those published for NTU-120 X-Sub.",
+    )
+    fit_epochs: Count | None = Field(
+        None,
+        description="Epochs of the second training that fits the weights; null for as many as train.epochs.",
+    )
+
+    @field_validator("members")
+    @classmethod
+    def _each_once(cls, value: tuple[MemberSettings, ...]) -> tuple[MemberSettings, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("has non-unique elements")
+        return value
+
+    @model_validator(mode="after")
+    def _a_weight_for_each(self) -> "EnsembleSettings":
+        if self.weights == "preset" and len(self.preset) != len(self.members):
+            raise ValueError(f"preset: {len(self.preset)} weights for {len(self.members)} members")
+        return self
+
+    def resolved(self, backbone: str) -> tuple[Member, ...]:
+        """The members with their networks, `backbone` where they name none.
+
+        Raises:
+            ValueError: a backbone does not take a graph.
+        """
+        members = []
+        for stated in self.members:
+            name = stated.backbone or backbone
+            graph = stated.graph or default_graph(name)
+            if graph not in BACKBONES[name].graphs:
+                raise ValueError(f"members: {name} takes graph {', '.join(BACKBONES[name].graphs)}, not {graph}")
+            members.append(Member(backbone=name, graph=graph, stream=stated.stream))
+        return tuple(members)
+
+
+class ZeroShotSettings(Section):
+    """Data sets the trained models are evaluated on as they are."""
+
+    targets: dict[str, Annotated[str, Field(pattern="^[a-z0-9_]+$")]] = Field(
+        {}, description="Target data set → name of the class map in resources/class_maps."
+    )
+
+
+Seeds = Annotated[
+    Items[Seed],
+    Field(
+        min_length=1,
+        description="Seeds every member is trained with; the first one's fusion weights are used for all.",
+    ),
+]
+
+
+class BenchmarkSettings(Section):
+    """A benchmark with everything that it inherits."""
+
+    dataset: Text = Field(description="A key of datasets.")
+    protocol: Text = Field(
+        description="How clips are split into training and test; a name in resources/protocols.json or protocols."
+    )
+    exclude: Text | None = Field(
+        None,
+        description="A file with one clip name a line (`#` begins a comment); these clips neither train nor test.",
+    )
+    threads: Threads = 8
+    gpus: Count = Field(
+        1,
+        description="GPUs that train one stream together, each with its part of a batch. Never part of a result's settings.",
+    )
+    instruction: Question = Field(description="The question put to the vision-language model; one line.")
+    vlm: VlmSection = Field(VlmSection(), description="The vision-language model that answers the question.")
+    model: ModelSettings = Field(
+        ModelSettings(), description="Skeleton network and what it is trained together with."
+    )
+    train: TrainSettings = Field(TrainSettings(), description="Training of one stream.")
+    ensemble: EnsembleSettings = Field(
+        EnsembleSettings(), description="Which streams are trained and how their scores are added."
+    )
+    zero_shot: ZeroShotSettings = Field(
+        ZeroShotSettings(), description="Data sets the trained models are evaluated on as they are."
+    )
+    selfsup: SelfsupSettings = Field(
+        SelfsupSettings(),
+        description="Pre-training of skeleton encoders without labels, and their distillation (IKEM).",
+    )
+    seeds: Seeds = (1,)
+    recipe: str = Field("none", description="The recipe whose settings are the defaults.")
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"{list(value)} has non-unique elements")
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> "BenchmarkSettings":
+        try:
+            self.ensemble.resolved(self.model.backbone)
+        except ValueError as error:
+            raise ValueError(f"ensemble.{error}") from None
+        pretrain = self.model.fam.cnn.pretrain
+        if pretrain and pretrain.protocol != self.protocol:
+            raise ValueError(
+                f"model.fam.cnn.pretrain.protocol: {pretrain.protocol} is not the benchmark's protocol {self.protocol}, "
+                "so it might see test clips"
+            )
+        if self.train.batch % self.gpus:
+            raise ValueError(f"gpus: {self.gpus} cannot share train.batch {self.train.batch} out evenly")
+        return self
+
+    @property
+    def members(self) -> tuple[Member, ...]:
+        """The streams of the ensemble, with their networks."""
+        return self.ensemble.resolved(self.model.backbone)

@@ -1,0 +1,168 @@
+"""Messages about settings that are wrong: the key's path, what is wrong, what is allowed."""
+
+import json
+import re
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from mmcl.errors import UserError, meant
+from mmcl.settings.base import Section
+
+NUMBER_AS_TEXT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
+TYPES = {"int": "integer", "float": "number", "bool": "boolean", "string": "string", "tuple": "array", "list": "array"}
+
+Path = tuple[str | int, ...]
+
+
+class ConfigError(UserError):
+    """A mistake in the configuration; the message starts with the key's path."""
+
+
+def dotted(path: Sequence[str | int]) -> str:
+    """A key's path as it is written in messages: `train.steps.0`."""
+    return ".".join(str(part) for part in path)
+
+
+def explained(
+    error: ValidationError, model: type[Section], where: Callable[[Path], Path] = lambda path: path
+) -> ConfigError:
+    """The first mistake that a validation found, as a message.
+
+    Args:
+        error: of `model.model_validate`.
+        model: what was validated.
+        where: path in the model → path in the file that the user wrote.
+    """
+    first = error.errors()[0]
+    inner = first.get("ctx", {})
+    if first["type"] == "nested":  # of a reader's, backbone's or term's own model
+        first = {**inner["error"], "loc": first["loc"], "input": first["input"]}
+        model, path = inner["model"], first["loc"][-len(inner["error"]["loc"]) :]
+    else:
+        path = first["loc"]
+    described = _description(model, path)
+    return ConfigError(_message(first, where(_stated(first["loc"])), model, path, described))
+
+
+def _stated(loc: Path) -> Path:
+    """A location without what pydantic adds for the members of a union."""
+    return tuple(part for part in loc if not (isinstance(part, str) and re.search(r"[\[(-]|^(int|str|float)$", part)))
+
+
+def _message(error: Any, path: Path, model: type[Section], inside: Path, about: str) -> str:
+    key, value = dotted(path), _shown(error["input"])
+    context = error.get("ctx", {})
+    match error["type"]:
+        case "extra_forbidden":
+            owner = _model(model, inside[:-1])
+            allowed = sorted(field.alias or name for name, field in owner.model_fields.items()) if owner else []
+            hint = f"; allowed here: {', '.join(allowed)}" if allowed else "; there are no such settings"
+            return f"{key}: unknown key{meant(str(path[-1]), allowed)}{hint}"
+        case "missing":
+            if isinstance(path[-1], int):
+                return f"{dotted(path[:-1])}: {value} is too short{about}"
+            return f"{dotted(path[:-1]) or 'config'}: the key {path[-1]!r} is missing"
+        case "one_of":
+            options = ", ".join(json.dumps(option) for option in context["allowed"])
+            return f"{key}: {value} is not allowed{meant(str(error['input']), context['allowed'])}; allowed: {options}{about}"
+        case "literal_error":
+            options = context["expected"].replace("'", '"').replace(" or ", ", ")
+            return f"{key}: {value} is not allowed; allowed: {options}{about}"
+        case "greater_than_equal":
+            return f"{key}: {value} is less than the minimum of {context['ge']}{about}"
+        case "greater_than":
+            return f"{key}: {value} is less than or equal to the minimum of {context['gt']}{about}"
+        case "less_than_equal":
+            return f"{key}: {value} is greater than the maximum of {context['le']}{about}"
+        case "less_than":
+            return f"{key}: {value} is greater than or equal to the maximum of {context['lt']}{about}"
+        case "multiple_of":
+            return f"{key}: {value} is not a multiple of {context['multiple_of']}{about}"
+        case "string_pattern_mismatch":
+            return f"{key}: {error['input']!r} does not match {context['pattern']!r}{about}"
+        case "too_short" | "string_too_short":
+            return f"{key}: {value} is too short{about}"
+        case "too_long" | "string_too_long":
+            return f"{key}: {value} is too long{about}"
+        case "value_error":
+            return _of_validator(key, str(context["error"]))
+        case kind if wanted := _wanted(kind):
+            return f"{key}: {value} is not of type {wanted}{about}{_exponent(error['input'], wanted)}"
+        case _:
+            return f"{key}: {error['msg']}{about}"
+
+
+def _of_validator(key: str, text: str) -> str:
+    """The message of a model's own check, which begins with the key below the model where there is one."""
+    below, colon, rest = text.partition(": ")
+    if colon and re.fullmatch(r"[a-z0-9_.]+", below):
+        return f"{key}.{below}: {rest}" if key else text
+    return f"{key}: {text}" if key else text
+
+
+def _wanted(kind: str) -> str:
+    """The type that an error of pydantic misses, in JSON's words."""
+    name = kind.removesuffix("_type")
+    if name == kind:
+        return "integer" if kind == "int_from_float" else ""
+    return TYPES.get(name, "object")
+
+
+def _exponent(value: Any, wanted: str) -> str:
+    """What to write where YAML reads a number as text."""
+    if wanted == "number" and isinstance(value, str) and NUMBER_AS_TEXT.fullmatch(value):
+        mantissa, _, exponent = value.lower().partition("e")
+        signed = exponent if exponent[0] in "+-" else f"+{exponent}"
+        dotted_mantissa = mantissa if "." in mantissa else f"{mantissa}.0"
+        return f"; YAML reads {value} as text, write {dotted_mantissa}e{signed} or {float(value)!r}"
+    return ""
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, Section):
+        value = value.dump()
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _description(model: type[Section], path: Path) -> str:
+    """The description of a key, in parentheses; nothing if there is none."""
+    while path and isinstance(path[-1], int):
+        path = path[:-1]
+    owner = _model(model, path[:-1]) if path else None
+    field = _field(owner, str(path[-1])) if owner else None
+    return f" ({field.description})" if field is not None and field.description else ""
+
+
+def _field(model: type[Section], key: str) -> FieldInfo | None:
+    for name, field in model.model_fields.items():
+        if key in (name, field.alias):
+            return field
+    return None
+
+
+def _model(model: type[Section], path: Path) -> type[Section] | None:
+    """The settings model at a path below another."""
+    for key in path:
+        if isinstance(key, int):
+            continue
+        field = _field(model, key)
+        inner = _section_of(field.annotation) if field else None
+        if inner is None:
+            return None
+        model = inner
+    return model
+
+
+def _section_of(annotation: Any) -> type[Section] | None:
+    """The settings model in an annotation such as `X | None` or `tuple[X, ...]`."""
+    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias) and issubclass(annotation, Section):
+        return annotation
+    for part in typing.get_args(annotation):
+        if found := _section_of(part):
+            return found
+    return None

@@ -1,0 +1,171 @@
+"""The settings of each stage: what its rule's params hold, its store's fingerprint covers and `settings.json` says."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializeAsAny
+
+from mmcl.settings.base import OFF, Count, Items, Question, Section, Seed, Sha256, Text
+from mmcl.settings.benchmark import EnsembleSettings, Member, Seeds
+from mmcl.settings.choices import Stream
+from mmcl.settings.dataset import DrawnSettings, ReaderSettings, RecordingsSettings
+from mmcl.settings.model import CnnSettings, ModelSettings, StreamModelSettings
+from mmcl.settings.protocol import SelectionSettings
+from mmcl.settings.selfsup import PretrainingSettings, ProbeSettings, SelfsupSettings, StudentSettings
+from mmcl.settings.training import CnnTrainingSettings, TrainSettings
+from mmcl.settings.video import CropSettings, MontageSettings, PoseSettings
+from mmcl.settings.vlm import VlmSettings
+
+Version = Annotated[int, Field(description="Of the stage, see `mmcl.stages`.")]
+
+
+class RecipeReport(Section):
+    """What a recipe did to the settings of a result, see `mmcl.recipes`."""
+
+    name: str
+    changed: Items[str]
+    overridden: Items[str]
+    quirks: Items[str]
+    kept: Items[str]
+
+
+class Stage(Section):
+    """What every stage's settings have."""
+
+    version: Version = 0
+
+
+class Drawing(Stage, DrawnSettings):
+    """draw_demo."""
+
+
+class Indexing(Stage, RecordingsSettings):
+    """index_clips: the folders count, as another folder may hold other clips."""
+
+
+class PoseEstimation(Stage):
+    """estimate_poses."""
+
+    reader: str
+    poses: PoseSettings
+
+
+class Preparation(Stage, ReaderSettings):
+    """prepare_skeletons."""
+
+    joint_confidence: Annotated[float | None, OFF] = None
+    """Below which a pose estimator's joint is interpolated."""
+
+
+class Cropping(Stage, ReaderSettings):
+    """crop_people."""
+
+    video: CropSettings
+
+
+class Montages(Stage):
+    """concatenate_frames."""
+
+    montage: MontageSettings
+    jpeg_quality: int
+    batch: Count
+
+
+class Answering(Stage, VlmSettings):
+    """answer_question."""
+
+
+class CnnTraining(Stage, SelectionSettings, CnnTrainingSettings):
+    """pretrain_cnn: what its weights follow from."""
+
+    architecture: Text
+    image_size: int
+
+
+class Encoding(Stage, CnnSettings):
+    """encode_montages."""
+
+
+class StreamTraining(Stage, SelectionSettings):
+    """train_stream."""
+
+    stream: Stream
+    seed: Seed
+    fit: bool = Field(False, description="Whether every fifth training subject is left out, to fit fusion weights on.")
+    model: StreamModelSettings
+    train: TrainSettings
+    question: Annotated[Question | None, OFF] = Field(None, description="Whose answers FRM reads.")
+    vlm: Annotated[VlmSettings | None, OFF] = Field(None, description="Which answered it.")
+    recipe: Annotated[RecipeReport | None, OFF] = None
+
+
+class Scoring(Stage, SelectionSettings):
+    """score_stream; the rest is in the model file."""
+
+    fit: bool = False
+
+
+class Fusion(Stage, SelectionSettings):
+    """ensemble: all that its members were made with."""
+
+    benchmark: str
+    question: str
+    dataset: str
+    model: ModelSettings
+    train: TrainSettings
+    vlm: Annotated[VlmSettings | None, OFF] = None
+    ensemble: EnsembleSettings
+    members: Items[Member]
+    runs: Items[str]
+    """The members' folders, of the first seed."""
+    seeds: Seeds
+    recipe: Annotated[RecipeReport | None, OFF] = None
+
+
+class ZeroShot(Stage):
+    """zero_shot."""
+
+    benchmark: str
+    target: str
+    class_map: str
+    members: Items[Member]
+    seed: Seed
+
+
+class Pretraining(Stage, SelectionSettings):
+    """pretrain_streams."""
+
+    seed: Seed
+    selfsup: PretrainingSettings
+    recipe: Annotated[RecipeReport | None, OFF] = None
+
+
+class DistilledSettings(PretrainingSettings):
+    """A pre-training and the distillation of its encoders."""
+
+    student: StudentSettings
+
+
+class StudentTraining(Stage, SelectionSettings):
+    """distil_student: the settings of the pre-training, too, whose encoders it starts from."""
+
+    seed: Seed
+    selfsup: DistilledSettings
+    recipe: Annotated[RecipeReport | None, OFF] = None
+
+
+class Probing(Stage, SelectionSettings):
+    """probe_stream; the rest is in the model file."""
+
+    what: Literal["random", "pretrain", "student"]
+    seed: Seed
+    probe: ProbeSettings
+
+
+class IkemResult(Stage, SelectionSettings):
+    """ikem_result: all that its probes were made with."""
+
+    benchmark: str
+    dataset: str
+    seeds: Seeds
+    selfsup: SelfsupSettings
+    recipe: Annotated[RecipeReport | None, OFF] = None

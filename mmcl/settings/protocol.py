@@ -1,0 +1,78 @@
+"""Which clips train and which test."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from mmcl.settings.base import OFF, Count, Items, Section, Seed, Text
+
+Numbers = Annotated[Items[Seed], Field(min_length=1)] | Literal["odd", "even"]
+
+
+class RandomHalves(Section):
+    """Random halves, drawn anew for each fold; a benchmark names fold k as name/k."""
+
+    of: Literal["clips_per_class", "subjects"] = Field(
+        description="Of what one half trains, the clips of every class or the subjects."
+    )
+    folds: int = Field(ge=1, le=999, description="How many folds there are.")
+
+
+class Rule(Section):
+    """Which clips train and which test; a clip that it says nothing about does neither."""
+
+    source: Annotated[str, OFF] = Field("", description="Where the rule comes from; for readers only.")
+    by: Annotated[Literal["subject", "camera", "setup", "split"] | None, OFF] = Field(
+        None, description="What decides; split is what the data set itself says for each clip."
+    )
+    train: Annotated[Numbers | None, OFF] = Field(
+        None, description="Numbers of the subjects, cameras or setups, as a list, or odd, or even."
+    )
+    test: Annotated[Numbers | None, OFF] = Field(
+        None, description="Numbers of the subjects, cameras or setups, as a list, or odd, or even."
+    )
+    random: Annotated[RandomHalves | None, OFF] = Field(
+        None,
+        description="Random halves instead of `by`, drawn anew for each fold; a benchmark names fold k as name/k.",
+    )
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> "Rule":
+        if (self.by is None) == (self.random is None):
+            raise ValueError("needs either by or random")
+        by_number = self.by not in (None, "split")
+        for side in ("train", "test"):
+            there = getattr(self, side) is not None
+            if by_number and not there:
+                raise ValueError(f"the key {side!r} is missing")
+            if there and not by_number:
+                raise ValueError(f"{side}: goes with by: subject, camera or setup alone")
+        if self.train is not None and self.test is not None:
+            # 1 and 2 stand for all the odd and even numbers
+            numbers = {1, 2, *(n for side in (self.train, self.test) if not isinstance(side, str) for n in side)}
+            both = [n for n in numbers if is_among(n, self.train) and is_among(n, self.test)]
+            if both:
+                raise ValueError(f"test: {self.by} {max(both)} is among train too")
+        return self
+
+
+def is_among(number: int, numbers: "tuple[int, ...] | str") -> bool:
+    """Whether a number is one of `numbers`: a list, `odd` or `even`."""
+    if isinstance(numbers, str):
+        return number % 2 == (numbers == "odd")
+    return number in numbers
+
+
+class Exclusion(Section):
+    """A list of clips that take no part."""
+
+    file: Text = Field(description="Path from the working directory or, if nothing is there, from the project.")
+    sha256: str = Field(description="Of its sorted names.")
+
+
+class SelectionSettings(Section):
+    """What decides which clips train and test."""
+
+    protocol: Text = Field(description="A published protocol, or one of `protocols`; `name/fold` for random halves.")
+    rule: Annotated[Rule | None, OFF] = Field(None, description="The protocol's rule, if it is not a published one.")
+    exclude: Annotated[Exclusion | None, OFF] = Field(None, description="Clips that neither train nor test.")

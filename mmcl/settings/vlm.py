@@ -1,0 +1,35 @@
+"""The vision-language model."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from mmcl.settings.base import OFF, Count, Items, PathName, Question, Section, Sha256, Text
+from mmcl.settings.choices import Adapter
+
+
+class VlmSettings(Section):
+    """The vision-language model that answers the question."""
+
+    name: PathName = Field("blip-vqa-capfilt-large", description="Its name in paths.")
+    adapter: Adapter = Field("blip", description="Which code talks to it.")
+    weights: Text = Field(
+        "weights/blip-vqa-capfilt-large", description="Folder with config, tokenizer and model.safetensors."
+    )
+    sha256: Sha256 | None = Field(
+        None, description="sha256 of the folder's model.safetensors in hex; null accepts any file."
+    )
+    image_size: Annotated[int, Field(ge=32)] | None = Field(
+        480, description="Side of the picture the model sees; null for its own."
+    )
+    max_new_tokens: int = Field(3, ge=1, le=64, description="Answer tokens kept.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Precision it runs in.")
+    batch: Count = Field(16, description="Pictures per batch; a killed job loses at most one.")
+
+
+class VlmSection(VlmSettings):
+    """The vision-language model, and what it is asked beside the instruction."""
+
+    also_ask: Items[Question] = Field(
+        (), description="Further questions answered in the same pass, each kept in a store of its own."
+    )

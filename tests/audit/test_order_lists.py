@@ -1,0 +1,38 @@
+"""Order lists against the names of a data set."""
+
+from pathlib import Path
+
+import pytest
+
+from mmcl.audit.names import compare_names, read_names
+from mmcl.errors import UserError
+
+CLIPS = ["a", "b", "c", "d"]
+
+
+def found(listed: list[str]) -> list[tuple[str, tuple[str, ...]]]:
+    return [(finding.kind, finding.clips) for finding in compare_names(listed, CLIPS)]
+
+
+def test_a_list_that_fits_is_silent() -> None:
+    assert found(CLIPS) == []
+
+
+def test_missing_unknown_repeated_and_out_of_order() -> None:
+    assert found(["a", "b", "c"]) == [("name_missing", ("d",))]
+    assert found([*CLIPS, "e"]) == [("name_unknown", ())]
+    assert found(["a", "b", "b", "c", "d"]) == [("name_repeated", ("b",))]
+    assert found(["b", "a", "c", "d"]) == [("name_order", ("a",))]
+    told = compare_names(["a", "c", "b", "d"], CLIPS)[0].detail
+    assert told.startswith("name 3, b, comes after c")
+
+
+def test_reading(tmp_path: Path) -> None:
+    path = tmp_path / "names.txt"
+    path.write_bytes("\ufeff# a list\r\na.skeleton\r\n\r\nb  # why\r\n".encode())
+    assert read_names(path) == ["a", "b"]
+    path.write_text("# nothing\n")
+    with pytest.raises(UserError, match="holds no name"):
+        read_names(path)
+    with pytest.raises(UserError, match="cannot be read as a list of names"):
+        read_names(tmp_path / "absent.txt")

@@ -1,0 +1,231 @@
+import os
+import pickle
+
+import numpy as np
+import pytest
+from made_exchange import NAMES, annotation, camera, save_pyskl, subject
+
+from mmcl.datasets import open_reader
+from mmcl.exchange.pyskl import fill_unseen
+from mmcl.errors import UserError
+
+
+def reader(path, **options):
+    return open_reader({"reader": "pyskl", "skeletons": str(path), "options": options})
+
+
+def test_three_dimensions(tmp_path):
+    content = save_pyskl(tmp_path / "a.pkl")
+    own = reader(tmp_path / "a.pkl")
+    entries = own.list_clips()
+    assert [entry.name for entry in entries] == NAMES
+    assert own.layout == "ntu25"
+    assert own.class_names()["A060"] == "walking apart from each other"
+    assert len(own.class_names()) == 60
+    for entry, made in zip(entries, content["annotations"], strict=True):
+        assert (entry.subject, entry.camera, entry.split) == (subject(entry.name), camera(entry.name), "")
+        assert entry.action == entry.name[-4:]
+        read, half = own.read_clip(entry), made["keypoint"].astype(np.float32).transpose(1, 0, 2, 3)
+        expected = half - half[0, 0, 1]
+        assert read.dtype == np.float32
+        np.testing.assert_array_equal(read, expected)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 5])
+def test_old_and_new_forms(tmp_path, protocol):
+    """A plain list, other pickle protocols, paths as frame_dir, names in no form."""
+    items = [annotation(name, "f4") | {"frame_dir": f"data/{name}x/"} for name in NAMES[:6]]
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(items, protocol))
+    own = reader(tmp_path / "a.pkl")
+    entries = own.list_clips()
+    assert [entry.name for entry in entries] == [f"{name}x" for name in NAMES[:6]]
+    assert [entry.subject for entry in entries] == [0] * 6
+    assert entries[0].action == "c0"
+    assert own.read_clip(entries[1]).shape == (13, 1, 25, 3)
+
+
+def test_splits(tmp_path):
+    save_pyskl(tmp_path / "a.pkl")
+    entries = reader(tmp_path / "a.pkl", split=["xview_train", "xview_val"]).list_clips()
+    assert [entry.split for entry in entries] == ["test" if camera(name) == 1 else "train" for name in NAMES]
+    with pytest.raises(
+        UserError, match=r"options.split: .*a.pkl has no split train; there are: xsub_train, xsub_val,"
+    ):
+        reader(tmp_path / "a.pkl", split=["train", "val"]).list_clips()
+    with pytest.raises(UserError, match=r"S001C002P001R001A001 is in xsub_train and in xview_train"):
+        reader(tmp_path / "a.pkl", split=["xsub_train", "xview_train"]).list_clips()
+    with pytest.raises(UserError, match=r"options.split: 'x' is not the names of two splits"):
+        reader(tmp_path / "a.pkl", split="x")
+    save_pyskl(tmp_path / "b.pkl", split={"train": NAMES[:40], "test": NAMES[40:]})
+    assert [entry.split for entry in reader(tmp_path / "b.pkl").list_clips()] == ["train"] * 40 + ["test"] * 8
+
+
+def flat(frames=20, persons=1, seed=0):
+    """Keypoints (M, T, 17, 2) in a picture of 1920 × 1080 and their scores."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(200, 900, (persons, frames, 17, 2)).astype("f2")
+    return points, rng.uniform(0.5, 1, (persons, frames, 17)).astype("f2")
+
+
+def save_flat(path, points, scores, **changes):
+    item = {
+        "frame_dir": "S001C001P001R001A023",
+        "label": 22,
+        "img_shape": (1080, 1920),
+        "original_shape": (1080, 1920),
+        "total_frames": points.shape[1],
+        "keypoint": points,
+        "keypoint_score": scores,
+    } | changes
+    path.write_bytes(pickle.dumps({"split": {}, "annotations": [item]}, 4))
+    own = reader(path)
+    return own, own.list_clips()[0]
+
+
+def test_two_dimensions(tmp_path):
+    points, scores = flat()
+    own, entry = save_flat(tmp_path / "a.pkl", points, scores)
+    assert own.layout == "coco17"
+    read, pixels = own.read_clip(entry), points.astype(np.float32)[0]
+    expected = np.stack(
+        [(pixels[..., 0] - 960) / 1080, (540 - pixels[..., 1]) / 1080, 0 * pixels[..., 0]], -1
+    )
+    np.testing.assert_allclose(
+        read[:, 0], expected - expected[0, 0], atol=1e-6
+    )  # the nose of the first frame
+    raw = reader(tmp_path / "a.pkl", centre=False)
+    np.testing.assert_allclose(raw.read_clip(raw.list_clips()[0])[:, 0], expected, atol=1e-6)
+    seen = own.pixel_joints(entry, 960, 540)
+    np.testing.assert_allclose(seen[:, 0], pixels / 2)
+
+
+def test_people_who_are_not_there(tmp_path):
+    points, scores = flat(persons=2)
+    points[1, 5:], scores[1, 5:] = 0, 0
+    own, entry = save_flat(tmp_path / "a.pkl", points, scores)
+    read = own.read_clip(entry)
+    assert read.shape == (20, 2, 17, 3)
+    assert read[:5, 1].any()
+    assert not read[5:, 1].any()
+    assert np.isnan(own.pixel_joints(entry, 10, 10)[5:, 1]).all()
+    points[1], scores[1] = 0, 0
+    own, entry = save_flat(tmp_path / "a.pkl", points, scores)
+    assert own.read_clip(entry).shape == (20, 1, 17, 3)
+
+
+def test_unseen_keypoints(tmp_path):
+    points, scores = flat()
+    straight = np.arange(20)[:, None] * [10.0, 5.0] + 300
+    points[0, :, 9] = straight
+    points[0, 4:7, 9] = 0
+    scores[0, 4:7, 9] = 0.1
+    scores[0, :, 3] = 0
+    save_flat(tmp_path / "a.pkl", points, scores)
+    own = reader(tmp_path / "a.pkl", min_score=0.3, centre=False)
+    read = own.read_clip(own.list_clips()[0])[:, 0]
+    np.testing.assert_allclose(read[:, 9, 0], (straight[:, 0] - 960) / 1080, atol=1e-6)
+    np.testing.assert_allclose(read[:, 9, 1], (540 - straight[:, 1]) / 1080, atol=1e-6)
+    others = [joint for joint in range(17) if joint != 3]
+    np.testing.assert_allclose(read[:, 3], read[:, others].mean(1), atol=1e-6)
+    with pytest.raises(UserError, match=r"options.min_score: 'x' is not a number"):
+        reader(tmp_path / "a.pkl", min_score="x")
+
+
+def test_fill_at_the_ends():
+    points = np.zeros((6, 2, 3), np.float32)
+    points[2, :, 0], points[3, :, 0] = (1, 10), (2, 20)
+    seen = np.zeros((6, 2), bool)
+    seen[2:4] = True
+    there = np.array([1, 1, 1, 1, 1, 0], bool)
+    fill_unseen(points, seen, there)
+    np.testing.assert_array_equal(points[:, 0, 0], [1, 1, 1, 2, 2, 0])
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"keypoint": np.zeros((1, 20, 17, 4))}, r"keypoint is \(1, 20, 17, 4\), expected"),
+        ({"keypoint": "x"}, "keypoint is no array"),
+        ({"total_frames": 7}, "total_frames is 7, keypoint has 20 frames"),
+        ({"keypoint_score": np.zeros((1, 3, 17))}, r"keypoint_score is \(1, 3, 17\), expected \(1, 20, 17\)"),
+        ({"img_shape": None}, "img_shape is not"),
+        ({"img_shape": (0, 1920)}, "img_shape is not"),
+        ({"keypoint": np.full((1, 20, 17, 2), np.nan)}, "a keypoint is not finite"),
+        ({"keypoint": np.zeros((1, 20, 17, 2))}, "nobody is in any frame"),
+    ],
+)
+def test_bad_annotations(tmp_path, changes, message):
+    path = tmp_path / "a.pkl"
+    points, scores = flat()
+    good = {
+        "frame_dir": "good",
+        "label": 22,
+        "img_shape": (10, 10),
+        "keypoint": points,
+        "keypoint_score": scores,
+    }
+    bad = good | {"frame_dir": "bad", "total_frames": 20} | changes
+    path.write_bytes(pickle.dumps([bad, good], 4))
+    own = reader(path, layout="coco17")
+    entries = {entry.name: entry for entry in own.list_clips()}
+    assert own.read_clip(entries["good"]).shape == (20, 1, 17, 3)
+    with pytest.raises(UserError, match=rf"a.pkl/annotations/0: {message}"):
+        own.read_clip(entries["bad"])
+
+
+def test_clips_left_out(tmp_path):
+    items = [annotation(name) for name in NAMES[:5]]
+    items[1]["label"] = 5
+    items[2]["label"] = "x"
+    items[3]["frame_dir"] = NAMES[0]
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(items, 4))
+    entries = {entry.name: entry.left_out for entry in reader(tmp_path / "a.pkl").list_clips()}
+    assert entries == {
+        NAMES[0]: "stands in the file twice",
+        NAMES[1]: "label 5 is not the action A009 of its name",
+        NAMES[2]: "label -1 is not one of 60 classes",
+        NAMES[4]: "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"split": {}}, "holds no list of annotations"),
+        ([], "holds no annotation"),
+        ([{"label": 1}], "annotations/0: has no frame_dir"),
+        ([annotation(NAMES[0]) | {"frame_dir": "a\x00b"}], "annotations/0: a clip of the name 'a"),
+        ([annotation(NAMES[0]) | {"frame_dir": "//"}], "annotations/0: a clip of the name ''"),
+        ({"annotations": [annotation(NAMES[0])], "split": [1]}, "`split` is not lists of names"),
+        (
+            [annotation(NAMES[0]) | {"keypoint": np.zeros((1, 5, 18, 3))}],
+            "skeletons of 18 joints; set options.layout",
+        ),
+        ({"a": os.system}, "refers to posix.system"),
+    ],
+)
+def test_other_contents(tmp_path, content, message):
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(content, 4))
+    with pytest.raises(UserError, match=message):
+        reader(tmp_path / "a.pkl").list_clips()
+
+
+def test_numbers_from_a_list(tmp_path):
+    """What a list knows of a clip comes from it; a label that contradicts it is told."""
+    from mmcl.datasets.clip import ClipEntry
+    from mmcl.datasets.index import write_index
+
+    items = [annotation(name) | {"frame_dir": f"clip{i}", "label": i % 2} for i, name in enumerate(NAMES[:4])]
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(items, 4))
+    actions = ["walk", "run", "walk", "walk"]
+    known = [ClipEntry(f"clip{i}", a, i + 5, 2, 1, None, "", "", "") for i, a in enumerate(actions)]
+    write_index(tmp_path / "index.tsv", known)
+    own = reader(tmp_path / "a.pkl", names=str(tmp_path / "index.tsv"))
+    # labels count the actions in their order: run 0, walk 1
+    assert [(e.action, e.subject, e.left_out[:12]) for e in own.list_clips()] == [
+        ("walk", 5, "its label is"),
+        ("run", 6, "its label is"),
+        ("walk", 7, "its label is"),
+        ("walk", 8, ""),
+    ]
+    assert list(own.class_names()) == ["run", "walk"]
