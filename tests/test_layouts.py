@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from mmcl.errors import UserError
-from mmcl.layouts import layout, names
+from mmcl.layouts import get_layout, names
 
 NTU_PAIRS = (
     "1,2 2,21 3,21 4,3 5,21 6,5 7,6 8,7 9,21 10,9 11,10 12,11 13,1 14,13 15,14 16,15 17,1 18,17 19,18 20,19"
@@ -25,13 +25,13 @@ def pairs(text):
     ("name", "expected"), [("ntu25", NTU_PAIRS), ("ucla20", UCLA_PAIRS), ("sysu20", UCLA_PAIRS)]
 )
 def test_bone_pairs_are_ctr_gcns(name, expected):
-    assert layout(name).bone_pairs == pairs(expected)
-    assert len(layout(name).edges) == len(layout(name)) - 1
+    assert get_layout(name).bone_pairs == pairs(expected)
+    assert len(get_layout(name).edges) == len(get_layout(name)) - 1
 
 
 @pytest.mark.parametrize("name", names())
 def test_layouts_are_trees_with_pairs(name):
-    one = layout(name)
+    one = get_layout(name)
     for joint in range(len(one)):
         for _ in range(len(one)):
             joint = one.parents[joint]
@@ -62,7 +62,7 @@ def test_layouts_are_trees_with_pairs(name):
     ],
 )
 def test_every_layout(name, joints, pairs, root, centre):
-    one = layout(name)
+    one = get_layout(name)
     assert (len(one), len(one.left_right)) == (joints, pairs)
     assert (one.joints[one.root], one.joints[one.centre]) == (root, centre)
     assert len(names()) == 8
@@ -78,7 +78,7 @@ def test_every_layout(name, joints, pairs, root, centre):
     ],
 )  # fmt: skip
 def test_numbers_of_the_specifications(name, numbers):
-    assert {joint: layout(name).index(joint) for joint in numbers} == numbers
+    assert {joint: get_layout(name).index(joint) for joint in numbers} == numbers
 
 
 def test_bones_of_pose_estimators():
@@ -86,20 +86,20 @@ def test_bones_of_pose_estimators():
     openpose = "4,3 3,2 7,6 6,5 13,12 12,11 10,9 9,8 11,5 8,2 5,1 2,1 0,1 15,0 14,0 17,15 16,14"
     coco = "15,13 13,11 16,14 14,12 11,5 12,6 9,7 7,5 10,8 8,6 5,0 6,0 1,0 3,1 2,0 4,2"
     for name, text in (("openpose18", openpose), ("coco17", coco)):
-        assert {(c + 1, p + 1) for c, p in pairs(text)} == set(layout(name).edges)
+        assert {(c + 1, p + 1) for c, p in pairs(text)} == set(get_layout(name).edges)
 
 
 def test_numbers():
-    assert (layout("ntu25").root, layout("ntu25").centre) == (20, 1)
-    assert (layout("ucla20").root, layout("ucla20").centre) == (2, 1)
-    assert (layout("utd20").root, layout("utd20").centre) == (1, 2)
-    assert len(layout("ntu25").left_right) == 10
-    assert len(layout("utd20").left_right) == 8
+    assert (get_layout("ntu25").root, get_layout("ntu25").centre) == (20, 1)
+    assert (get_layout("ucla20").root, get_layout("ucla20").centre) == (2, 1)
+    assert (get_layout("utd20").root, get_layout("utd20").centre) == (1, 2)
+    assert len(get_layout("ntu25").left_right) == 10
+    assert len(get_layout("utd20").left_right) == 8
 
 
 def test_published_groups():
     groups = {
-        key: [sorted(j + 1 for j in g) for g in value] for key, value in layout("ntu25").hd_groups.items()
+        key: [sorted(j + 1 for j in g) for g in value] for key, value in get_layout("ntu25").hd_groups.items()
     }
     assert groups["hd1"] == [
         [1], [2, 13, 17], [14, 18, 21], [3, 5, 9, 15, 19], [4, 6, 10, 16, 20], [7, 11],
@@ -112,12 +112,12 @@ def test_published_groups():
 
 
 def test_own_groups_are_hop_distances():
-    groups = [[j + 1 for j in group] for group in layout("ucla20").hd_groups["hd21"]]
+    groups = [[j + 1 for j in group] for group in get_layout("ucla20").hd_groups["hd21"]]
     assert groups == [[3], [2, 4, 5, 9], [1, 6, 10], [7, 11, 13, 17], [8, 12, 14, 18], [15, 19], [16, 20]]
 
 
 def test_groups_around_a_missing_centre():
-    coco = layout("coco17")
+    coco = get_layout("coco17")
     groups = [[coco.joints[joint] for joint in group] for group in coco.hd_groups["hd1"][:3]]
     assert groups == [
         ["hip_left", "hip_right"],
@@ -147,7 +147,7 @@ OWN = {
 def test_own_layout(tmp_path):
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(OWN))
-    own = layout(str(file))
+    own = get_layout(str(file))
     assert own.name == str(file)
     assert (own.joints, own.parents) == (tuple(OWN["joints"]), (0, 0, 0, 0))
     assert (own.root, own.centre, own.left_right) == (0, 0, ((2, 3),))
@@ -199,7 +199,7 @@ def test_mistakes_name_file_and_key(tmp_path, change, message):
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(OWN | change))
     with pytest.raises(UserError, match=f"mine.json: .*{message}"):
-        layout(str(file))
+        get_layout(str(file))
 
 
 def test_groups_hold_every_joint_once(tmp_path):
@@ -212,7 +212,7 @@ def test_groups_hold_every_joint_once(tmp_path):
     ):
         file.write_text(json.dumps(own | {"hd_groups": {"hd1": groups}}))
         with pytest.raises(UserError, match="hd_groups: hd1 must be groups that hold every joint once"):
-            layout(str(file))
+            get_layout(str(file))
 
 
 @pytest.mark.parametrize(
@@ -232,21 +232,21 @@ def test_no_layout_file(tmp_path, content, message):
     if content is not None:
         file.write_bytes(content)
     with pytest.raises(UserError, match=message):
-        layout(str(file))
+        get_layout(str(file))
 
 
 def test_the_document_is_right(project, tmp_path):
     text = (project / "docs" / "layouts.md").read_text()
     for name in names():
-        one = layout(name)
+        one = get_layout(name)
         assert f"| `{name}` | {len(one)} | {one.joints[one.root]} | {one.joints[one.centre]} |" in text
     file = tmp_path / "mine.json"
     file.write_text(re.search(r"```json\n(.*?)```", text, re.DOTALL)[1])
-    assert layout(str(file)).hd_groups["hd21"] == ((3, 4), (1,), (0, 2), (5,))
+    assert get_layout(str(file)).hd_groups["hd21"] == ((3, 4), (1,), (0, 2), (5,))
 
 
 def test_standard_library_only():
-    code = "import sys, mmcl.layouts as l; l.layout('ntu25'); print('numpy' in sys.modules)"
+    code = "import sys, mmcl.layouts as l; l.get_layout('ntu25'); print('numpy' in sys.modules)"
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "False"
     )

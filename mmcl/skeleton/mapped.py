@@ -1,45 +1,5 @@
-"""A store of skeletons as a network sees it that was trained on another data set's."""
+"""TEMPORARY-BRIDGE: moved to `mmcl.datasets.mapped`."""
 
-import numpy as np
+from mmcl.datasets.mapped import MappedStore, seen_as
 
-from mmcl.datasets.prepare import SkeletonStore
-from mmcl.skeleton.mapping import joint_map, map_joints
-
-
-class MappedStore(SkeletonStore):
-    """The same clips in another joint layout, with as many people as a network takes.
-
-    Args:
-        source: the store.
-        layout: joint layout to map to, by name, see `map_joints`.
-        people: persons per clip; those that a clip lacks are absent, those beyond are left out.
-
-    Raises:
-        UserError: the joints cannot be made from those of the store.
-    """
-
-    def __init__(self, source: SkeletonStore, layout: str, people: int):
-        joint_map(source.layout, layout)
-        vars(self).update(vars(source))
-        self.stored_layout, self.layout = source.layout, layout
-        self._people = people
-
-    @property
-    def people(self) -> int:
-        """See `SkeletonStore`."""
-        return self._people
-
-    def clip(self, i: int) -> np.ndarray:
-        """(T, M, V, 3) of clip i, M ≤ `people`."""
-        return map_joints(super().clip(i)[:, : self._people], self.stored_layout, self.layout)
-
-
-def seen_as(source: SkeletonStore, layout: str, people: int) -> SkeletonStore:
-    """A store as a network for `people` persons of a layout sees it: itself if it is so already.
-
-    Raises:
-        UserError: see `MappedStore`.
-    """
-    if (source.layout, source.people) == (layout, people):
-        return source
-    return MappedStore(source, layout, people)
+__all__ = ["MappedStore", "seen_as"]

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 
 from mmcl.errors import UserError
-from mmcl.layouts import Layout, layout
+from mmcl.layouts import Layout, get_layout
 
 
 def joint_map(source: str, target: str) -> list[dict[int, float]]:
@@ -20,7 +20,7 @@ def joint_map(source: str, target: str) -> list[dict[int, float]]:
     Raises:
         UserError: no such layout; or joints that the source lacks and no rule makes, which are listed.
     """
-    have, want = layout(source), layout(target)
+    have, want = get_layout(source), get_layout(target)
     made = {joint: _made(joint, have, want, frozenset()) for joint in want.joints}
     if missing := [joint for joint, parts in made.items() if parts is None]:
         raise UserError(
@@ -63,7 +63,7 @@ def map_joints(x: np.ndarray, source: str, target: str) -> np.ndarray:
 def _weights(source: str, target: str) -> np.ndarray:
     """`joint_map` as a matrix (V', V)."""
     mapping = joint_map(source, target)
-    weights = np.zeros((len(mapping), len(layout(source))))
+    weights = np.zeros((len(mapping), len(get_layout(source))))
     for row, parts in zip(weights, mapping, strict=True):
         row[list(parts)] = list(parts.values())
     return weights

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from mmcl.errors import UserError
-from mmcl.layouts import layout as get_layout
+from mmcl.layouts import get_layout
 from mmcl.skeleton.rotation import angular_velocity, rotation_axis, torso_normal
 
 

@@ -8,7 +8,7 @@ import pytest
 import scipy.io
 
 from mmcl.errors import UserError
-from mmcl.layouts import layout, names
+from mmcl.layouts import get_layout, names
 from mmcl.report.layout_pictures import rest_pose
 from mmcl.skeleton.mapping import joint_map, map_joints
 
@@ -43,7 +43,7 @@ def test_back_and_same():
     x = np.random.default_rng(0).normal(size=(2, 20, 3))
     np.testing.assert_allclose(map_joints(map_joints(x, "utd20", "ntu25"), "ntu25", "utd20"), x)
     np.testing.assert_allclose(map_joints(x, "utd20", "utd20"), x)
-    head = layout("ucla20").index("head")
+    head = get_layout("ucla20").index("head")
     np.testing.assert_allclose(map_joints(x, "utd20", "ucla20")[:, head], x[:, 0])
 
 
@@ -53,13 +53,13 @@ def test_unknown_layout():
 
 
 def clip(name, seed=0):
-    return np.random.default_rng(seed).normal(size=(2, 3, len(layout(name)), 3)).astype(np.float32)
+    return np.random.default_rng(seed).normal(size=(2, 3, len(get_layout(name)), 3)).astype(np.float32)
 
 
 def mirrored(x, name):
     """Left and right joints exchanged, and the picture turned over."""
-    order = list(range(len(layout(name))))
-    for left, right in layout(name).left_right:
+    order = list(range(len(get_layout(name))))
+    for left, right in get_layout(name).left_right:
         order[left], order[right] = right, left
     return x[..., order, :] * np.array([-1, 1, 1], x.dtype)
 
@@ -69,7 +69,7 @@ def test_any_to_any(source, target):
     x = clip(source)
     x[1, 2] = 0
     y = map_joints(x, source, target)
-    assert y.shape == (2, 3, len(layout(target)), 3)
+    assert y.shape == (2, 3, len(get_layout(target)), 3)
     for parts in joint_map(source, target):
         assert sum(parts.values()) == pytest.approx(1, abs=1e-12)
     assert not y[1, 2].any()
@@ -83,7 +83,7 @@ def test_any_to_any(source, target):
 def test_there_and_back(source, target):
     x = clip(source)
     back = map_joints(map_joints(x, source, target), target, source)
-    both = [i for i, joint in enumerate(layout(source).joints) if joint in layout(target).joints]
+    both = [i for i, joint in enumerate(get_layout(source).joints) if joint in get_layout(target).joints]
     assert len(both) >= 12  # the limbs
     np.testing.assert_array_equal(back[..., both, :], x[..., both, :])
 
@@ -91,16 +91,16 @@ def test_there_and_back(source, target):
 @pytest.mark.parametrize(("source", "target"), PAIRS)
 def test_joints_come_where_they_belong(source, target):
     """On somebody who stands: joints of the face and the hands within a head or a hand, the others closer."""
-    pose = map_joints(rest_pose(layout(source)), source, target)
-    distance = np.linalg.norm(pose - rest_pose(layout(target)), axis=-1)
-    for joint, off in zip(layout(target).joints, distance, strict=True):
+    pose = map_joints(rest_pose(get_layout(source)), source, target)
+    distance = np.linalg.norm(pose - rest_pose(get_layout(target)), axis=-1)
+    for joint, off in zip(get_layout(target).joints, distance, strict=True):
         part = joint.rpartition("_")[0] or joint
         coarse = part.startswith(("eye", "ear", "mouth"))
         assert off < (0.32 if coarse else 0.2), joint
 
 
 def test_coco_to_ntu():
-    coco, ntu = layout("coco17"), layout("ntu25")
+    coco, ntu = get_layout("coco17"), get_layout("ntu25")
     made = {
         ntu.joints[i]: {coco.joints[j]: weight for j, weight in parts.items()}
         for i, parts in enumerate(joint_map("coco17", "ntu25"))
@@ -123,7 +123,7 @@ def test_a_rule_with_joints_that_are_there_comes_first(tmp_path):
     own = {"centre": "chest", "joints": {"chest": "chest", "chin": "chest"}, "rules": rules}
     own["rules"]["chest"] = {"spine_shoulder": 0.5, "spine_mid": 0.5}
     file.write_text(json.dumps(own))
-    ucla = layout("ucla20")  # has no neck, which could be made
+    ucla = get_layout("ucla20")  # has no neck, which could be made
     assert joint_map("ucla20", str(file)) == [
         {ucla.index("spine_shoulder"): 0.5, ucla.index("spine_mid"): 0.5},
         {ucla.index("spine_base"): 1},
@@ -159,7 +159,7 @@ def real_skeletons(folder, name):
 
 @pytest.mark.parametrize("name", ["ucla20", "utd20"])
 def test_real_bodies_stay_bodies(mmcl_data, name):
-    ntu = layout("ntu25")
+    ntu = get_layout("ntu25")
     x = real_skeletons(mmcl_data, name)
     y = map_joints(x, name, "ntu25")
     assert len(x) > 500
@@ -176,7 +176,7 @@ def test_real_bodies_stay_bodies(mmcl_data, name):
         assert 0.2 < between(f"wrist_{side}", f"elbow_{side}") < 0.3
 
     # what the rules of pose estimators would make of the same bodies, against what the Kinect saw
-    kinect = layout(name)
+    kinect = get_layout(name)
     pose = map_joints(map_joints(x, name, "coco17"), "coco17", name)
     off = np.median(np.linalg.norm(pose - x, axis=-1), axis=0)
     limits = {"hand": 0.05, "foot": 0.11, "spine_base": 0.1, "spine_shoulder": 0.13, "spine_mid": 0.2}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mmcl.errors import UserError
-from mmcl.layouts import layout as get_layout
+from mmcl.layouts import get_layout
 from mmcl.layouts import names
 from mmcl.skeleton import to_stream
 from mmcl.skeleton.streams import STREAMS, along_time, within_frames

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcl.errors import UserError
-from mmcl.layout_files import Rules, read_layout, read_rules
+from mmcl.layouts.files import Rules, read_layout, read_rules
 from mmcl.naming import PROJECT
 
 FOLDER = PROJECT / "resources" / "layouts"
@@ -72,7 +72,7 @@ def names() -> list[str]:
 
 
 @cache
-def layout(name: str) -> Layout:
+def get_layout(name: str) -> Layout:
     """A layout.
 
     Args:
@@ -88,6 +88,9 @@ def layout(name: str) -> Layout:
             f"no joint layout {name!r}; there are: {', '.join(names())}, or the path of a .json file"
         )
     return _build(name, read_layout(FOLDER / f"{name}.json"))
+
+
+layout = get_layout  # TEMPORARY-BRIDGE: the old name
 
 
 def _build(name: str, data: dict[str, Any]) -> Layout:

@@ -6,7 +6,7 @@ from made_stores import make_stores
 
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
-from mmcl.skeleton.mapped import seen_as
+from mmcl.datasets.mapped import seen_as
 from mmcl.skeleton.mapping import map_joints
 
 
