@@ -4,7 +4,6 @@ Nothing is unpickled but tensors and plain values.
 """
 
 import logging
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,7 +13,9 @@ import torch
 from torch import Tensor
 
 from mmcl.errors import UserError
+from mmcl.files import written
 from mmcl.released import COUNTER, DERIVED, HEADS, SIDE_HEAD, WRAPPERS, released_shape
+from mmcl.state_dict import read_tensors
 
 if TYPE_CHECKING:
     from mmcl.models.backbone import Backbone
@@ -37,17 +38,11 @@ def save(path: str | Path, content: dict[str, Any]) -> None:
     Raises:
         UserError: the disk is full.
     """
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with written(path, sync=True) as temporary, open(temporary, "wb") as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
     except (OSError, RuntimeError) as error:  # torch reports a short write as a RuntimeError
-        temporary.unlink(missing_ok=True)
         raise UserError(f"{path}: cannot be written ({error})") from error
-    os.replace(temporary, path)
 
 
 def read(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -56,12 +51,7 @@ def read(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
     Raises:
         UserError: no such file, or not a checkpoint of tensors and plain values.
     """
-    if not Path(path).is_file():
-        raise UserError(f"{path}: no such checkpoint")
-    try:
-        return torch.load(path, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises whatever the damage leads to
-        raise UserError(f"{path}: cannot be read as a checkpoint ({error})") from None
+    return read_tensors(path, "checkpoint", device)
 
 
 def load_reference(net: "Net", state_or_path: Mapping[str, Any] | str | Path) -> list[str]:

@@ -1,22 +1,108 @@
-"""Small text files that appear whole or not at all. Standard library only."""
+"""Files that appear whole or not at all, and locks. Standard library only."""
 
+import fcntl
 import json
+import logging
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mmcl.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class Busy(UserError):
+    """Another process holds a lock."""
+
+
+@contextmanager
+def written(path: str | Path, *, sync: bool = False, shared: bool = False) -> Iterator[Path]:
+    """Write a file under a temporary name and rename it, so that `path` never holds half of it.
+
+    If the block raises, `path` stays as it was and the temporary file is removed.
+
+    Args:
+        path: the file.
+        sync: flush it to the disk before the rename, so that it survives a power failure.
+        shared: several processes may write it at the same time, each under a name of its own.
+
+    Yields:
+        Where to write it: a file beside `path` with the same suffix.
+    """
+    path = Path(path)
+    own = f".{os.getpid()}" if shared else ""
+    temporary = path.with_name(f"{path.stem}{own}.tmp{path.suffix}")
+    try:
+        yield temporary
+        if sync:
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text under another name first, so that `path` never holds half of it."""
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    """Write UTF-8 text, whole or not at all."""
+    with written(path, shared=True) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON that a person can read, whole or not at all: a list of numbers is one line."""
+    """Write JSON in readable form, whole or not at all: a list of numbers is one line."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
-    # JSON escapes line ends inside strings, so what spans lines here is a list and never a piece of text
+    # JSON escapes line ends inside strings, so a bracket followed by a line end begins a list
     text = re.sub(r"\[\n([-+.\deE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
     write_text(path, text + "\n")
+
+
+@contextmanager
+def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[bool]:
+    """Hold a lock file for this process alone; it is created with its folder if it is absent.
+
+    The block may delete the lock file.
+
+    Args:
+        path: the lock file.
+        busy: the message if another process holds it.
+        wait: wait for the other process instead of raising.
+
+    Yields:
+        Whether another process held it before.
+
+    Raises:
+        Busy: another process holds it.
+    """
+    waited = False
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = open(path, "a")  # noqa: SIM115
+        except FileNotFoundError:  # the folder was removed by the process that held the lock
+            continue
+        with file:
+            # the lock belongs to the open file, so the system releases it however the process ends
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if not wait:
+                    raise Busy(busy) from None
+                log.info("%s", busy)
+                waited = True
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if _is_still(path, file.fileno()):
+                yield waited
+                return
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    """Whether a path still names an open file."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False

@@ -1,14 +1,15 @@
-"""What `mmcl inspect` prints: any store, finished or in progress, as text."""
+"""What `mmcl inspect` prints: a store, sealed or in progress, as text."""
 
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 
 from mmcl.errors import UserError
-from mmcl.store import open_any, read_plan
+from mmcl.store import batch_files, open_any, read_plan
 
 
 def inspect(path: str | Path, rows: int = 3) -> str:
@@ -26,7 +27,7 @@ def inspect(path: str | Path, rows: int = 3) -> str:
         return _in_progress(path)
     part = Path(f"{path}.part")
     if not path.exists() and part.is_dir():
-        return _in_progress(part)  # a job at work is what one most likely wants to see
+        return _in_progress(part)
     with open_any(path) as file:
         return "\n".join([*_header(path, file), *_arrays(file), *_failures(file), *_rows(file, rows)])
 
@@ -35,7 +36,7 @@ def _in_progress(part: Path) -> str:
     plan = read_plan(part)
     if plan is None:
         raise UserError(f"{part}: a folder, but not a store in progress (no readable plan.json)")
-    done = len(list(part.glob("[0-9]*.h5")))
+    done = len(batch_files(part))
     return "\n".join(
         [
             str(part),
@@ -56,7 +57,7 @@ def _header(path: Path, file: h5py.File) -> list[str]:
     return [*lines, f"  settings     {_indented(settings)}"]
 
 
-def _indented(settings: dict) -> str:
+def _indented(settings: dict[str, Any]) -> str:
     return json.dumps(settings, indent=2, ensure_ascii=False).replace("\n", "\n               ")
 
 
@@ -110,19 +111,13 @@ def _rows(file: h5py.File, count: int) -> list[str]:
 
 
 def _answer(file: h5py.File, row: int) -> list[str]:
-    lines = []
-    groups = [file, *(file["also"].values() if "also" in file else [])]
-    for group in groups:
-        question = group.attrs.get("question", group.name.rsplit("/", 1)[-1])
-        sure = float(group["p_yes"][row])
-        lines.append(f"    Q: {question}")
-        lines.append(
-            f"    A: {group['text'].asstr()[row]}" + ("" if np.isnan(sure) else f"   (p_yes {sure:.3f})")
-        )
-        lines.append(
-            f"       tokens {group['ids'][row].tolist()}, states {'×'.join(map(str, group['states'].shape[1:]))}"
-        )
-    return lines
+    p_yes = float(file["p_yes"][row])
+    states = "×".join(map(str, file["states"].shape[1:]))
+    return [
+        f"    Q: {file.attrs['question']}",
+        f"    A: {file['text'].asstr()[row]}" + ("" if np.isnan(p_yes) else f"   (p_yes {p_yes:.3f})"),
+        f"       tokens {file['ids'][row].tolist()}, states {states}",
+    ]
 
 
 def _value(dataset: h5py.Dataset, row: int) -> str:

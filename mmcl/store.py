@@ -10,14 +10,15 @@ no half-written HDF5 file has to be repaired. The plan of batches is fixed, so a
 continued computes the same batches, and seals the same arrays, as one that ran through.
 """
 
-import fcntl
+import functools
 import hashlib
 import json
 import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +27,8 @@ import numpy as np
 
 from mmcl import __version__
 from mmcl.errors import UserError
-from mmcl.files import write_json
+from mmcl.files import Busy, locked, write_json, written
+from mmcl.naming import sha256
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +70,9 @@ class Batch(NamedTuple):
     failed: dict[str, str]
 
 
-def fingerprint(schema: str, settings: dict, names: Sequence[str], inputs: Iterable[Path] = ()) -> str:
+def fingerprint(
+    schema: str, settings: dict[str, Any], names: Sequence[str], inputs: Iterable[Path] = ()
+) -> str:
     """sha256 over everything a store's content follows from: schema, settings, clips, inputs' fingerprints.
 
     An input store counts with its own fingerprint, any other file with the sha256 of its bytes.
@@ -81,17 +85,72 @@ def _input_mark(path: Path) -> str:
     if h5py.is_hdf5(path):
         with h5py.File(path, "r") as file:
             return str(file.attrs["fingerprint"])
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return sha256(path)
 
 
 # ---------------------------------------------------------------------------------------------- writing
+
+
+@dataclass(frozen=True)
+class Target:
+    """A store that is to be written, and what its content follows from.
+
+    Attributes:
+        path: the sealed store. Work in progress lies in `<path>.part/`.
+        schema: such as `mmcl.answers/1`.
+        settings: everything that changes the content and is not an input; kept in the store as JSON.
+        names: the clips, in the order of their rows.
+        columns: what each row holds.
+        batch_size: clips per batch. Part of the fingerprint, as the rounding of a network's output depends on its
+            batch.
+        inputs: files the content follows from.
+        finish: adds to the whole file before it is sealed (offsets over all rows, class tables).
+        attributes: further root attributes.
+    """
+
+    path: Path
+    schema: str
+    settings: dict[str, Any]
+    names: list[str]
+    columns: dict[str, Column]
+    batch_size: int
+    inputs: Sequence[Path] = ()
+    finish: Callable[[h5py.File], None] | None = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """See `fingerprint`."""
+        return fingerprint(self.schema, {**self.settings, "batch": self.batch_size}, self.names, self.inputs)
+
+    @property
+    def part(self) -> Path:
+        """The folder of the finished batches."""
+        return Path(f"{self.path}.part")
+
+    @property
+    def batches(self) -> list[list[str]]:
+        """The clips of each batch."""
+        return [self.names[i : i + self.batch_size] for i in range(0, len(self.names), self.batch_size)]
+
+    def batch_file(self, number: int) -> Path:
+        """The file of a finished batch."""
+        return self.part / f"{number:06d}.h5"
+
+    def is_sealed(self) -> bool:
+        """Whether the sealed store is there and follows from the same settings, clips and inputs."""
+        try:
+            with opened(self.path, self.schema) as h5:
+                return str(h5.attrs["fingerprint"]) == self.fingerprint
+        except UserError:
+            return False
 
 
 def write(
     path: str | Path,
     *,
     schema: str,
-    settings: dict,
+    settings: dict[str, Any],
     names: Sequence[str],
     columns: dict[str, Column],
     batch_size: int,
@@ -103,79 +162,119 @@ def write(
     """Write a store, continuing where an earlier run of the same job stopped.
 
     Args:
-        path: the sealed store. Work in progress lies in `<path>.part/`.
-        schema: such as `mmcl.answers/1`.
-        settings: everything that changes the content and is not an input; kept in the store as JSON.
-        names: the clips, in the order of their rows.
-        columns: what each row holds.
-        batch_size: clips per call of `work`. Part of the fingerprint, as the rounding of a network's
-            output depends on its batch.
-        work: makes one batch. It must tell of every clip it was given, as a row or as failed.
-        inputs: files the content follows from.
-        finish: adds to the whole file before it is sealed (offsets over all rows, class tables).
-        attributes: further root attributes.
+        work: makes one batch. Every clip that it was given must be in the batch, as a row or as failed.
+        path, schema, settings, names, columns, batch_size, inputs, finish, attributes: see `Target`.
 
     Raises:
         UserError: another process writes this store, or the disk is full.
     """
-    path = Path(path)
-    names = list(names)
-    mark = fingerprint(schema, {**settings, "batch": batch_size}, names, inputs)
-    batches = [names[i : i + batch_size] for i in range(0, len(names), batch_size)]
-    part = Path(f"{path}.part")
-    plan = {
-        "schema": schema,
-        "fingerprint": mark,
-        "clips": len(names),
-        "batches": len(batches),
-        "settings": settings,
-    }
-    with _claimed(part, plan) as kept:
-        if kept:
-            log.info("%s: continuing after %d of %d batches", path, len(kept), len(batches))
-        for number, batch in enumerate(_progress(batches, path.name)):
-            if number not in kept:
-                with _disk_errors_named(path):
-                    _write_batch(part / f"{number:06d}.h5", work(batch), batch, columns)
-        header = {"schema": schema, "settings": json.dumps(settings, sort_keys=True), "fingerprint": mark}
-        header |= {"mmcl_version": __version__, **(attributes or {})}
-        with _disk_errors_named(path):
-            _seal(
-                path, [part / f"{number:06d}.h5" for number in range(len(batches))], columns, header, finish
-            )
-        shutil.rmtree(part)
+    target = Target(
+        Path(path), schema, settings, list(names), columns, batch_size, list(inputs), finish, attributes or {}
+    )
+    write_together([target], lambda names, _: [work(names)])
+
+
+def write_together(
+    targets: Sequence[Target], work: Callable[[list[str], list[int]], list[Batch]], *, wait: bool = False
+) -> None:
+    """Write several stores of the same clips batch by batch, each as if it were written alone.
+
+    The first store is the one that is asked for. The others are written along: one that is already sealed is left
+    alone, and one that another process writes is skipped. A batch that a store already has is not made again.
+
+    Args:
+        targets: the stores, with the same clips and batch size.
+        work: clips of a batch and the numbers of the targets that lack it → these targets' batches.
+        wait: where another process writes the first store, wait until it has ended, and then write the store unless
+            the other process has sealed it.
+
+    Raises:
+        UserError: another process writes the first store, or the disk is full.
+    """
+    first = targets[0]
+    batches = first.batches
+    if any(target.batches != batches for target in targets):
+        raise ValueError("stores that are written together need the same clips and batch size")
+    with ExitStack() as claims:
+        own = claims.enter_context(_claimed(first, wait))
+        if own is None:
+            return
+        kept = {0: own}
+        for number, target in enumerate(targets[1:], 1):
+            if target.is_sealed():
+                log.info("%s: already complete", target.path)
+                continue
+            try:
+                own = claims.enter_context(_claimed(target))
+            except Busy:
+                log.info("%s: another process writes it, so it is not written here", target.path)
+                continue
+            if own is not None:
+                kept[number] = own
+        for batch_number, names in enumerate(_progress(batches, first.path.name)):
+            lacking = [number for number in kept if batch_number not in kept[number]]
+            if not lacking:
+                continue
+            with _disk_errors_named(first.path):
+                for number, batch in zip(lacking, work(names, lacking), strict=True):
+                    target = targets[number]
+                    _write_batch(target.batch_file(batch_number), batch, names, target.columns)
+        # the first one last: once it is there, the job counts as done
+        for number in sorted(kept, reverse=True):
+            with _disk_errors_named(targets[number].path):
+                _seal(targets[number])
+            shutil.rmtree(targets[number].part)
 
 
 @contextmanager
-def _claimed(part: Path, plan: dict) -> Iterator[set[int]]:
-    """Hold `part` for this process alone; yield the numbers of the batches already there."""
-    part.mkdir(parents=True, exist_ok=True)
-    # the lock is held by the open file, so it goes with the process however that ends
-    with open(part / "lock", "a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{part} is being written by another process; wait for it or stop it") from None
+def _claimed(target: Target, wait: bool = False) -> Iterator[set[int] | None]:
+    """Hold a store in progress for this process alone.
+
+    Yields the numbers of the batches already there; None if another process that was waited for has sealed the store.
+    """
+    part = target.part
+    busy = f"{part} is being written by another process; wait for it or stop it"
+    with locked(part / "lock", busy, wait=wait) as waited:
+        if waited and target.is_sealed():
+            shutil.rmtree(part)
+            yield None
+            return
         begun = read_plan(part)
-        if begun is None or begun["fingerprint"] != plan["fingerprint"]:
+        if begun is None or begun["fingerprint"] != target.fingerprint:
             if begun is not None:
                 log.warning("%s was begun with other settings or inputs: starting afresh", part)
             for file in part.glob("*.h5"):
                 file.unlink()
+            plan = {
+                "schema": target.schema,
+                "fingerprint": target.fingerprint,
+                "clips": len(target.names),
+                "batches": len(target.batches),
+                "settings": target.settings,
+            }
             write_json(part / "plan.json", plan)
-        yield {int(file.stem) for file in sorted(part.glob("[0-9]*.h5")) if _is_whole(file)}
+        kept = {int(file.stem) for file in batch_files(part) if _is_whole(file)}
+        if kept:
+            log.info("%s: continuing after %d of %d batches", target.path, len(kept), len(target.batches))
+        yield kept
 
 
-def read_plan(part: Path) -> dict | None:
+def read_plan(part: Path) -> dict[str, Any] | None:
     """What a store in progress will hold: schema, fingerprint, clips, batches, settings; None if that is unknown."""
     try:
-        return json.loads((part / "plan.json").read_text())
+        plan: dict[str, Any] = json.loads((part / "plan.json").read_text())
+        return plan
     except (OSError, ValueError):
         return None
 
 
+def batch_files(part: Path) -> list[Path]:
+    """The finished batches of a store in progress."""
+    return sorted(file for file in part.glob("*.h5") if file.stem.isdecimal())
+
+
 def _is_whole(file: Path) -> bool:
-    """Whether a batch can be read; one that cannot is set aside, to be made again."""
+    """Whether a batch can be read; one that cannot is renamed, to be made again."""
     try:
         with h5py.File(file, "r") as h5:
             h5["names"][:]
@@ -183,7 +282,7 @@ def _is_whole(file: Path) -> bool:
     except Exception as error:  # h5py raises OSError, KeyError or RuntimeError, by the kind of damage
         aside = file.with_suffix(".unreadable")
         file.replace(aside)
-        log.warning("%s cannot be read (%s): set aside as %s, made again", file, error, aside.name)
+        log.warning("%s cannot be read (%s): renamed to %s, made again", file, error, aside.name)
         return False
 
 
@@ -201,15 +300,13 @@ def _disk_errors_named(path: Path) -> Iterator[None]:
 
 
 def _write_batch(file: Path, batch: Batch, planned: list[str], columns: dict[str, Column]) -> None:
-    told = sorted([*batch.names, *batch.failed])
-    if told != sorted(planned):
-        raise ValueError(f"{file}: work must tell of every clip once; got {told}, planned {planned}")
-    temporary = file.with_suffix(".tmp")
-    with h5py.File(temporary, "w") as h5:
+    returned = sorted([*batch.names, *batch.failed])
+    if returned != sorted(planned):
+        raise ValueError(f"{file}: work must return every clip once; got {returned}, planned {planned}")
+    with written(file) as temporary, h5py.File(temporary, "w") as h5:
         for name, column in columns.items():
             h5.create_dataset(name, data=_as_array(batch.columns.get(name), column, len(batch.names)))
         _write_names(h5, batch.names, batch.failed)
-    os.replace(temporary, file)
 
 
 def _as_array(rows: Any, column: Column, count: int) -> np.ndarray:
@@ -234,15 +331,10 @@ def _write_names(h5: h5py.File, names: Sequence[str], failed: dict[str, str]) ->
     h5.create_dataset("failed/reason", data=np.array(list(failed.values()), dtype=object), dtype=TEXT)
 
 
-def _seal(
-    path: Path,
-    files: list[Path],
-    columns: dict[str, Column],
-    header: dict[str, Any],
-    finish: Callable[[h5py.File], None] | None,
-) -> None:
+def _seal(target: Target) -> None:
     """Join the batches into one file and give it its name, last of all."""
-    temporary = Path(f"{path}.tmp")
+    files = [target.batch_file(number) for number in range(len(target.batches))]
+    columns = target.columns
     names: list[str] = []
     failed: dict[str, str] = {}
     lengths = dict.fromkeys(columns, 0)
@@ -252,7 +344,7 @@ def _seal(
             failed |= _failed(h5)
             for name in columns:
                 lengths[name] += len(h5[name])
-    with h5py.File(temporary, "w") as out:
+    with written(target.path, sync=True) as temporary, h5py.File(temporary, "w") as out:
         for name, column in columns.items():
             out.create_dataset(name, (lengths[name], *column.shape), column.storage)
         at = dict.fromkeys(columns, 0)
@@ -264,13 +356,18 @@ def _seal(
                         _put(out[name], at[name], h5[name][:])
                     at[name] += count
         _write_names(out, names, failed)
-        out.attrs.update(header)
-        if finish:
-            finish(out)
+        out.attrs.update(
+            {
+                "schema": target.schema,
+                "settings": json.dumps(target.settings, sort_keys=True),
+                "fingerprint": target.fingerprint,
+                "mmcl_version": __version__,
+                **target.attributes,
+            }
+        )
+        if target.finish:
+            target.finish(out)
         out.attrs["complete"] = True
-    with open(temporary, "rb") as written:
-        os.fsync(written.fileno())
-    os.replace(temporary, path)
 
 
 def _put(dataset: h5py.Dataset, start: int, rows: np.ndarray) -> None:
@@ -287,7 +384,8 @@ def _put(dataset: h5py.Dataset, start: int, rows: np.ndarray) -> None:
 def _progress(batches: list[list[str]], label: str) -> Iterable[list[str]]:
     from tqdm import tqdm
 
-    return tqdm(batches, desc=label, unit="batch", disable=None, leave=False)
+    bar: Iterable[list[str]] = tqdm(batches, desc=label, unit="batch", disable=None, leave=False)
+    return bar
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -352,7 +450,7 @@ class Shards:
         self.schema = schema
         self.names: list[str] = []
         self.failed: dict[str, str] = {}
-        self.settings: dict = {}
+        self.settings: dict[str, Any] = {}
         marks = []
         self._place: dict[str, tuple[int, int]] = {}
         self._open: dict[int, h5py.File] = {}
@@ -376,7 +474,7 @@ class Shards:
     def __len__(self) -> int:
         return len(self.names)
 
-    def __getstate__(self) -> dict:
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": {}}
 
     def _file(self, number: int) -> h5py.File:
@@ -392,7 +490,8 @@ class Shards:
 
     def shape(self, column: str) -> tuple[int, ...]:
         """Shape of one row of a column."""
-        return self._file(0)[column].shape[1:]
+        shape: tuple[int, ...] = self._file(0)[column].shape
+        return shape[1:]
 
     def row(self, column: str, name: str) -> Any:
         """One clip's row of a column: an array, a str, or for `bytes` columns uint8 array(s)."""

@@ -1,9 +1,10 @@
+import fcntl
 import json
 from pathlib import Path
 
 import pytest
 
-from mmcl.files import write_json, write_text
+from mmcl.files import Busy, locked, write_json, write_text, written
 
 
 def test_json_is_readable_and_leaves_nothing_beside_it(tmp_path):
@@ -36,3 +37,36 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         write_text(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_file_appears_only_when_it_is_whole(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_bytes(b"old")
+
+    def stopped():
+        with written(path) as temporary:
+            temporary.write_bytes(b"half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.png", b"old")]
+    with written(path, sync=True) as temporary:
+        temporary.write_bytes(b"new")
+        assert temporary.suffix == ".png"
+        assert path.read_bytes() == b"old"
+    assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.png", b"new")]
+
+
+def test_a_lock_is_held_by_one_alone(tmp_path):
+    path = tmp_path / "folder" / "lock"
+    with locked(path, "busy") as waited:
+        assert not waited
+        with pytest.raises(Busy, match="busy"), locked(path, "busy"):
+            pass
+        path.unlink()  # another lock file of the same name is another lock
+        with locked(path, "busy"), open(path) as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    with locked(path, "busy"):
+        pass

@@ -46,19 +46,15 @@ def answers(tmp_path):
         n = len(names)
         states, mask, ids = np.zeros((n, 3, 8)), np.ones((n, 3)), np.full((n, 3), 7)
         answer = {"states": states, "mask": mask, "ids": ids, "text": ["yes"] * n, "p_yes": [0.75] * n}
-        also = {
-            f"also/what-1/{k}": v for k, v in (answer | {"text": ["cup"] * n, "p_yes": [np.nan] * n}).items()
-        }
-        return Batch(list(names), answer | also, {})
+        return Batch(list(names), answer, {})
 
-    one = {
+    columns = {
         "states": Column("float32", (3, 8)),
         "mask": Column("bool", (3,)),
         "ids": Column("int64", (3,)),
         "text": Column("text"),
         "p_yes": Column("float32"),
     }
-    columns = one | {f"also/what-1/{k}": v for k, v in one.items()}
     path = tmp_path / "answers.h5"
     write(
         path,
@@ -98,7 +94,6 @@ def test_it_shows_question_and_answer(answers):
     shown = run(app, ["inspect", str(answers)]).stdout
     assert "Q: whether?" in shown
     assert "A: yes   (p_yes 0.750)" in shown
-    assert "A: cup\n" in shown
     assert any(line.split() == ["states", "1×3×8", "float32"] for line in shown.splitlines())
 
 

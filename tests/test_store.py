@@ -2,6 +2,8 @@ import errno
 import fcntl
 import json
 import pickle
+import threading
+import time
 
 import h5py
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from mmcl import store
 from mmcl.errors import UserError
-from mmcl.store import Batch, Column, Shards, write
+from mmcl.store import Batch, Column, Shards, Target, write, write_together
 
 COLUMNS = {
     "box": Column("float32", (4,)),
@@ -155,7 +157,7 @@ def test_an_unreadable_plan_starts_afresh(tmp_path):
     assert len(work.calls) == 4
 
 
-def test_a_second_writer_is_told(tmp_path):
+def test_a_second_writer_is_refused(tmp_path):
     part = tmp_path / "s.h5.part"
     part.mkdir()
     with open(part / "lock", "a") as lock:
@@ -219,3 +221,96 @@ def test_two_shards_are_one_table(tmp_path):
     build(tmp_path / "b.h5", names=NAMES[1::2])
     table = Shards([tmp_path / "a.h5", tmp_path / "b.h5"], "t/1")
     assert table.read("box", ["clip03", "clip02", "clip01"])[:, 0].tolist() == [3, 2, 1]
+
+
+def targets(folder, *settings, batch_size=3):
+    return [
+        Target(folder / f"{value}.h5", "t/1", {"a": value}, NAMES, COLUMNS, batch_size) for value in settings
+    ]
+
+
+class Together:
+    """Work for several stores; notes each batch's first clip and the stores that lack it."""
+
+    def __init__(self, stop=None):
+        self.calls, self.stop = [], stop
+
+    def __call__(self, names, lacking):
+        if len(self.calls) == self.stop:
+            raise KeyboardInterrupt
+        self.calls.append((names[0], lacking))
+        return [rows(names) for _ in lacking]
+
+
+def rows_of(path):
+    arrays, attributes = datasets(path)
+    return arrays, attributes["fingerprint"], attributes["settings"]
+
+
+def test_stores_written_together_equal_each_alone(tmp_path):
+    (tmp_path / "alone").mkdir()
+    write_together(targets(tmp_path, 1, 2), lambda names, lacking: [rows(names) for _ in lacking])
+    for value in (1, 2):
+        build(tmp_path / "alone" / f"{value}.h5", settings={"a": value})
+        assert rows_of(tmp_path / f"{value}.h5") == rows_of(tmp_path / "alone" / f"{value}.h5")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["1.h5", "2.h5", "alone"]
+
+
+def test_no_batch_of_a_store_is_made_twice(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "2.h5", Counting(stop=1), settings={"a": 2})
+    build(tmp_path / "3.h5", settings={"a": 3})
+    sealed = (tmp_path / "3.h5").stat().st_mtime_ns
+    work = Together(stop=3)
+    with pytest.raises(KeyboardInterrupt):
+        write_together(targets(tmp_path, 1, 2, 3), work)
+    assert work.calls == [("clip00", [0]), ("clip03", [0, 1]), ("clip06", [0, 1])]
+    work = Together()
+    write_together(targets(tmp_path, 2, 1, 3), work)
+    assert work.calls == [("clip09", [0, 1])]
+    assert (tmp_path / "3.h5").stat().st_mtime_ns == sealed
+    assert datasets(tmp_path / "1.h5")[0] == datasets(tmp_path / "2.h5")[0] == datasets(tmp_path / "3.h5")[0]
+
+
+def test_a_sealed_store_of_other_settings_is_written_anew(tmp_path):
+    build(tmp_path / "2.h5", settings={"a": 0})
+    write_together(targets(tmp_path, 1, 2), Together())
+    assert Shards([tmp_path / "2.h5"], "t/1").settings == {"a": 2}
+
+
+def test_a_store_that_another_process_writes_is_skipped(tmp_path):
+    part = tmp_path / "2.h5.part"
+    part.mkdir()
+    with open(part / "lock", "a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        work = Together()
+        write_together(targets(tmp_path, 1, 2), work)
+        assert {tuple(lacking) for _, lacking in work.calls} == {(0,)}
+        assert (tmp_path / "1.h5").exists()
+        assert not (tmp_path / "2.h5").exists()
+        with pytest.raises(UserError, match="another process"):
+            write_together(targets(tmp_path, 2, 1), work)
+
+
+def test_a_store_that_another_process_writes_may_be_waited_for(tmp_path):
+    begun = threading.Event()
+
+    def slow(names, lacking):
+        begun.set()
+        time.sleep(0.05)
+        return [rows(names) for _ in lacking]
+
+    other = threading.Thread(target=write_together, args=(targets(tmp_path, 1, 2), slow))
+    other.start()
+    assert begun.wait(10)
+    work = Together()
+    write_together(targets(tmp_path, 2), work, wait=True)
+    other.join()
+    assert not work.calls
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["1.h5", "2.h5"]
+
+
+def test_stores_of_other_clips_are_not_written_together(tmp_path):
+    first, second = targets(tmp_path, 1)[0], targets(tmp_path, 2, batch_size=4)[0]
+    with pytest.raises(ValueError, match="same clips and batch size"):
+        write_together([first, second], Together())

@@ -10,6 +10,7 @@ from torch import nn
 
 from mmcl.errors import UserError
 from mmcl.naming import find_weights, sha256
+from mmcl.state_dict import read_tensors
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -136,15 +137,7 @@ def _build(architecture: str, classes: int, imagenet: bool) -> nn.Module:
 
 
 def _load(net: nn.Module, path: Path, settings: dict) -> None:
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # by the kind of damage, and where a pickle names anything but tensors
-        raise UserError(f"{path}: not a state dict that can be read safely ({error})") from None
+    state = read_tensors(path)
     try:
         state = {DENSENET_OLD.sub(r"\1\2.", key): value for key, value in state.items()}
         net.load_state_dict({key: value for key, value in state.items() if not key.startswith(AUXILIARY)})

@@ -151,7 +151,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
     with pytest.raises(UserError, match="not a model of train_stream"):
         load_model(tmp_path / "other.pt")
     torch.save(torch.nn.Linear(1, 1), tmp_path / "pickle.pt")
-    with pytest.raises(UserError, match="cannot be read as a checkpoint"):
+    with pytest.raises(UserError, match="not a checkpoint that can be read safely"):
         load_model(tmp_path / "pickle.pt")
 
 
