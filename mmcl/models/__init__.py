@@ -1,42 +1,16 @@
-"""Backbones by name. A new one is a file in this folder and a line in BACKBONES.
+"""Backbones by name: each is a file in this folder and a line in `BACKBONES` of `mmcl.settings.tables`."""
 
-Light to import: the configuration's schema asks which backbones there are.
-"""
-
-from importlib import import_module
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from mmcl.errors import UserError
+from mmcl.settings.explain import explained
+from mmcl.settings.tables import BACKBONES, resolve
 
 if TYPE_CHECKING:
     from mmcl.models.backbone import Backbone
-
-BACKBONES = {
-    "ctrgcn": "mmcl.models.ctrgcn:CTRGCN",
-    "ctrs": "mmcl.models.ctrs:CTRS",
-    "hdgcn": "mmcl.models.hdgcn:HDGCN",
-    "infogcn": "mmcl.models.infogcn:InfoGCN",
-    "stgcn": "mmcl.models.stgcn:STGCN",
-    "stgcn16": "mmcl.models.stgcn:STGCN16",
-}
-
-GRAPHS = {
-    "ctrs": ("natural",),
-    "hdgcn": ("hd21", "hd1", "hd2"),
-    "infogcn": ("natural",),
-    "stgcn": ("natural",),
-    "stgcn16": ("natural",),
-}
-"""The graphs that a backbone can start from, its default first, where not all from `natural` on."""
-
-
-OPTIONS = {"infogcn": ("k", "noise")}
-"""What a backbone takes beside the arguments common to all: `model.options` in the configuration."""
-
-
-def default_graph(name: str) -> str:
-    """The graph that a backbone starts from unless told otherwise."""
-    return GRAPHS.get(name, ("natural",))[0]
 
 
 def build_backbone(
@@ -52,28 +26,27 @@ def build_backbone(
     """Build a skeleton classifier.
 
     Args:
-        name: a key of BACKBONES.
-        num_classes: classes.
+        name: a key of `mmcl.settings.tables.BACKBONES`.
+        num_classes: C.
         layout: name of the joint layout.
         persons: persons per clip.
         graph: `natural | hd1 | hd2 | hd21`.
         in_channels: channels per joint.
         width: factor on the number of channels.
-        options: what this backbone alone takes, see OPTIONS and its class.
+        options: what this backbone alone takes, validated by its `Options`.
 
     Returns:
-        A network: `net(x)`: clips (N, C, T, V, M) -> logits (N, num_classes).
+        A network: `net(x)`: clips (N, in_channels, T, V, M) -> logits (N, num_classes).
 
     Raises:
         UserError: no such backbone, layout, graph or option.
     """
-    if name not in BACKBONES:
-        raise UserError(f"no backbone {name!r}; there are: {', '.join(BACKBONES)}")
-    own = OPTIONS.get(name, ())
-    if unknown := [option for option in options if option not in own]:
-        has = f"it has: {', '.join(own)}" if own else "it has none"
-        raise UserError(f"{name} has no option {', '.join(unknown)}; {has}")
-    module, _, cls = BACKBONES[name].partition(":")
-    return getattr(import_module(module), cls)(
-        num_classes, layout, persons, graph, in_channels, width, **options
-    )
+    paths = {known: entry.path for known, entry in BACKBONES.items()}
+    cls: type[Backbone] = resolve(paths, name, "backbone")
+    try:
+        own = cls.Options.model_validate(options)
+    except ValidationError as error:
+        raise UserError(f"{name}: {explained(error, cls.Options)}") from None
+    build: Callable[..., Backbone] = cls
+    more = {option: getattr(own, option) for option in cls.Options.model_fields}
+    return build(num_classes, layout, persons, graph, in_channels, width, **more)

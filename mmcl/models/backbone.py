@@ -1,26 +1,39 @@
-"""What every backbone offers, and the shell that they share."""
+"""The interface of all backbones, and the forward pass that they share."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from mmcl.models.layers import InputNorm
+from mmcl.settings import base
 
 
 class Backbone(nn.Module, ABC):
     """A skeleton classifier: clip → people → features → logits.
 
-    The parts can be called one by one: FAM needs the features, and inference runs only the people who are there.
-    A subclass sets every attribute.
+    The parts can be called one by one: FAM needs the features, and inference runs only the people who are present.
+    A subclass sets every attribute, and takes its `Options` as keyword arguments.
+
+    Args:
+        num_classes: C.
+        layout: name of the joint layout.
+        persons: persons per clip, M.
+        graph: adjacency that it starts from, one of those in its line of `mmcl.settings.tables.BACKBONES`.
+        in_channels: channels per joint.
+        width: factor on the number of channels.
 
     Attributes:
+        Options: model of what this backbone alone takes.
         feature_dim: width of `features`.
         persons: people per clip, M.
         input_norm: normalisation of the input.
         blocks: the network of one person, channel-major (C, K, V, T) -> (D, K, V, T').
         head: features -> logits.
     """
+
+    Options: ClassVar[type[base.Options]] = base.Options
 
     feature_dim: int
     persons: int
@@ -37,7 +50,7 @@ class Backbone(nn.Module, ABC):
         return {}
 
     def reference_constants(self) -> dict[str, Tensor]:
-        """Entries that the released model saves although they are never learned: name → value."""
+        """Entries that the released model saves although they are not learned: name → value."""
         return {}
 
     def stem(self, x: Tensor) -> Tensor:
@@ -78,6 +91,13 @@ class Backbone(nn.Module, ABC):
         """Clips (N, C, T, V, M) -> logits (N, num_classes)."""
         return self.classify(self.features(x))
 
-    def auxiliary_loss(self, features: Tensor, labels: Tensor) -> Tensor | None:
-        """What the method adds to the classification loss, from features (N, D) and labels (N); None for nothing."""
-        return None
+    def auxiliary_loss(self, features: Tensor, labels: Tensor) -> Tensor:
+        """What a backbone's own method adds to the classification loss: a scalar.
+
+        A backbone without has this method of the base class, and no term `aux`.
+
+        Args:
+            features: (N, D).
+            labels: (N) int64.
+        """
+        raise NotImplementedError

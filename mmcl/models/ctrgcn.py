@@ -180,11 +180,11 @@ class CTRGCN(Backbone):
     def __init__(
         self,
         num_classes: int,
-        layout: str = "ntu25",
-        persons: int = 2,
-        graph: str = "natural",
-        in_channels: int = 3,
-        width: float = 1.0,
+        layout: str,
+        persons: int,
+        graph: str,
+        in_channels: int,
+        width: float,
     ):
         super().__init__()
         if width <= 0 or (64 * width) % 8:

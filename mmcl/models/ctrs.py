@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmcl.errors import UserError
-from mmcl.layouts import layout as get_layout
+from mmcl.layouts import get_layout
 from mmcl.models.layers import ChannelNorm, InputNorm, classifier, skip_path
 from mmcl.models.reference import norm_names, point_norm_names, same_names
 from mmcl.models.shared_graph import FrameConv, JointsFirst, shared_graph_conv
@@ -103,11 +103,11 @@ class CTRS(JointsFirst):
     def __init__(
         self,
         num_classes: int,
-        layout: str = "ntu25",
-        persons: int = 2,
-        graph: str = "natural",
-        in_channels: int = 3,
-        width: float = 1.0,
+        layout: str,
+        persons: int,
+        graph: str,
+        in_channels: int,
+        width: float,
     ):
         super().__init__()
         if graph != "natural":

@@ -9,7 +9,7 @@ from itertools import pairwise
 import torch
 
 from mmcl.errors import UserError
-from mmcl.layouts import layout as get_layout
+from mmcl.layouts import get_layout
 
 
 def adjacency(layout: str, graph: str = "natural") -> torch.Tensor:

@@ -4,10 +4,11 @@ import math
 
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
 from mmcl.errors import UserError
-from mmcl.layouts import layout as get_layout
+from mmcl.layouts import get_layout
 from mmcl.models.backbone import Backbone
 from mmcl.models.layers import (
     ChannelNorm,
@@ -18,6 +19,7 @@ from mmcl.models.layers import (
     skip_path,
 )
 from mmcl.models.reference import norm_names, point_norm_names, same_names, temporal_names
+from mmcl.settings.base import AtLeastZero, Options
 
 CHANNELS = (64, 64, 64, 128, 128, 128, 256, 256, 256)
 STRIDES = (1, 1, 1, 2, 1, 1, 2, 1, 1)
@@ -148,6 +150,21 @@ def _initialise(temporal: MultiScaleTemporal) -> None:
         module.reset_parameters()
 
 
+class InfoOptions(Options):
+    """What InfoGCN alone takes."""
+
+    k: int = Field(
+        8,
+        ge=1,
+        le=8,
+        description="Which mode of the skeleton it sees: every joint from its k-th ancestor; 8: the joints as they are.",
+    )
+    noise: AtLeastZero = Field(
+        0.5,
+        description="Factor on the log-variance of the noise in training; 0.5 gives the standard deviation.",
+    )
+
+
 class InfoGCN(Backbone):
     """The backbone.
 
@@ -161,8 +178,7 @@ class InfoGCN(Backbone):
         graph: `natural`: each head's graph starts as the identity, whatever the layout.
         in_channels: channels per joint.
         width: factor on the number of channels; 64 · width must be a multiple of 8.
-        k: which mode of the skeleton is seen, see `mode_matrix`; 8: the joints as they are.
-        noise: factor on log σ²; 0.5 gives the standard deviation σ.
+        k, noise: see `InfoOptions`.
 
     Attributes:
         feature_dim: width D of `features`, 256 · width.
@@ -170,8 +186,10 @@ class InfoGCN(Backbone):
             dimensions the columns are). It follows from K, D and PRIOR_SEED and stands in no checkpoint.
 
     Raises:
-        UserError: a width that does not give whole channels, another graph, k below 1, noise below 0.
+        UserError: a width that does not give whole channels, another graph.
     """
+
+    Options = InfoOptions
 
     mode: Tensor | None
     prior: Tensor
@@ -179,21 +197,20 @@ class InfoGCN(Backbone):
     def __init__(
         self,
         num_classes: int,
-        layout: str = "ntu25",
-        persons: int = 2,
-        graph: str = "natural",
-        in_channels: int = 3,
-        width: float = 1.0,
-        k: int = 8,
-        noise: float = 0.5,
+        layout: str,
+        persons: int,
+        graph: str,
+        in_channels: int,
+        width: float,
+        *,
+        k: int,
+        noise: float,
     ):
         super().__init__()
         if graph != "natural":
             raise UserError(f"infogcn infers its graphs: it takes graph natural, not {graph}")
         if width <= 0 or (64 * width) % 8:
             raise UserError(f"width {width}: 64 · width must be a positive multiple of 8 for infogcn")
-        if noise < 0:
-            raise UserError(f"noise {noise}: must not be negative")
         matrix = mode_matrix(layout, k)
         joints = len(matrix)
         plain = torch.equal(matrix, torch.eye(joints))
