@@ -1,4 +1,4 @@
-"""What pre-trained encoders know of actions: linear probe and nearest neighbours on their frozen features."""
+"""Probes of frozen encoders: action recognition by a linear classifier and by nearest neighbours on their features."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from mmcl import device
+from mmcl.datasets.mapped import seen_as
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
+from mmcl.device import pick_device
 from mmcl.errors import UserError
 from mmcl.evaluation.metrics import hits, percent
 from mmcl.evaluation.score import write_logits
@@ -19,63 +20,61 @@ from mmcl.selfsup.files import Encoders, load_encoders
 from mmcl.selfsup.heads import Labelled, standardised, train_heads
 from mmcl.selfsup.neighbours import joined_features, nearest_classes
 from mmcl.selfsup.norms import measure_norms
-from mmcl.skeleton.mapped import seen_as
+from mmcl.settings.jobs import Probing
 from mmcl.skeleton.ragged import Ragged, join
 
 BATCH = 64
 
 
 def probe_stream(
-    *, model: Path, skeletons: Path, output: Path, metrics: Path, settings: dict, threads: int = 1
+    *, model: Path, skeletons: Path, output: Path, metrics: Path, settings: Probing, threads: int = 1
 ) -> None:
     """Probe encoders on the training and test clips of a protocol.
 
-    Clips are shown as they are, not augmented, to networks in evaluation mode. Those of another joint layout than
-    the encoders' are mapped by name.
+    Networks are in evaluation mode and see clips unchanged, without augmentation. Clips of another joint layout than
+    the encoders' are mapped by joint name.
 
     `metrics` gets clips, train_clips, left_out, and
         encoders: encoder → top1, top5 of a linear classifier of its own after the last epoch; best_on_test {epoch,
             top1}, which is chosen on the test clips; knn {k: top1}.
         together: trained {top1, top5, best_on_test}, the heads trained through the mean of their logits, as released;
-            posthoc {top1, top5}, the mean of the encoders' own classifiers; knn, on all features side by side.
+            posthoc {top1, top5}, the mean of the encoders' own classifiers; knn, on all features concatenated.
 
     Args:
         model: of pretrain_streams or distil_student.
         skeletons: store `mmcl.skeletons/1`.
         output: scores `mmcl.scores/1` of the heads that were trained together.
         metrics: the JSON file.
-        settings: `what` (pretrain, student; random takes the encoders' form alone, at the weights that a pre-training
-            of this seed begins from, with norms measured on the training clips, see `measure_norms`), `seed`,
-            `probe`, `version`, and what `mmcl.datasets.selection.select` takes.
+        settings: of the stage. `what: random` uses the encoders' form alone, at the weights that a pre-training of this
+            seed begins from, with norms measured on the training clips, see `measure_norms`.
         threads: CPU threads.
 
     Raises:
         UserError: no clip to train or test with, a layout that cannot be mapped, or the loss is not finite.
     """
     torch.set_num_threads(max(1, threads))
-    place, seed, options = device.pick(), settings["seed"], settings["probe"]
-    torch.manual_seed(seed)
-    encoders = load_encoders(model, trained=settings["what"] != "random")
+    device = pick_device()
+    torch.manual_seed(settings.seed)
+    encoders = load_encoders(model, trained=settings.what != "random")
     stored = SkeletonStore(skeletons)
     selection = select(stored, settings)
     source = seen_as(stored, encoders.layout, encoders.persons)
-    encoders.nets.to(place)
-    if settings["what"] == "random" and selection.train.any():
-        measure_norms(
-            encoders, encoders.views(_joined(source, np.flatnonzero(selection.train), encoders, place))
-        )
+    encoders.nets.to(device)
+    if settings.what == "random" and selection.train.any():
+        clips = _joined(source, np.flatnonzero(selection.train), encoders, device)
+        measure_norms(encoders, encoders.views(clips))
     parts = []
     for which, rows in (("training", selection.train), ("test", selection.test)):
         if not rows.any():
-            raise UserError(f"{skeletons}: no {which} clip for protocol {settings['protocol']}")
-        labels = torch.from_numpy(source.labels[rows]).to(place)
-        parts.append(Labelled(features(encoders, source, np.flatnonzero(rows), place), labels))
+            raise UserError(f"{skeletons}: no {which} clip for protocol {settings.protocol}")
+        labels = torch.from_numpy(source.labels[rows]).to(device)
+        parts.append(Labelled(features(encoders, source, np.flatnonzero(rows), device), labels))
     train, test = parts
 
-    classes = len(source.class_ids)
-    seen = standardised(train, test) if options["standardise"] else (train, test)
-    apart, best_apart = train_heads(*seen, classes, options, seed)
-    together, best_together = train_heads(*seen, classes, options, seed, together=True)
+    classes, probe = len(source.class_ids), settings.probe
+    shown = standardised(train, test) if probe.standardise else (train, test)
+    apart, best_apart = train_heads(*shown, classes, probe, settings.seed)
+    together, best_together = train_heads(*shown, classes, probe, settings.seed, together=True)
     rows_of = {source.names[row]: int(row) for row in np.flatnonzero(selection.test)}
     joint = dict(zip(rows_of, together[0].cpu().numpy(), strict=True))
     write_logits(
@@ -83,13 +82,13 @@ def probe_stream(
         source,
         rows_of,
         lambda names: np.stack([joint[name] for name in names]),
-        settings,
+        settings.dump(),
         [model, skeletons],
     )
 
     def neighbours(trained: Tensor, tested: Tensor) -> dict[str, float]:
-        found = nearest_classes(trained, train.labels, tested, options["neighbours"])
-        return {str(k): _share(classes == test.labels) for k, classes in found.items()}
+        found = nearest_classes(trained, train.labels, tested, probe.neighbours)
+        return {str(k): _share(nearest == test.labels) for k, nearest in found.items()}
 
     result = {
         "clips": len(test.labels),
@@ -115,27 +114,27 @@ def probe_stream(
 
 @torch.no_grad()
 def features(
-    encoders: Encoders, source: SkeletonStore, rows: Sequence[int] | np.ndarray, place: torch.device
+    encoders: Encoders, source: SkeletonStore, rows: Sequence[int] | np.ndarray, device: torch.device
 ) -> Tensor:
-    """Features (U, N, D) of clips as they are, encoder by encoder.
+    """Features (U, N, D) of clips, not augmented, encoder by encoder.
 
     Args:
         encoders: on the device.
         source: the clips, in the encoders' layout.
         rows: N of them.
-        place: the device.
+        device: of encoders and features.
     """
-    views = encoders.views(_joined(source, rows, encoders, place))
-    batches = torch.arange(len(rows), device=place).split(BATCH)
+    views = encoders.views(_joined(source, rows, encoders, device))
+    batches = torch.arange(len(rows), device=device).split(BATCH)
     found = [encoders.features(views.plain(part, encoders.modalities)) for part in batches]
     stacked = [torch.stack([part[name] for name in encoders.backbones]) for part in found]
     return torch.cat(stacked, 1).float()
 
 
 def _joined(
-    source: SkeletonStore, rows: Sequence[int] | np.ndarray, encoders: Encoders, place: torch.device
+    source: SkeletonStore, rows: Sequence[int] | np.ndarray, encoders: Encoders, device: torch.device
 ) -> Ragged:
-    return join([source.clip(row) for row in rows], encoders.persons).to(place)
+    return join([source.clip(row) for row in rows], encoders.persons).to(device)
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> dict[str, Any]:

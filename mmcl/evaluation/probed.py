@@ -1,4 +1,4 @@
-"""`ikem/result.json`: what the probes of all seeds come to."""
+"""`ikem/result.json`: the probes of all seeds, averaged."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,18 +10,19 @@ import numpy as np
 
 from mmcl.evaluation.metrics import rounded
 from mmcl.files import write_json
+from mmcl.settings.jobs import IkemResult
 
 PACKAGES = ("mmcl", "torch", "numpy", "h5py", "snakemake")
 
 
-def write_result(output: Path, *, metrics: Mapping[str, Sequence[Path]], settings: dict) -> None:
+def write_result(output: Path, *, metrics: Mapping[str, Sequence[Path]], settings: IkemResult) -> None:
     """Write mean and standard deviation over the seeds of every accuracy that a probe gives.
 
     Args:
         output: the JSON file: benchmark, seeds, what was probed → the form of metrics.json, each accuracy {mean, sd,
-            seeds [one a seed]}; sd is None with one seed.
+            seeds [one per seed]}; sd is None with one seed.
         metrics: what was probed (random, pretrain, student) → metrics.json of all seeds, in their order.
-        settings: benchmark, seeds and what they were made with.
+        settings: benchmark, seeds, and what the encoders were made with.
     """
     found = {
         what: {
@@ -33,16 +34,16 @@ def write_result(output: Path, *, metrics: Mapping[str, Sequence[Path]], setting
         for what, paths in metrics.items()
         for read in [[json.loads(path.read_text()) for path in paths]]
     }
-    about = {"settings": settings, "versions": {package: version(package) for package in PACKAGES}}
+    about = {"settings": settings.dump(), "versions": {package: version(package) for package in PACKAGES}}
     write_json(
-        output, {"benchmark": settings["benchmark"], "seeds": settings["seeds"], "probes": found, **about}
+        output, {"benchmark": settings.benchmark, "seeds": list(settings.seeds), "probes": found, **about}
     )
 
 
 def _over_seeds(values: list[Any]) -> Any:
-    """Like entries of all seeds, down to their numbers."""
+    """Corresponding entries of all seeds, averaged down to their numbers."""
     if isinstance(values[0], dict):
-        # an epoch is no accuracy: its mean tells nothing
+        # an epoch is no accuracy: its mean has no meaning
         return {key: _over_seeds([one[key] for one in values]) for key in values[0] if key != "epoch"}
     sd = rounded(float(np.std(values, ddof=1))) if len(values) > 1 else None
     return {"mean": rounded(float(np.mean(values))), "sd": sd, "seeds": values}

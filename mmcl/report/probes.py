@@ -1,10 +1,13 @@
-"""What encoders that learnt without labels know, as a table."""
+"""The accuracies of probed encoders, as a table."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 
-def probes(result: dict[str, Any]) -> Any:
-    """A table of `results/<benchmark>/ikem/result.json`: a row an encoder, two columns for each of what was probed.
+def probes(result: dict[str, Any]) -> "Table":
+    """A table of `results/<benchmark>/ikem/result.json`: one row per encoder, two columns for each of what was probed.
 
     Figures are means over the seeds, with the standard deviation where there are several.
     """
@@ -30,7 +33,7 @@ def probes(result: dict[str, Any]) -> Any:
 
 
 def _cells(linear: dict[str, Any] | None, neighbours: dict[str, Any] | None) -> tuple[str, str]:
-    """Linear probe and nearest neighbour; empty where there is no such encoder, or no such neighbour was asked for."""
+    """Linear probe and nearest neighbour; empty where there is no such encoder, or where k = 1 was not configured."""
     if linear is None or neighbours is None:
         return "", ""
     nearest = neighbours["knn"].get("1")

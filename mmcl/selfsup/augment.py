@@ -6,18 +6,19 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mmcl.layouts import layout as get_layout
+from mmcl.layouts import get_layout
+from mmcl.settings.selfsup import AugmentationSettings
 from mmcl.skeleton.transforms import rotation_matrices
 
 
-class Draw(NamedTuple):
+class ViewDraw(NamedTuple):
     """The random numbers of P views.
 
     Attributes:
-        share: (P) float64, part of the clip to keep, for a crop that is stretched.
+        share: (P) float64, part of the clip to keep, for a crop that is resampled.
         position: (P) float64 in [0, 1), where among the possible first frames a crop begins.
         matrix: (P, 3, 3), what joints are multiplied with.
-        bones: (P, V), what the bone from each joint's parent to it is multiplied with.
+        bones: (P, V), factors of the bones from the joints' parents to them.
     """
 
     share: Tensor
@@ -25,37 +26,46 @@ class Draw(NamedTuple):
     matrix: Tensor
     bones: Tensor
 
+    def to(self, device: torch.device) -> "ViewDraw":
+        """The same on another device."""
+        return ViewDraw(*(numbers.to(device) for numbers in self))
 
-def draw(count: int, joints: int, settings: dict, generator: torch.Generator) -> Draw:
+    def part(self, views: slice) -> "ViewDraw":
+        """The numbers of some of the views."""
+        return ViewDraw(*(numbers[views] for numbers in self))
+
+
+def draw_views(
+    count: int, joints: int, settings: AugmentationSettings, generator: torch.Generator
+) -> ViewDraw:
     """Draw for `count` views.
 
     Args:
         count: P.
         joints: V.
-        settings: `crop` [least, most], `shear`, `rotation`, `bones`.
-        generator: of the random numbers; as many are drawn whatever the settings, but for those of bones, which
-            are drawn only where they change anything.
+        settings: their bounds.
+        generator: of the random numbers; as many are drawn whatever the settings, except those of bones, which are
+            drawn only where they change anything.
     """
-    low, high = settings["crop"]
+    low, high = settings.crop
     share, position = torch.rand(2, count, dtype=torch.float64, generator=generator)
-    shear = (2 * torch.rand(count, 6, generator=generator) - 1) * settings["shear"]
-    angles = (2 * torch.rand(count, 3, generator=generator) - 1) * settings["rotation"]
+    shear = (2 * torch.rand(count, 6, generator=generator) - 1) * settings.shear
+    angles = (2 * torch.rand(count, 3, generator=generator) - 1) * settings.rotation
     bones = torch.ones(count, joints)
-    if settings["bones"]:
-        bones += (2 * torch.rand(count, joints, generator=generator) - 1) * settings["bones"]
-    return Draw(
-        low + (high - low) * share, position, rotation_matrices(angles) @ shear_matrices(shear), bones
-    )
+    if settings.bones:
+        bones += (2 * torch.rand(count, joints, generator=generator) - 1) * settings.bones
+    matrix = rotation_matrices(angles) @ shear_matrices(shear)
+    return ViewDraw(low + (high - low) * share, position, matrix, bones)
 
 
 def shear_matrices(entries: Tensor) -> Tensor:
-    """Matrices with a diagonal of ones: what lies beside it, (P, 6) row by row -> (P, 3, 3).
+    """Matrices with ones on the diagonal and these entries off it, row by row: (P, 6) -> (P, 3, 3).
 
     CrosSCLR's and AimCLR's shear draws the entries from U(−β, β), β = 0.5.
     """
     matrix = torch.eye(3, device=entries.device).repeat(len(entries), 1, 1)
-    beside = ~torch.eye(3, dtype=torch.bool, device=entries.device)
-    matrix[:, beside] = entries
+    off_diagonal = ~torch.eye(3, dtype=torch.bool, device=entries.device)
+    matrix[:, off_diagonal] = entries
     return matrix
 
 
@@ -84,28 +94,31 @@ def transform(x: Tensor, matrix: Tensor) -> Tensor:
 
 
 def stretch_bones(x: Tensor, bones: Tensor, layout: str) -> Tensor:
-    """Give the people of each clip other proportions: every bone keeps its direction and gets another length.
+    """Change the length of every bone of a clip and keep its direction.
 
-    The bone length operation of PoseAug (Gong et al., CVPR 2021). Without it two views of a clip are easily told from
-    other people's by the lengths of their bones.
+    The bone length operation of PoseAug (Gong et al., CVPR 2021). Without it encoders can identify the two views of
+    a clip by the person's proportions.
 
     Args:
         x: (B, 3, T, V, M); the root stays where it is.
-        bones: (B, V), factors of the bones from the joints' parents to them; the root's is of no consequence.
+        bones: (B, V), factors of the bones from the joints' parents to them; the root's is not used.
         layout: joint layout.
+
+    Returns:
+        The same shape as x.
     """
-    down, along = (part.to(x) for part in _bones(layout))
+    to_joints, to_bones = (part.to(x) for part in _bones(layout))
     factors = bones.to(x, copy=True)
     factors[:, get_layout(layout).root] = 1
-    return torch.einsum("bvw,bctwm->bctvm", (down * factors[:, None]) @ along, x)
+    return torch.einsum("bvw,bctwm->bctvm", (to_joints * factors[:, None]) @ to_bones, x)
 
 
 @cache
 def _bones(layout: str) -> tuple[Tensor, Tensor]:
-    """Bones -> joints, and joints -> bones, (V, V) each; in the root's place stands its position."""
+    """Bones -> joints, and joints -> bones, (V, V) each; the root's position stands in the root's row."""
     parents, root = get_layout(layout).parents, get_layout(layout).root
-    along = torch.eye(len(parents))
+    to_bones = torch.eye(len(parents))
     for joint, parent in enumerate(parents):
         if joint != root:
-            along[joint, parent] = -1
-    return torch.linalg.inv(along).round(), along
+            to_bones[joint, parent] = -1
+    return torch.linalg.inv(to_bones).round(), to_bones

@@ -1,47 +1,63 @@
 """What turns a clip into an embedding: a backbone and a projection head."""
 
+from collections.abc import Iterable, Mapping
+
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
-from mmcl.errors import UserError
-from mmcl.models import build_backbone, default_graph
+from mmcl.models import build_backbone
 from mmcl.models.backbone import Backbone
+from mmcl.models.heads import linear, normalised
+from mmcl.settings.base import Count, narrowed, replaced
+from mmcl.settings.choices import Graph
+from mmcl.settings.selfsup import EncoderSettings, StudentEncoderSettings
 
 CHANNELS = 3
 """Of a modality."""
 
-HEAD = ("head_spread", "head_norm")
-SETTINGS = ("backbone", "layout", "persons", "graph", "width", "options", "dropout", *HEAD)
-"""What an encoder's settings may say, all of it optional; `backbone` is stgcn16 then, `dropout` the probability
-wherever the backbone drops anything out (None for its own), `head_spread` see `linear`, `head_norm` see `Encoder`, the
-rest as `build_backbone` has it."""
-OURS = ("backbone", "options", "dropout", *HEAD)
-"""Those of them that `build_backbone` is not told by name."""
+
+class EncoderForm(EncoderSettings):
+    """The settings of an encoder, with what is known only with the clips."""
+
+    graph: Graph = Field(description="Adjacency that it starts from.")
+    layout: str = Field(description="Joint layout.")
+    persons: Count = Field(description="Persons per clip.")
+
+    @classmethod
+    def of(cls, settings: EncoderSettings, layout: str, persons: int) -> "EncoderForm":
+        """The form of encoders with these settings for clips of this layout."""
+        return narrowed(cls, settings, layout=layout, persons=persons)
+
+    def of_student(self, own: StudentEncoderSettings) -> "EncoderForm":
+        """The form of a student: the teachers', with what is stated on top.
+
+        A stated null is the teachers' value too, except for `dropout`, where it is the backbone's own. Another
+        backbone starts from its own first graph unless one is stated.
+        """
+        stated = {name: getattr(own, name) for name in own.model_fields_set}
+        stated = {name: value for name, value in stated.items() if value is not None or name == "dropout"}
+        if "backbone" in stated:
+            stated.setdefault("graph", None)
+        return replaced(self, **stated)
 
 
 class Encoder(nn.Module):
-    """h = backbone features, embedding = W₂ · ReLU(W₁ h), made one long.
+    """h = backbone features, embedding = W₂ · ReLU(W₁ h), L2-normalised.
 
-    The backbone's own classifier is the second layer, as in the released models, so that no weight is idle.
+    The backbone's own classifier is the second layer, as in the released models, so that no weight is unused.
 
     Args:
         backbone: of `build_backbone`; its classifier is replaced.
-        dim: D, numbers of the embedding.
-        hidden: units of the head; None for as many as there are features.
-        spread: of the head's first weights, see `linear`.
-        norm: features pass a batch norm before heads see them. The mean over time, joints and people has much in
-            common for all clips (cosines of 0.9 at first weights), which a short training does not get rid of.
+        dim: D, width of the embedding.
+        hidden: width of the head's hidden layer; None for as many as there are features.
+        spread: of the head's first weights, see `mmcl.models.heads.linear`.
+        norm: features pass a batch norm before heads see them. The mean over time, joints and persons is much the
+            same for all clips (cosines of 0.9 at first weights), which a short training does not undo.
     """
 
-    def __init__(
-        self,
-        backbone: Backbone,
-        dim: int,
-        hidden: int | None = None,
-        spread: float | None = None,
-        norm: bool = False,
-    ):
+    def __init__(self, backbone: Backbone, dim: int, hidden: int | None, spread: float | None, norm: bool):
         super().__init__()
         hidden = hidden or backbone.feature_dim
         self.backbone = backbone
@@ -50,17 +66,17 @@ class Encoder(nn.Module):
         self.backbone.head = linear(hidden, dim, spread)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Clips (N, C, T, V, M) -> embeddings (N, D) of unit length, and the features (N, feature_dim) for heads."""
+        """Clips (N, C, T, V, M) -> embeddings (N, D), and the features (N, feature_dim) that heads see."""
         features = self.norm(self.backbone.features(x))
         embedding = self.backbone.classify(F.relu(self.hidden(features)))
-        return _unit(embedding), features
+        return normalised(embedding), features
 
     def backbone_state(self) -> dict[str, Tensor]:
         """The backbone's state without its head: what another training of the same backbone can begin from."""
         return {k: v for k, v in self.backbone.state_dict().items() if not k.startswith("head.")}
 
     def reference_names(self, prefix: str) -> dict[str, list[str]]:
-        """Our state entries → those of the released encoder, which are called `<prefix>.…`."""
+        """Our state entries → those of the released encoder, whose names begin with `<prefix>.`."""
         names = {
             f"backbone.{ours}": [f"{prefix}.{name}" for name in theirs]
             for ours, theirs in self.backbone.reference_names().items()
@@ -77,59 +93,31 @@ class Encoder(nn.Module):
         return {f"{prefix}.{a}": f"{prefix}.{b}" for a, b in self.backbone.reference_aliases().items()}
 
 
-def build_encoder(settings: dict, dim: int, hidden: int | None = None, modalities: int = 1) -> Encoder:
+def build_encoder(form: EncoderForm, dim: int, hidden: int | None = None, modalities: int = 1) -> Encoder:
     """Build an encoder.
 
     Args:
-        settings: keys of SETTINGS.
+        form: of the encoder.
         dim, hidden: see `Encoder`.
-        modalities: how many are fused early, channel by channel.
+        modalities: how many it sees, concatenated channel by channel.
 
     Raises:
-        UserError: no such setting, backbone, layout, graph or option.
+        UserError: no such layout, or a graph that it cannot have.
     """
-    if unknown := [key for key in settings if key not in SETTINGS]:
-        raise UserError(f"no setting {unknown[0]!r} of an encoder; there are: {', '.join(SETTINGS)}")
-    name = settings.get("backbone", "stgcn16")
-    more = {"graph": default_graph(name)} | settings | settings.get("options", {})
-    more = {key: value for key, value in more.items() if key not in OURS}
-    net = build_backbone(name, num_classes=1, in_channels=CHANNELS * modalities, **more)
-    if (dropout := settings.get("dropout")) is not None:
+    net = build_backbone(
+        form.backbone,
+        num_classes=1,
+        layout=form.layout,
+        persons=form.persons,
+        graph=form.graph,
+        in_channels=CHANNELS * modalities,
+        width=form.width,
+    )
+    if form.dropout is not None:
         for layer in net.modules():
             if isinstance(layer, nn.Dropout) and layer.p:
-                layer.p = dropout
-    return Encoder(net, dim, hidden, settings.get("head_spread"), settings.get("head_norm", False))
-
-
-class JointHead(nn.Module):
-    """Features of one modality -> the embedding that all have together: z = W₂ · ReLU(W₁ h), made one long (IKEM).
-
-    Args:
-        features: width of h.
-        dim: U·D.
-        spread: see `linear`.
-    """
-
-    def __init__(self, features: int, dim: int, spread: float | None = None):
-        super().__init__()
-        self.layers = nn.Sequential(linear(features, dim, spread), nn.ReLU(), linear(dim, dim, spread))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """(N, feature_dim) -> (N, U·D)."""
-        return _unit(self.layers(features))
-
-
-def linear(inputs: int, outputs: int, spread: float | None = None) -> nn.Linear:
-    """A layer of a head: weights N(0, spread), no bias.
-
-    Unless told otherwise spread = √(2 / inputs) (He et al., ICCV 2015). The released code has 0.02. Embeddings then
-    begin near zero, and as gradients of what is made one long grow with 1 / length, the first steps throw them all
-    out in one direction, from where it takes a long training to come back.
-    """
-    layer = nn.Linear(inputs, outputs)
-    nn.init.normal_(layer.weight, 0.0, (2 / inputs) ** 0.5 if spread is None else spread)
-    nn.init.zeros_(layer.bias)
-    return layer
+                layer.p = form.dropout
+    return Encoder(net, dim, hidden, form.head_spread, form.head_norm)
 
 
 def head_names(layers: dict[str, str]) -> dict[str, list[str]]:
@@ -137,11 +125,11 @@ def head_names(layers: dict[str, str]) -> dict[str, list[str]]:
     return {f"{a}.{e}": [f"{b}.{e}"] for a, b in layers.items() for e in ("weight", "bias")}
 
 
-def embed(encoders: nn.ModuleDict, views: dict[str, Tensor]) -> Tensor:
-    """Each modality's view (N, C, T, V, M) by its encoder: embeddings (U, N, D)."""
+def embed(encoders: nn.ModuleDict, views: Mapping[str, Tensor]) -> Tensor:
+    """The embeddings (U, N, D) of each modality's view (N, C, T, V, M) by its encoder."""
     return torch.stack([net(views[name])[0] for name, net in encoders.items()])
 
 
-def _unit(embedding: Tensor) -> Tensor:
-    """Of length one; similarities need more than the three digits of bfloat16."""
-    return F.normalize(embedding.to(torch.promote_types(embedding.dtype, torch.float32)), dim=1)
+def concatenated(views: Mapping[str, Tensor], modalities: Iterable[str]) -> Tensor:
+    """What an encoder of U modalities sees: modality → (N, 3, T, V, M) to (N, 3·U, T, V, M)."""
+    return torch.cat([views[modality] for modality in modalities], 1)

@@ -1,13 +1,13 @@
-"""IKEM's view of a skeleton: every person, frame by frame, in one place and facing the camera.
+"""IKEM's alignment of a skeleton: every person is centred and turned to face the camera, frame by frame.
 
-Where somebody goes and which way he turns is lost; how limbs move against the body is left.
+This removes where a person goes and which way he turns, and keeps how the limbs move relative to the body.
 """
 
 import torch
 from torch import Tensor
 
 from mmcl.errors import UserError
-from mmcl.layouts import layout as get_layout
+from mmcl.layouts import get_layout
 
 
 def face_camera(x: Tensor, layout: str, by_clip: bool = False) -> Tensor:
@@ -20,8 +20,8 @@ def face_camera(x: Tensor, layout: str, by_clip: bool = False) -> Tensor:
     Args:
         x: joints (N, 3, T, V, M). Absent persons stay zero.
         layout: joint layout.
-        by_clip: as in the released code, where |θ_t| = arccos(v_x / (‖v‖ + 1e-4)) has one sign a clip and person,
-            that of −Σ_t v_z: frames that are turned the other way end up twice as far off.
+        by_clip: as in the released code, where |θ_t| = arccos(v_x / (‖v‖ + 1e-4)) has one sign per clip and person,
+            that of −Σ_t v_z: frames that are turned the other way end up at twice the angle.
 
     Returns:
         The same shape.
@@ -31,7 +31,7 @@ def face_camera(x: Tensor, layout: str, by_clip: bool = False) -> Tensor:
     """
     skeleton = get_layout(layout)
     if missing := [j for j in ("shoulder_left", "shoulder_right") if j not in skeleton.joints]:
-        raise UserError(f"layout {layout} has no {missing[0]}: which way a person faces cannot be said")
+        raise UserError(f"layout {layout} has no {missing[0]}: the direction that a person faces is unknown")
     x = x - x[:, :, :, skeleton.root, None]
     across = x[:, :, :, skeleton.index("shoulder_right")] - x[:, :, :, skeleton.index("shoulder_left")]
     right, away = across[:, 0], across[:, 2]  # (N, T, M)

@@ -1,46 +1,63 @@
-"""Files of pre-trained and distilled encoders: plain state dicts, with what is needed to build and to feed them.
+"""Files of pre-trained and distilled encoders: plain state dicts, with what is needed to build and to feed them."""
 
-What a file tells beside its state (`about`):
-    inputs: encoder → modalities that it sees, put side by side. Pre-trained encoders are called by their modality,
-        a student of several by `early`.
-    encoder: settings of `build_encoder`, layout and persons among them.
-    dim, hidden: of the projection heads, see `Encoder`.
-    view: the settings of `mmcl.selfsup.views.FORM`.
-"""
-
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from mmcl import checkpoints
 from mmcl.errors import UserError
 from mmcl.models.backbone import Backbone
-from mmcl.selfsup.encoder import Encoder, build_encoder
+from mmcl.selfsup.encoder import Encoder, EncoderForm, build_encoder, concatenated
 from mmcl.selfsup.views import Views
+from mmcl.settings.base import Count, Items, Section
+from mmcl.settings.choices import Stream
+from mmcl.settings.selfsup import ViewSettings
 from mmcl.skeleton.ragged import Ragged
 
 SCHEMA = "mmcl.selfsup/1"
-ABOUT = ("inputs", "encoder", "dim", "hidden", "view")
+
+
+class EncodersDescription(Section):
+    """Which encoders there are, and what is needed to build and to feed them; their weights stand beside it."""
+
+    inputs: dict[str, Items[Stream]] = Field(
+        description="Encoder → modalities that it sees, concatenated. A pre-trained encoder has its modality's name, a "
+        "student of several is `early`."
+    )
+    encoder: EncoderForm
+    dim: Count = Field(description="Width of an embedding.")
+    hidden: Count | None = Field(description="Width of the projection heads' hidden layer, see `Encoder`.")
+    view: ViewSettings
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """All modalities that are seen, each once."""
+        return tuple(dict.fromkeys(modality for fused in self.inputs.values() for modality in fused))
+
+    def dump(self) -> dict[str, Any]:
+        """See `Section.dump`; keys are not sorted, as the encoders' order counts."""
+        return self.model_dump(mode="json", by_alias=True)
 
 
 @dataclass(frozen=True)
 class Encoders:
-    """Encoders for what they make of clips; their projection heads are left aside.
+    """Encoders for the features that they compute of clips; their projection heads are not used.
 
     Attributes:
         nets: encoder → `Encoder`.
-        about: see the module.
+        description: what they see.
     """
 
     nets: nn.ModuleDict
-    about: dict[str, Any]
+    description: EncodersDescription
 
     @property
     def backbones(self) -> dict[str, Backbone]:
-        """Encoder → its backbone, of which only `features` means something."""
+        """Encoder → its backbone, whose classifier is a layer of the projection head."""
         backbones: dict[str, Backbone] = {}
         for name, net in self.nets.items():
             assert isinstance(net, Encoder)
@@ -50,56 +67,49 @@ class Encoders:
     @property
     def layout(self) -> str:
         """Joint layout."""
-        return str(self.about["encoder"]["layout"])
+        return self.description.encoder.layout
 
     @property
     def persons(self) -> int:
-        """People per clip."""
-        return int(self.about["encoder"]["persons"])
+        """Persons per clip."""
+        return self.description.encoder.persons
 
     @property
     def inputs(self) -> dict[str, tuple[str, ...]]:
         """Encoder → modalities that it sees."""
-        return {name: tuple(fused) for name, fused in self.about["inputs"].items()}
+        return self.description.inputs
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """All modalities that are seen."""
-        return seen(self.inputs)
+        return self.description.modalities
 
     def views(self, clips: Ragged) -> Views:
         """Clips as these encoders see them: `views(clips).plain(rows, encoders.modalities)`."""
-        return Views(clips, self.about["view"], self.layout)
+        return Views(clips, self.description.view, self.layout)
 
-    def features(self, views: dict[str, Tensor]) -> dict[str, Tensor]:
+    def features(self, views: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Modality → (B, 3, T, V, M) to encoder → (B, feature_dim)."""
-        return {name: net.features(self.seen_by(name, views)) for name, net in self.backbones.items()}
-
-    def seen_by(self, name: str, views: dict[str, Tensor]) -> Tensor:
-        """What an encoder sees of modality → (B, 3, T, V, M): (B, 3·U, T, V, M)."""
-        return torch.cat([views[modality] for modality in self.inputs[name]], 1)
+        return {
+            name: net.features(concatenated(views, self.inputs[name])) for name, net in self.backbones.items()
+        }
 
 
-def seen(inputs: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
-    """The modalities among encoders' inputs, each once."""
-    return tuple(dict.fromkeys(modality for fused in inputs.values() for modality in fused))
-
-
-def save_encoders(path: Path, nets: nn.ModuleDict, about: dict[str, Any], **more: Any) -> None:
+def save_encoders(path: Path, nets: nn.ModuleDict, description: EncodersDescription, **more: Any) -> None:
     """Write encoders.
 
     Args:
         path: the file.
         nets: name → `Encoder`.
-        about: see the module.
-        more: settings and versions.
+        description: of them.
+        more: settings and versions, as plain values.
     """
     state = {name: value.detach().to("cpu", copy=True) for name, value in nets.state_dict().items()}
-    checkpoints.save(path, {"schema": SCHEMA, "state": state, **about, **more})
+    checkpoints.save(path, {"schema": SCHEMA, "state": state, **description.dump(), **more})
 
 
-def read_encoders(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The state of the encoders with their projection heads, and what the file tells of them.
+def read_encoders(path: str | Path) -> tuple[dict[str, Tensor], EncodersDescription]:
+    """The state of the encoders with their projection heads, and the description of them.
 
     Raises:
         UserError: no such file, or not one of `save_encoders`.
@@ -107,18 +117,19 @@ def read_encoders(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     content = checkpoints.read(path)
     if content.get("schema") != SCHEMA:
         raise UserError(f"{path}: holds {content.get('schema', 'no schema')}, not {SCHEMA}")
-    return content["state"], {key: content[key] for key in ABOUT}
+    stated = {name: content[name] for name in EncodersDescription.model_fields}
+    return content["state"], EncodersDescription.model_validate(stated)
 
 
-def new_encoders(about: dict[str, Any]) -> nn.ModuleDict:
+def new_encoders(description: EncodersDescription) -> nn.ModuleDict:
     """Encoders at random weights, drawn in the order of `inputs`: name → `Encoder`.
 
     After `torch.manual_seed(seed)` they are those that a pre-training with this seed begins from.
     """
     return nn.ModuleDict(
         {
-            name: build_encoder(about["encoder"], about["dim"], about["hidden"], len(fused))
-            for name, fused in about["inputs"].items()
+            name: build_encoder(description.encoder, description.dim, description.hidden, len(fused))
+            for name, fused in description.inputs.items()
         }
     )
 
@@ -133,8 +144,8 @@ def load_encoders(path: str | Path, trained: bool = True) -> Encoders:
     Raises:
         UserError: no such file, or not one of encoders.
     """
-    state, about = read_encoders(path)
-    nets = new_encoders(about)
+    state, description = read_encoders(path)
+    nets = new_encoders(description)
     if trained:
         nets.load_state_dict(state)
-    return Encoders(nets.eval(), about)
+    return Encoders(nets.eval(), description)

@@ -6,8 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from mmcl.engine.schedule import steps_factor
 from mmcl.errors import UserError
-from mmcl.training.schedule import learning_rate
+from mmcl.settings.selfsup import ProbeSettings
 
 
 class Labelled(NamedTuple):
@@ -23,13 +24,13 @@ class Labelled(NamedTuple):
 
 
 def standardised(train: Labelled, test: Labelled) -> tuple[Labelled, Labelled]:
-    """Every feature with mean 0 and deviation 1 over the training clips, which a linear classifier learns faster from.
+    """Every feature with mean 0 and standard deviation 1 over the training clips.
 
-    What it can tell is the same, as this is linear; but where steps are few, as on a small data set, it is not there
-    yet after as many of them.
+    The map is linear, so a linear classifier can separate the same classes; but it converges in fewer steps, and a
+    small data set has few of them.
     """
     deviation, mean = torch.std_mean(train.features, 1, keepdim=True, correction=0)
-    scale = 1 / (deviation + 1e-5)  # what does not vary stays as good as zero
+    scale = 1 / (deviation + 1e-5)  # a feature that does not vary stays near zero
     parts = [part._replace(features=(part.features - mean) * scale) for part in (train, test)]
     return parts[0], parts[1]
 
@@ -42,21 +43,21 @@ class Best(NamedTuple):
 
 
 def train_heads(
-    train: Labelled, test: Labelled, classes: int, settings: dict, seed: int, together: bool = False
+    train: Labelled, test: Labelled, classes: int, settings: ProbeSettings, seed: int, together: bool = False
 ) -> tuple[Tensor, list[Best]]:
-    """Train a linear classifier an encoder by SGD, as CrosSCLR and IKEM do.
+    """Train one linear classifier per encoder by SGD, as CrosSCLR and IKEM do.
 
     apart:     L = Σ_u CE(W_u h_u + b_u, y); the heads share nothing but the order of clips
     together:  L = CE(1/U Σ_u (W_u h_u + b_u), y)
 
-    Weights begin at N(0, 0.02). Everything drawn follows from `seed`. Incomplete batches are dropped; fewer clips
+    Weights begin at N(0, 0.02). All random numbers follow from `seed`. Incomplete batches are dropped; fewer clips
     than a batch are one.
 
     Args:
         train, test: on one device.
         classes: C.
-        settings: epochs, batch, learning_rate, momentum, weight_decay, steps, decay, evaluate_every (epochs between
-            looks at the test clips, for `Best`; the last is always looked at).
+        settings: of the training. Every `evaluate_every` epochs and after the last one the test clips are scored,
+            for `Best`.
         seed: of weights and order.
         together: see above.
 
@@ -68,27 +69,27 @@ def train_heads(
         UserError: the loss is not finite.
     """
     encoders, clips, width = train.features.shape
-    place, generator = train.labels.device, torch.Generator().manual_seed(seed)
-    weight = (0.02 * torch.randn(encoders, classes, width, generator=generator)).to(place).requires_grad_()
-    bias = torch.zeros(encoders, classes, device=place, requires_grad=True)
+    device, generator = train.labels.device, torch.Generator().manual_seed(seed)
+    weight = (0.02 * torch.randn(encoders, classes, width, generator=generator)).to(device).requires_grad_()
+    bias = torch.zeros(encoders, classes, device=device, requires_grad=True)
     optimizer = torch.optim.SGD(
         [weight, bias],
-        lr=settings["learning_rate"],
-        momentum=settings["momentum"],
-        weight_decay=settings["weight_decay"],
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
     )
 
     def logits_of(features: Tensor) -> Tensor:
         logits = torch.baddbmm(bias[:, None], features, weight.mT)
         return logits.mean(0, keepdim=True) if together else logits
 
-    epochs, size = settings["epochs"], min(settings["batch"], clips)
+    size = min(settings.batch, clips)
     best: list[Best] = []
     tested = torch.empty(0)
-    for epoch in range(epochs):
+    for epoch in range(settings.epochs):
         for group in optimizer.param_groups:
-            group["lr"] = learning_rate(epoch, {"warmup_epochs": 0, "schedule": "steps", **settings})
-        order = torch.randperm(clips, generator=generator).to(place)
+            group["lr"] = settings.learning_rate * steps_factor(epoch, settings.steps, settings.decay)
+        order = torch.randperm(clips, generator=generator).to(device)
         for rows in order[: clips - clips % size].split(size):
             logits = logits_of(train.features[:, rows])
             labels = train.labels[rows].expand(len(logits), -1)
@@ -100,7 +101,7 @@ def train_heads(
             raise UserError(
                 f"linear probe: the loss is not finite in epoch {epoch + 1}; lower selfsup.probe.learning_rate"
             )
-        if (epoch + 1) % settings["evaluate_every"] == 0 or epoch + 1 == epochs:
+        if (epoch + 1) % settings.evaluate_every == 0 or epoch + 1 == settings.epochs:
             with torch.no_grad():
                 tested = logits_of(test.features)
             right = (tested.argmax(2) == test.labels).sum(1).tolist()

@@ -1,4 +1,4 @@
-"""The keys of earlier clips, of all modalities in step (the queues of MoCo, He et al., CVPR 2020)."""
+"""The keys of earlier clips, for all modalities in step (the queues of MoCo, He et al., CVPR 2020)."""
 
 import torch
 import torch.distributed as dist
@@ -9,17 +9,17 @@ from mmcl.errors import UserError
 
 
 class Memory(nn.Module):
-    """A ring of K keys a modality with one pointer, so that column i is the same clip in all of them.
+    """A ring of K keys per modality with one pointer, so that column i is the same clip in all of them.
 
     It begins with random keys, which the first K clips replace.
 
     Args:
         modalities: U.
-        dim: D, numbers of an embedding.
+        dim: D, width of an embedding.
         size: K.
 
     Attributes:
-        keys: (U, D, K), columns of unit length.
+        keys: (U, D, K), columns L2-normalised.
         pointer: (1) int64, where the next key is written.
 
     Raises:
@@ -41,7 +41,7 @@ class Memory(nn.Module):
         """Write the newest keys over the oldest.
 
         Under torch.distributed the keys of all processes are written, in the order of their ranks, so that the
-        memory is the same everywhere; all must call it, with equally many clips.
+        memory is the same everywhere; all processes must call it, with equally many clips.
 
         Args:
             keys: (U, B, D) of this process.

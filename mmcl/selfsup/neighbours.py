@@ -1,4 +1,4 @@
-"""Classification by the nearest training clips: what features tell without any training."""
+"""Classification by the nearest training clips: needs no training of its own."""
 
 from collections.abc import Sequence
 
@@ -7,13 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 CHUNK = 1024
-"""Clips that are compared with all training clips at a time."""
+"""Test clips that are compared with all training clips at a time."""
 
 
 def nearest_classes(train: Tensor, labels: Tensor, test: Tensor, counts: Sequence[int]) -> dict[int, Tensor]:
-    """The class that most of the k nearest training clips have, by cosine similarity.
+    """The class of the majority of the k nearest training clips, by cosine similarity.
 
-    Of classes with equally many, the one whose similarities add up to more.
+    Of classes with equally many, the one whose similarities have the larger sum.
 
     Args:
         train: (N, D).
@@ -32,12 +32,12 @@ def nearest_classes(train: Tensor, labels: Tensor, test: Tensor, counts: Sequenc
         near = F.one_hot(labels[rows], classes).to(similar)  # (B, most, C)
         for k in counts:
             votes = near[:, :k].sum(1)
-            # the sum of k cosines lies within ±k: it moves no vote, but orders equal ones
+            # the sum of k cosines lies within ±k: it changes no vote, but orders equal ones
             likeness = (near[:, :k] * similar[:, :k, None]).sum(1) / (2 * k + 1)
             found[k].append((votes + likeness).argmax(1))
     return {k: torch.cat(parts) for k, parts in found.items()}
 
 
 def joined_features(features: Tensor) -> Tensor:
-    """Features (U, N, D) of several encoders side by side, each made one long: (N, U·D)."""
+    """Features (U, N, D) of several encoders, each L2-normalised, concatenated: (N, U·D)."""
     return F.normalize(features, dim=2).transpose(0, 1).flatten(1)

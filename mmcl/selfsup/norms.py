@@ -1,8 +1,9 @@
-"""Statistics of batch norms, measured when the weights stand still."""
+"""Statistics of batch norms, measured while the weights are frozen."""
 
 import torch
 from torch import nn
 
+from mmcl.selfsup.encoder import concatenated
 from mmcl.selfsup.files import Encoders
 from mmcl.selfsup.views import Views
 
@@ -12,16 +13,17 @@ BATCH = 64
 
 @torch.no_grad()
 def measure_norms(encoders: Encoders, views: Views) -> None:
-    """Give every batch norm the mean of its batches' statistics, without dropout; no weight changes.
+    """Set the statistics of every batch norm to the mean over batches of clips, without dropout; no weight changes.
 
-    At its first weights a network shrinks what it sees from block to block, which the norms of an evaluation, begun at
-    mean 0 and variance 1, do not make good: after ten blocks all clips have the same features to the last bit. A
-    training that moves them a tenth of the way in a step needs hundreds of steps to undo that ("precise BN", Wu and
-    Johnson, "Rethinking 'Batch' in BatchNorm", 2021). That of an encoder's heads must follow those below it.
+    At its first weights a network shrinks its input from block to block, which batch norms in evaluation mode, begun
+    at mean 0 and variance 1, do not undo: after ten blocks all clips have the same features to the last bit. Running
+    statistics, which move a tenth of the way per step, need hundreds of steps to follow ("precise BN", Wu and
+    Johnson, "Rethinking 'Batch' in BatchNorm", 2021). The norm before an encoder's heads is measured together with
+    those of its backbone.
 
     Args:
         encoders: in evaluation mode, before and afterwards.
-        views: of two clips or more; they are shown as they are.
+        views: of two clips or more; they are used unchanged.
     """
     count = len(views.clips.length)
     # in random order, as stores may be sorted by action, and in equal parts, so that none is a single clip
@@ -35,12 +37,12 @@ def measure_norms(encoders: Encoders, views: Views) -> None:
         if isinstance(module, nn.Dropout):
             module.eval()
     for number, rows in enumerate(batches):
-        # a mean over the batches so far; the first takes the place of what was there
+        # the mean over the batches so far; the first replaces the earlier statistics
         for norm in norms:
             norm.momentum = 1 / (number + 1)
         plain = views.plain(rows, encoders.modalities)
         for name, net in nets.items():
-            net(encoders.seen_by(name, plain))
+            net(concatenated(plain, encoders.inputs[name]))
     for norm, momentum in zip(norms, usual, strict=True):
         norm.momentum = momentum
     nets.eval()

@@ -1,19 +1,25 @@
-"""Batches of pre-training: two views of every clip, and never a label.
+"""Batches of pre-training: two views of every clip, without labels.
 
 Order and augmentation of an epoch depend on (seed, epoch) alone, as in `mmcl.training.loader`.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from mmcl.engine.seeds import EVERY_EPOCH, epoch_seed
 from mmcl.errors import UserError
-from mmcl.selfsup.augment import Draw, draw
-from mmcl.selfsup.views import Views
-from mmcl.training.loader import EVERY_EPOCH, epoch_seed
+from mmcl.selfsup.augment import draw_views
+from mmcl.selfsup.views import AugmentedViews
 
-Pair = tuple[dict[str, Tensor], dict[str, Tensor]]
+
+class Pair(NamedTuple):
+    """Two views of B clips, each modality → (B, 3, T, V, M)."""
+
+    first: dict[str, Tensor]
+    second: dict[str, Tensor]
 
 
 class Pairs:
@@ -26,9 +32,8 @@ class Pairs:
         views: of the N clips.
         first, second: modalities of the first and of the second view.
         batch: clips of a step, over all processes.
-        settings: `augmentation`, see `mmcl.selfsup.augment.draw`; with its `same`, every epoch draws the same.
         seed: of the run.
-        rank: which of the training processes this is.
+        rank: number of this training process.
         world: how many there are.
 
     Attributes:
@@ -41,19 +46,17 @@ class Pairs:
 
     def __init__(
         self,
-        views: Views,
+        views: AugmentedViews,
         first: Sequence[str],
         second: Sequence[str],
         *,
         batch: int,
-        settings: dict,
         seed: int,
         rank: int = 0,
         world: int = 1,
     ):
         self.views = views
         self.modalities = first, second
-        self.augmentation = settings["augmentation"]
         self.seed = seed
         self.rank = rank
         self.world = world
@@ -68,21 +71,23 @@ class Pairs:
 
     def epoch(self, epoch: int) -> Iterator[Pair]:
         """The batches of an epoch, prepared on the device as they are asked for."""
-        # all processes draw the same, each takes its own part: no two clips share their random numbers
+        # all processes draw the same numbers, each uses its own part: no two clips share their random numbers
         order = augmentation = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
-        if self.augmentation["same"]:
-            # as in the released training, whose workers were seeded alike in every epoch (recipe `reference`)
+        settings = self.views.augmentation
+        if settings.same:
+            # as in the released training, whose workers had equal seeds in every epoch (recipe `reference`)
             augmentation = torch.Generator().manual_seed(epoch_seed(self.seed, EVERY_EPOCH))
-        place = self.views.clips.length.device
-        rows = torch.randperm(self.count, generator=order).to(place)
+        device = self.views.clips.length.device
+        rows = torch.randperm(self.count, generator=order).to(device)
         joints = self.views.clips.joints.shape[2]
-        draws = [draw(self.count, joints, self.augmentation, augmentation) for _ in self.modalities]
-        draws = [Draw(*(numbers.to(place) for numbers in one)) for one in draws]
+        draws = [draw_views(self.count, joints, settings, augmentation) for _ in self.modalities]
+        draws = [draw.to(device) for draw in draws]
         size = self.batch // self.world
         for start in range(self.rank * size, self.steps * self.batch, self.batch):
             part = slice(start, start + size)
-            first, second = (
-                self.views.augmented(rows[part], Draw(*(numbers[part] for numbers in one)), names)
-                for one, names in zip(draws, self.modalities, strict=True)
+            yield Pair(
+                *(
+                    self.views.augmented(rows[part], draw.part(part), names)
+                    for draw, names in zip(draws, self.modalities, strict=True)
+                )
             )
-            yield first, second

@@ -1,124 +1,88 @@
 """Self-supervised pre-training: SkeletonCLR with one modality, CrosSCLR and IKEM with several."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from itertools import chain
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from mmcl.engine.loop import Losses
 from mmcl.errors import UserError
-from mmcl.selfsup.encoder import Encoder, JointHead, build_encoder, embed, head_names
+from mmcl.models.heads import JointHead
+from mmcl.selfsup.encoder import Encoder, EncoderForm, build_encoder, embed, head_names
+from mmcl.selfsup.files import EncodersDescription
 from mmcl.selfsup.losses import info_nce, joint_embedding, knowledge_mining
 from mmcl.selfsup.memory import Memory
-from mmcl.selfsup.names import LETTERS, LOCKED, SUFFIXES
+from mmcl.selfsup.names import LETTERS, SUFFIXES
 from mmcl.selfsup.reference import Released
+from mmcl.settings.selfsup import PretrainingSettings
 
 CONTRAST, EXCHANGE = 1, 2
 """The stages of the training."""
 
 
-class Step(NamedTuple):
-    """What a forward pass gives.
-
-    Attributes:
-        total: scalar, to be descended.
-        parts: loss → (U) or (S), one a modality or student, before weighting, without gradient.
-        keys: (U, B, D) of this process, for `advance`.
-    """
-
-    total: Tensor
-    parts: dict[str, Tensor]
-    keys: Tensor
-
-
 class Pretrainer(nn.Module, Released):
-    """One encoder a modality, each with a slowly following twin that makes the keys.
+    """One query encoder per modality, each with a key encoder that follows it slowly (MoCo).
 
-    Stage CONTRAST: L = Σ_u InfoNCE(u), and all key encoders follow.
+    Stage CONTRAST: L = Σ_u InfoNCE(u), and all key encoders follow: θ_k ← m θ_k + (1 − m) θ_q.
     Stage EXCHANGE: L = Σ_u [ mining_weight · L_KM(u) + joint_weight · L_IKE(u) ], see `losses`; the key encoders of
-    `locked` stand still, though their keys are still made and remembered.
+    `locked` are frozen, though their keys are still computed and remembered.
 
     A step is
 
-        step = net(first, second)      # both dicts: modality → (B, 3, T, V, M), two views of the same clips
-        step.total.backward()
+        losses = net(first, second)    # both: modality → (B, 3, T, V, M), two views of the same clips
+        losses.total.backward()
         optimizer.step()
-        net.advance(step.keys)         # key encoders follow, keys are remembered
+        net.advance(losses.carry)      # key encoders follow, keys are remembered
 
     `forward` changes nothing but the running statistics of batch norms, so that memory need not be copied for the
-    gradient. As released, both twins are in training mode, dropout and batch statistics included. Batches are not
-    shuffled between processes: batch norms see the clips of their own, as on the released code's one GPU, while
-    memory gets the keys of all. Wrap it in DistributedDataParallel with `broadcast_buffers=False` and again after
-    `enter`: the heads of stage EXCHANGE rest in the first.
+    gradient. As in the released code, query and key encoders are in training mode, with dropout and batch statistics.
+    Clips are not shuffled between processes: batch norms see those of their own process, as on the released code's
+    one GPU, while memory gets the keys of all. Wrap it in DistributedDataParallel with `broadcast_buffers=False` and
+    again after `enter`: the joint heads are frozen in stage CONTRAST.
 
     Args:
-        modalities: streams of `mmcl.skeleton.streams`; the order is that of the joint embedding.
-        settings: of the encoders, see `encoder.SETTINGS`.
-        dim: D.
-        memory: K keys.
-        momentum: m, by which keys follow: θ_k ← m θ_k + (1 − m) θ_q.
-        temperature: τ.
-        topk, context, detach_other: see `losses.knowledge_mining`.
-        mining_weight: 0 for IKEM's term alone.
-        joint_weight: 0 for CrosSCLR.
-        locked: modalities, as far as they are among `modalities`.
-        keys_start_apart: draw the key encoders' weights by themselves instead of copying. The released code does
-            so by mistake.
+        settings: of the pre-training; the order of its modalities is that of the joint embedding.
+        form: of the encoders.
 
     Attributes:
         queries, keys: modality → `Encoder`.
         joint_heads: modality → `JointHead`; empty without IKEM's term.
+        description: of the encoders.
         memory: `Memory`.
-        stage: CONTRAST, until `enter` says otherwise.
+        stage: CONTRAST, until `enter` changes it.
 
     Raises:
-        UserError: no modality, one twice, or an encoder that cannot be built.
+        UserError: an encoder that cannot be built.
     """
 
-    def __init__(
-        self,
-        modalities: Sequence[str],
-        settings: dict,
-        *,
-        dim: int = 128,
-        memory: int = 32768,
-        momentum: float = 0.999,
-        temperature: float = 0.07,
-        topk: int = 1,
-        context: bool = True,
-        detach_other: bool = False,
-        mining_weight: float = 1.0,
-        joint_weight: float = 1.0,
-        locked: Sequence[str] = LOCKED,
-        keys_start_apart: bool = False,
-    ):
+    def __init__(self, settings: PretrainingSettings, form: EncoderForm):
         super().__init__()
-        if not modalities or len(set(modalities)) < len(modalities):
-            raise UserError(f"modalities {list(modalities)}: at least one is needed, and none twice")
-        self.modalities = tuple(modalities)
-        self.momentum = momentum
-        self.temperature = temperature
-        self.topk = topk
-        self.context = context
-        self.detach_other = detach_other
-        self.mining_weight = mining_weight
-        self.joint_weight = joint_weight
-        self.locked = frozenset(locked)
-        self.queries = nn.ModuleDict({name: build_encoder(settings, dim) for name in modalities})
+        self.settings = settings
+        self.modalities = settings.modalities
+        self.description = EncodersDescription(
+            inputs={name: (name,) for name in self.modalities},
+            encoder=form,
+            dim=settings.dim,
+            hidden=None,
+            view=settings.view,
+        )
+        self.queries = nn.ModuleDict({name: build_encoder(form, settings.dim) for name in self.modalities})
         self.keys = (
-            nn.ModuleDict({name: build_encoder(settings, dim) for name in modalities})
-            if keys_start_apart
+            nn.ModuleDict({name: build_encoder(form, settings.dim) for name in self.modalities})
+            if settings.keys_start_apart
             else deepcopy(self.queries)
         )
         self.keys.requires_grad_(False)
         self.joint_heads = nn.ModuleDict()
-        if joint_weight and len(modalities) > 1:
+        if settings.joint_weight and len(self.modalities) > 1:
             features = next(iter(self.encoders("queries"))).backbone.feature_dim
-            wide, spread = dim * len(modalities), settings.get("head_spread")
-            self.joint_heads.update({name: JointHead(features, wide, spread) for name in modalities})
-        self.memory = Memory(len(modalities), dim, memory)
+            wide = settings.dim * len(self.modalities)
+            self.joint_heads.update(
+                {name: JointHead(features, wide, form.head_spread) for name in self.modalities}
+            )
+        self.memory = Memory(len(self.modalities), settings.dim, settings.memory)
         self.enter(CONTRAST)
 
     def encoders(self, which: str) -> list[Encoder]:
@@ -126,7 +90,7 @@ class Pretrainer(nn.Module, Released):
         return [net for net in getattr(self, which).values() if isinstance(net, Encoder)]
 
     def enter(self, stage: int) -> None:
-        """Go over to a stage.
+        """Change to a stage.
 
         Raises:
             UserError: knowledge cannot be exchanged within one modality.
@@ -136,8 +100,8 @@ class Pretrainer(nn.Module, Released):
         self.stage = stage
         self.joint_heads.requires_grad_(stage == EXCHANGE)
 
-    def forward(self, first: dict[str, Tensor], second: dict[str, Tensor]) -> Step:
-        """Losses of a batch.
+    def forward(self, first: Mapping[str, Tensor], second: Mapping[str, Tensor]) -> Losses:
+        """Losses of a batch: `contrast_<modality>`, or `mining_…` and `joint_…`; and the keys (U, B, D) as `carry`.
 
         Args:
             first: modality → (B, 3, T, V, M), the views whose embeddings are the queries.
@@ -149,36 +113,46 @@ class Pretrainer(nn.Module, Released):
         q = torch.stack([embedding for embedding, _ in found.values()])
         z = [head(found[name][1]) for name, head in self.joint_heads.items() if self.stage == EXCHANGE]
         with torch.autocast(q.device.type, enabled=False):
-            weights, parts = self._losses(q, k, torch.stack(z) if z else None)
-            total = torch.stack([weights[name] * part.sum() for name, part in parts.items()]).sum()
-        return Step(total, {name: part.detach() for name, part in parts.items()}, k)
+            weighted = self._losses(q, k, torch.stack(z) if z else None)
+            total = torch.stack([weight * losses.sum() for weight, losses in weighted.values()]).sum()
+        terms = {
+            f"{term}_{modality}": loss
+            for term, (_, losses) in weighted.items()
+            for modality, loss in zip(self.modalities, losses.detach(), strict=True)
+        }
+        return Losses(total, terms, carry=k)
 
-    def _losses(self, q: Tensor, k: Tensor, z: Tensor | None) -> tuple[dict[str, float], dict[str, Tensor]]:
-        memory, temperature = self.memory.keys, self.temperature
+    def _losses(self, q: Tensor, k: Tensor, z: Tensor | None) -> dict[str, tuple[float, Tensor]]:
+        """Each term of the stage: its weight, and its losses (U)."""
+        settings, memory = self.settings, self.memory.keys
         if self.stage == CONTRAST:
-            return {"contrast": 1.0}, {"contrast": info_nce(q, k, memory, temperature)}
-        weights, parts = {"mining": self.mining_weight, "joint": self.joint_weight}, {}
-        if self.mining_weight:
-            parts["mining"] = knowledge_mining(
-                q, k, memory, temperature, self.topk, self.context, self.detach_other
+            return {"contrast": (1.0, info_nce(q, k, memory, settings.temperature))}
+        terms = {}
+        if settings.mining_weight:
+            mined = knowledge_mining(
+                *(q, k, memory, settings.temperature), settings.topk, settings.context, settings.detach_other
             )
+            terms["mining"] = (settings.mining_weight, mined)
         if z is not None:
-            parts["joint"] = joint_embedding(z, k, memory, temperature)
-        return weights, parts
+            exchanged = joint_embedding(z, k, memory, settings.temperature)
+            terms["joint"] = (settings.joint_weight, exchanged)
+        return terms
 
     @torch.no_grad()
     def advance(self, keys: Tensor) -> None:
-        """After an optimiser's step: the key encoders follow, and the step's keys are remembered.
+        """After an optimizer's step: the key encoders follow, and the step's keys are remembered.
 
         Args:
-            keys: `Step.keys`. Under torch.distributed all processes must call it.
+            keys: (U, B, D), `carry` of the losses. Under torch.distributed all processes must call it.
         """
-        resting = self.locked if self.stage == EXCHANGE else frozenset()
-        moving = [name for name in self.modalities if name not in resting]
-        followers: list[Tensor] = list(chain.from_iterable(self.keys[name].parameters() for name in moving))
-        leaders: list[Tensor] = list(chain.from_iterable(self.queries[name].parameters() for name in moving))
-        if followers:
-            torch._foreach_lerp_(followers, leaders, 1 - self.momentum)
+        frozen = self.settings.locked if self.stage == EXCHANGE else ()
+        moving = [name for name in self.modalities if name not in frozen]
+        of_keys: list[Tensor] = list(chain.from_iterable(self.keys[name].parameters() for name in moving))
+        of_queries: list[Tensor] = list(
+            chain.from_iterable(self.queries[name].parameters() for name in moving)
+        )
+        if of_keys:
+            torch._foreach_lerp_(of_keys, of_queries, 1 - self.settings.key_momentum)
         self.memory.push(keys)
 
     def reference_names(self) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""Entries of trainings beside those of CrosSCLR's and IKEM's checkpoints, for `mmcl.checkpoints.load_reference`."""
+"""The entries of CrosSCLR's and IKEM's checkpoints beside ours, for `mmcl.checkpoints.load_reference`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -21,13 +21,13 @@ class Released(ABC):
 
     @abstractmethod
     def released_encoders(self) -> Iterable[tuple[str, str, Encoder]]:
-        """Released name, our name and encoder of all."""
+        """Of every encoder its released name, our name, and the encoder."""
 
     def reference_names(self) -> dict[str, list[str]]:
         """Our state entries → the released ones that they hold.
 
         Raises:
-            UserError: the release has not these modalities, or in another order.
+            UserError: the release does not have these modalities, or has them in another order.
         """
         check_released(self.modalities)
         names = {
@@ -55,7 +55,11 @@ class Released(ABC):
 
 
 def check_released(modalities: Sequence[str]) -> None:
-    """Raise a UserError unless the released code knows these modalities and has them in this order."""
+    """Check that the released code has these modalities, in this order.
+
+    Raises:
+        UserError: it does not.
+    """
     if unknown := [name for name in modalities if name not in MODALITIES]:
         raise UserError(f"no published checkpoint has the modality {unknown[0]}")
     if list(modalities) != sorted(modalities, key=MODALITIES.index):

@@ -1,4 +1,4 @@
-"""One encoder out of a published checkpoint of CrosSCLR or IKEM, of whatever training.
+"""One encoder from a published checkpoint of CrosSCLR or IKEM, of any of their trainings.
 
 Whole trainings are read by `mmcl.checkpoints.load_reference` into a `Pretrainer` or a `Distiller`.
 """
@@ -10,10 +10,10 @@ from typing import Any
 from mmcl.checkpoints import load_reference, reference_entries
 from mmcl.errors import UserError
 from mmcl.models.backbone import Backbone
-from mmcl.selfsup.names import LETTERS, SUFFIXES
+from mmcl.selfsup.names import EARLY, LETTERS, SUFFIXES
 
 PROJECTION = ("0.weight", "0.bias", "2.weight", "2.bias")
-"""Of the head that pre-training has in the classifier's place."""
+"""Of the projection head that pre-training has in place of the classifier."""
 
 
 def load_encoder(
@@ -28,10 +28,10 @@ def load_encoder(
         role: `query`, `key` or `student`.
 
     Returns:
-        Whether the checkpoint had a classifier. If not, the net keeps its own.
+        Whether the checkpoint has a classifier. If not, the net keeps its own.
 
     Raises:
-        UserError: no such encoder in the checkpoint, or it is not the net's.
+        UserError: no such encoder in the checkpoint, or one that does not fit the net.
     """
     where, state = reference_entries(state_or_path)
     prefix = f"{_name(modality, role)}."
@@ -51,9 +51,8 @@ def load_encoder(
 def _name(modality: str, role: str) -> str:
     """What the released code calls an encoder."""
     if role == "student":
-        return (
-            "encoder_student" if modality == "early" else f"encoder_student_{LETTERS.get(modality, modality)}"
-        )
+        mark = "" if modality == EARLY else f"_{LETTERS.get(modality, modality)}"
+        return f"encoder_student{mark}"
     if role not in ("query", "key") or modality not in SUFFIXES:
         raise UserError(f"no {role} encoder of {modality} in published checkpoints")
     return f"encoder_{role[0]}{SUFFIXES[modality]}"

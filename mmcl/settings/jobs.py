@@ -4,13 +4,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializeAsAny
 
-from mmcl.settings.base import OFF, Count, Items, Question, Section, Seed, Sha256, Text
+from mmcl.settings.base import OFF, Count, Items, Question, Section, Seed, Sha256, Text, narrowed
 from mmcl.settings.benchmark import EnsembleSettings, Member, Seeds
 from mmcl.settings.choices import Stream
-from mmcl.settings.dataset import DrawnSettings, ReaderSettings, RecordingsSettings
+from mmcl.settings.dataset import DrawnSettings, ReaderSettings
 from mmcl.settings.model import CnnSettings, ModelSettings, StreamModelSettings
 from mmcl.settings.protocol import SelectionSettings
-from mmcl.settings.selfsup import PretrainingSettings, ProbeSettings, SelfsupSettings, StudentSettings
+from mmcl.settings.selfsup import (
+    DistillationSettings,
+    PretrainingSettings,
+    ProbeSettings,
+    SelfsupSettings,
+    StudentSettings,
+)
 from mmcl.settings.training import CnnTrainingSettings, TrainSettings
 from mmcl.settings.video import CropSettings, MontageSettings, PoseSettings
 from mmcl.settings.vlm import VlmSettings
@@ -38,8 +44,8 @@ class Drawing(Stage, DrawnSettings):
     """draw_demo."""
 
 
-class Indexing(Stage, RecordingsSettings):
-    """index_clips: the folders count, as another folder may hold other clips."""
+class Indexing(Stage, ReaderSettings):
+    """index_clips; which clips lie in the folders enters by their content stamp."""
 
 
 class PoseEstimation(Stage):
@@ -95,7 +101,6 @@ class StreamTraining(Stage, SelectionSettings):
     train: TrainSettings
     question: Annotated[Question | None, OFF] = Field(None, description="Whose answers FRM reads.")
     vlm: Annotated[VlmSettings | None, OFF] = Field(None, description="Which answered it.")
-    recipe: Annotated[RecipeReport | None, OFF] = None
 
 
 class Scoring(Stage, SelectionSettings):
@@ -143,6 +148,12 @@ class DistilledSettings(PretrainingSettings):
     """A pre-training and the distillation of its encoders."""
 
     student: StudentSettings
+
+    @property
+    def distillation(self) -> DistillationSettings:
+        """The settings of the pre-training with those of the students on top."""
+        own = {name: getattr(self.student, name) for name in StudentSettings.model_fields}
+        return narrowed(DistillationSettings, self, **own)
 
 
 class StudentTraining(Stage, SelectionSettings):

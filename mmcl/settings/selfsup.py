@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mmcl.settings.base import AtLeastZero, Count, Items, Pair, Positive, Probability, Section
+from mmcl.settings.base import AtLeastZero, Count, Items, Pair, Positive, Probability, Section, narrowed
 from mmcl.settings.choices import Backbone, Graph, Stream
 from mmcl.settings.tables import BACKBONES, default_graph
 from mmcl.settings.training import Below1, Part, SgdSettings
@@ -116,7 +116,8 @@ class ContrastSettings(ViewSettings, SgdSettings):
     modalities: Items[Stream] = Field(
         ("joint", "joint_motion", "bone", "acceleration", "rotation_axis", "angular_velocity"),
         min_length=1,
-        description="What of the skeleton is seen, an encoder each; in the order of the joint embedding. One is SkeletonCLR.",
+        description="What of the skeleton is seen, one encoder each; in the order of the joint embedding. One is "
+        "SkeletonCLR.",
     )
     augmentation: AugmentationSettings = Field(
         AugmentationSettings(), description="How the two views of a clip differ."
@@ -142,6 +143,11 @@ class ContrastSettings(ViewSettings, SgdSettings):
         if len(set(value)) < len(value):
             raise ValueError(f"{list(value)} has non-unique elements")
         return value
+
+    @property
+    def view(self) -> ViewSettings:
+        """How an encoder sees clips, without how it is trained."""
+        return narrowed(ViewSettings, self)
 
 
 class PretrainingSettings(ContrastSettings):
@@ -206,6 +212,10 @@ class StudentSettings(Section):
     wrong_memory: bool = Field(
         False, description="The teacher of angular_velocity is compared with the memory of bone."
     )
+
+
+class DistillationSettings(StudentSettings, ContrastSettings):
+    """Distillation with everything that it takes over from the pre-training."""
 
 
 class ProbeSettings(Section):

@@ -13,11 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmcl.colearn.relational import relational
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
+from mmcl.models.heads import JointHead
 from mmcl.naming import sha256
-from mmcl.selfsup.encoder import JointHead
-from mmcl.selfsup.losses import relational
 from mmcl.skeleton.ragged import Ragged
 from mmcl.skeleton.streams import to_streams
 from mmcl.training.feeders import make_feeder

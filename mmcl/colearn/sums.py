@@ -1,9 +1,9 @@
-"""The sums over memory that all losses divide by, without the arrays of logits that they are sums of.
+"""The sums over memory that contrastive losses divide by, without arrays of the logits that they are sums of.
 
 A loss with context compares every anchor with K keys by the similarities of each pair of modalities: 15 products of
 (B, K) for six modalities. Kept for the gradient, they are most of the memory of a training. Here only the
-similarities themselves are kept; the products are made again when their gradients are asked for, a few anchors
-at a time, so that they stay in a processor's cache.
+similarities themselves are kept; the products are computed again in the backward pass, a few anchors at a time, so
+that they stay in a processor's cache.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 CACHED = 2**17
-"""Numbers of one product that a CPU works on at a time. A GPU is given all at once."""
+"""Numbers of one product that a CPU computes at a time. A GPU computes all at once."""
 
 Pairs = Sequence[tuple[int, int]]
 
@@ -25,13 +25,15 @@ def log_sums(
 
     Args:
         a: (U, B, K).
-        b: (S, B, K), which gets no gradient; None for `a` itself, which then gets both.
+        b: (S, B, K), without gradient; None for `a` itself, which then gets both gradients.
         pairs: P pairs of rows of a and b.
         scale: of the products.
 
     Returns:
         (U, B) and (P, B).
     """
+    own: Tensor
+    products: Tensor
     own, products = _LogSums.apply(a, None if b is None else b.detach(), tuple(pairs), scale)
     return own, products
 
