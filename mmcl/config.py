@@ -1,336 +1,303 @@
-"""config.yaml: defaults, recipes, overrides and cross-checks.
+"""config.yaml → settings: recipes and overrides are merged as plain mappings, then validated once.
 
 Light to import: the Snakefile is parsed anew by every cluster job.
 """
 
-import copy
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
-import numpy as np
+from pydantic import ValidationError
 
-from mmcl.datasets import LISTED
-from mmcl.datasets.protocols import Rule, among, find_rule, protocols
-from mmcl.errors import UserError
-from mmcl.models import GRAPHS, default_graph
+from mmcl.datasets.protocols import find_rule, protocols
+from mmcl.errors import UserError, known, meant
 from mmcl.naming import NO_QUESTION, PROJECT, slug
-from mmcl.recipes import NONE, Recipe, open_recipe
-from mmcl.schema import ConfigError, Settings, fill_defaults, known, load_schema, meant, merge, validate
+from mmcl.recipes import NONE, names, open_recipe
+from mmcl.settings.base import Section, narrowed
+from mmcl.settings.benchmark import BenchmarkSettings
+from mmcl.settings.dataset import DatasetSettings
+from mmcl.settings.explain import ConfigError, KeyPath, explained
+from mmcl.settings.file import OVERRIDDEN, ConfigFile
+from mmcl.settings.jobs import RecipeReport
+from mmcl.settings.merging import Plain, merge, states
+from mmcl.settings.model import CnnSettings
+from mmcl.settings.protocol import Rule
+from mmcl.settings.vlm import VlmSettings
 
-SECTIONS = ("vlm", "model", "train", "ensemble", "zero_shot", "selfsup", "seeds")
-"""Top-level sections that a benchmark may override."""
+V = TypeVar("V")
+M = TypeVar("M", bound=Section)
+
+MAPS = PROJECT / "resources" / "class_maps"
+DEMO = PROJECT / "resources" / "demo" / "config.yaml"
+
+
+@dataclass(frozen=True)
+class NamedCnn:
+    """A CNN by its name in paths; one that is trained here follows from the clips left out, too."""
+
+    settings: CnnSettings
+    exclude: str | None = None
 
 
 class Config:
-    """The configuration with defaults filled in, and each benchmark's and data set's own view of it.
+    """The configuration: every data set and benchmark with all that it inherits.
 
     Args:
         raw: config.yaml as loaded.
+
+    Attributes:
+        datasets: name → settings; `video` holds the common settings with its own on top.
+        benchmarks: name → settings with everything inherited.
+        protocols: the user's own, by name.
+        vlms, cnns: what benchmarks call by the same name in paths.
 
     Raises:
         ConfigError: an unknown key, a wrong type or value, or a name that is not defined.
     """
 
-    def __init__(self, raw: Settings):
-        self.schema = load_schema()
-        validate(raw, self.schema)
-        self.raw = copy.deepcopy(raw)
-        self._recipes: dict[str, Recipe] = {}
-        self.values = self._filled(raw.get("recipe", NONE))
-        for name, rule in self.values["protocols"].items():
-            _check_rule(f"protocols.{name}", name, rule)
-        for name in self.values["datasets"]:
-            _check_poses(f"datasets.{name}", self.dataset(name))
-        for name in self.values["benchmarks"]:
+    def __init__(self, raw: Plain):
+        self.raw = raw
+        recipe = raw.get("recipe", NONE) if isinstance(raw, dict) else NONE
+        _check_recipe(recipe, "recipe")
+        self.file = _validated(ConfigFile, self._merged(recipe), self._origin([], recipe))
+        self.protocols: dict[str, Rule] = self.file.protocols
+        for name in self.protocols:
+            if name in protocols():
+                raise ConfigError(f"protocols.{name}: a published protocol has this name; choose another")
+        self.datasets = {name: self._dataset(name, recipe) for name in self.file.datasets}
+        self.benchmarks = {name: self._resolve(name) for name in self.file.benchmarks}
+        for name in self.benchmarks:
             self._check_benchmark(name)
-        self.vlms = self._by_name(lambda b: b["vlm"], "vlm")
+        self.vlms = self._by_name(lambda b: (b.vlm.name, narrowed(VlmSettings, b.vlm)), "vlm")
         self.cnns = self._by_name(_cnn, "model.fam.cnn")
 
-    @property
-    def instruction(self) -> str:
-        """The question put to the vision-language model."""
-        return self.values["instruction"]
+    def benchmark(self, name: str) -> BenchmarkSettings:
+        """A benchmark's settings.
 
-    @cached_property
-    def benchmarks(self) -> dict[str, Settings]:
-        """Every benchmark with its overrides applied, by name."""
-        return {name: self._resolve(name) for name in self.values["benchmarks"]}
-
-    def benchmark(self, name: str) -> Settings:
-        """A benchmark's settings: dataset, protocol, threads, gpus, recipe, sections of SECTIONS, maybe exclude."""
+        Raises:
+            UserError: there is no such benchmark.
+        """
+        if name not in self.benchmarks:
+            raise UserError(f"no benchmark {name!r}{known(name, self.benchmarks)}")
         return self.benchmarks[name]
+
+    def dataset(self, name: str, key: str = "datasets") -> DatasetSettings:
+        """A data set's settings.
+
+        Raises:
+            ConfigError: there is no such data set; names `key`, which asked for it.
+        """
+        if name not in self.datasets:
+            raise ConfigError(f"{key}: no data set {name!r}{meant(name, self.datasets)}")
+        return self.datasets[name]
 
     def own_rule(self, protocol: str) -> Rule | None:
         """The rule of a protocol under `protocols`, without its source; None for a published one."""
-        rule = self.values["protocols"].get(protocol.partition("/")[0])
-        return rule and {key: value for key, value in rule.items() if key != "source"}
+        rule = self.protocols.get(protocol.partition("/")[0])
+        return rule and rule.model_copy(update={"source": ""})
 
-    def dataset(self, name: str, key: str = "datasets") -> Settings:
-        """A data set's settings; `video` holds the common settings with its own on top."""
-        if name not in self.values["datasets"]:
-            raise ConfigError(f"{key}: no data set {name!r}{meant(name, self.values['datasets'])}")
-        return _dataset(self.values, name)
+    @cached_property
+    def questions(self) -> dict[str, str]:
+        """Every question that may be asked, by its name in paths: instructions and further questions."""
+        texts = [self.file.instruction]
+        for benchmark in self.benchmarks.values():
+            texts += [benchmark.instruction, *benchmark.vlm.also_ask]
+        return {slug(text): text for text in texts}
 
-    def recipe(self, name: str) -> Recipe:
-        """A recipe in resources/recipes."""
-        if name not in self._recipes:
-            self._recipes[name] = open_recipe(name, self.schema)
-        return self._recipes[name]
+    def further_questions(self, vlm: str) -> list[str]:
+        """The texts that a vision-language model is asked in the same pass, of all benchmarks that use it."""
+        asked = (b.vlm.also_ask for b in self.benchmarks.values() if b.vlm.name == vlm)
+        return list(dict.fromkeys(text for texts in asked for text in texts))
 
-    def recipe_report(self, benchmark: str, sections: tuple[str, ...]) -> Settings | None:
+    def question(self, benchmark: str) -> str:
+        """The name of a benchmark's question in paths; NO_QUESTION where no answer is used."""
+        settings = self.benchmark(benchmark)
+        return slug(settings.instruction) if settings.model.frm.enabled else NO_QUESTION
+
+    def recipe_report(self, benchmark: str, sections: tuple[str, ...]) -> RecipeReport | None:
         """What a benchmark's recipe did to these sections, `video` and `datasets` among them; None without a recipe."""
         used = self.benchmark(benchmark)
-        if used["recipe"] == NONE:
+        if used.recipe == NONE:
             return None
-        recipe = self.recipe(used["recipe"])
-        source, plain = used["dataset"], self._resolve(benchmark, NONE)
-        rows = recipe.settings_for(self.raw["datasets"], used["protocol"])
+        recipe, source = open_recipe(used.recipe), used.dataset
+        plain = self._resolve(benchmark, NONE)
+        rows = recipe.settings_for(self.file.datasets, used.protocol)
         return recipe.report(
             rows,
-            {**used, **_shared(self.values, source)},
-            {**plain, **_shared(self._filled(NONE), source)},
+            {**used.dump(), **_shared(source, self.datasets[source])},
+            {**plain.dump(), **_shared(source, self._dataset(source, NONE))},
             sections,
         )
 
-    def question(self, benchmark: str) -> str:
-        """The <question> part of a benchmark's paths."""
-        return slug(self.instruction) if self.benchmark(benchmark)["model"]["frm"]["enabled"] else NO_QUESTION
+    # ------------------------------------------------------------------------------------------- merging
 
-    def uses_pictures(self, benchmark: str) -> bool:
-        """Whether training sees the videos."""
-        model = self.benchmark(benchmark)["model"]
-        return model["fam"]["enabled"] or model["frm"]["enabled"]
+    def _merged(self, recipe: str, protocol: str | None = None) -> Plain:
+        """config.yaml with the rows of a recipe where it states nothing."""
+        if recipe == NONE or not isinstance(self.raw.get("datasets"), dict):
+            return self.raw
+        return merge(open_recipe(recipe).settings_for(self.raw["datasets"], protocol), self.raw)
 
-    def _filled(self, recipe: str, protocol: str | None = None) -> Settings:
-        """The configuration with the rows of a recipe, then the schema's defaults, where it says nothing."""
-        raw = self.raw
-        if recipe != NONE:
-            raw = merge(self.recipe(recipe).settings_for(raw["datasets"], protocol), raw)
-        return fill_defaults(copy.deepcopy(raw), self.schema, self.schema)
+    def _dataset(self, name: str, recipe: str) -> DatasetSettings:
+        merged = self._merged(recipe)
+        own = merged["datasets"][name]
+        settings = {**own, "video": merge(merged.get("video") or {}, own.get("video") or {})}
+        return _validated(DatasetSettings, settings, self._origin([("datasets", name)], recipe))
 
-    def _chain(self, name: str, below: tuple[str, ...] = ()) -> list[Settings]:
-        """What a benchmark and those it is like state, its own last."""
+    def _chain(self, name: str, below: tuple[str, ...] = ()) -> list[str]:
+        """A benchmark and those that it is like, itself last."""
         if name in below:
             raise ConfigError(f"benchmarks.{below[0]}.like: goes in a circle: {' → '.join([*below, name])}")
-        own = self.values["benchmarks"][name]
-        if "like" not in own:
-            return [own]
-        if own["like"] not in self.values["benchmarks"]:
-            others = known(own["like"], self.values["benchmarks"])
-            raise ConfigError(f"benchmarks.{name}.like: no benchmark {own['like']!r}{others}")
-        return [*self._chain(own["like"], (*below, name)), own]
+        like = self.file.benchmarks[name].get("like")
+        if like is None:
+            return [name]
+        if like not in self.file.benchmarks:
+            others = known(str(like), self.file.benchmarks)
+            raise ConfigError(f"benchmarks.{name}.like: no benchmark {like!r}{others}")
+        return [*self._chain(like, (*below, name)), name]
 
-    def _resolve(self, name: str, recipe: str | None = None) -> Settings:
+    def _resolve(self, name: str, recipe: str | None = None) -> BenchmarkSettings:
         """A benchmark's settings, with another recipe than its own if one is given."""
         chain = self._chain(name)
-        stated = {key: value for own in chain for key, value in own.items()}
-        recipe = recipe or str(stated.get("recipe", self.values["recipe"]))
-        base = self._filled(recipe, stated.get("protocol"))
-        resolved = {section: base[section] for section in SECTIONS} | {"threads": 8, "gpus": 1}
-        for own in chain:
+        stated: Plain = {}
+        for link in chain:
+            stated |= self.file.benchmarks[link]
+        for key in ("dataset", "protocol"):
+            if key not in stated:
+                raise ConfigError(f"benchmarks.{name}: needs {key} (or a benchmark to be like)")
+        recipe = recipe or stated.get("recipe", self.file.recipe)
+        _check_recipe(recipe, f"benchmarks.{name}.recipe")
+        base = self._merged(recipe, stated["protocol"])
+        resolved: Plain = {section: base[section] for section in OVERRIDDEN if section in base}
+        for link in chain:
+            own = self.file.benchmarks[link]
             resolved = merge(resolved, {key: value for key, value in own.items() if key != "like"})
             # class maps are chosen as a whole: a benchmark's targets replace the common ones
-            if "targets" in own.get("zero_shot", {}):
+            if "targets" in (own.get("zero_shot") or {}):
                 resolved["zero_shot"]["targets"] = own["zero_shot"]["targets"]
-        # `pretrain`, `init` and `distil` may be null above and begin here, with their own defaults
-        for section in ("model", "train"):
-            fill_defaults(resolved[section], self.schema["$defs"][section], self.schema)
-        for member in resolved["ensemble"]["members"]:
-            member.setdefault("backbone", resolved["model"]["backbone"])
-            member.setdefault("graph", default_graph(member["backbone"]))
-        return resolved | {"recipe": recipe}
+        resolved["recipe"] = recipe
+        above = [("benchmarks", link) for link in reversed(chain)]
+        return _validated(BenchmarkSettings, resolved, self._origin(above, recipe))
+
+    def _origin(self, above: list[tuple[str, str]], recipe: str) -> Callable[[KeyPath], KeyPath]:
+        """A function: path in merged settings → where the user stated it.
+
+        Args:
+            above: what was merged on top of the common sections, the last one first; the first is blamed for what is
+                stated nowhere.
+            recipe: whose rows lie below everything.
+        """
+
+        def origin(path: KeyPath) -> KeyPath:
+            # a missing key has no place of its own, so where its section is stated
+            for reach in (path, path[:-1]):
+                for group, name in above:
+                    if states(self.raw, (group, name, *reach)) and reach:
+                        return group, name, *path
+                if reach and states(self.raw, reach):
+                    return path
+                if reach and recipe != NONE and states(open_recipe(recipe).settings, reach):
+                    return f"resources/recipes/{recipe}.yaml: settings", *path
+            return (*above[0], *path) if above else path
+
+        return origin
+
+    # -------------------------------------------------------------------------------------------- checks
 
     def _check_benchmark(self, name: str) -> None:
-        path = f"benchmarks.{name}"
-        benchmark = self.benchmark(name)
-        for key in ("dataset", "protocol"):
-            if key not in benchmark:
-                raise ConfigError(f"{path}: needs {key} (or a benchmark to be like)")
-        self.dataset(benchmark["dataset"], f"{path}.dataset")
+        path, benchmark = f"benchmarks.{name}", self.benchmarks[name]
+        self.dataset(benchmark.dataset, f"{path}.dataset")
         try:
-            find_rule(benchmark["protocol"], self.values["protocols"])
+            find_rule(benchmark.protocol, self.protocols)
         except UserError as unknown:
             raise ConfigError(f"{path}.protocol: {unknown}") from None
-        for target, class_map in benchmark["zero_shot"]["targets"].items():
+        for target, class_map in benchmark.zero_shot.targets.items():
             self.dataset(target, f"{path}.zero_shot.targets")
-            if not (PROJECT / "resources" / "class_maps" / f"{class_map}.json").exists():
+            if not (MAPS / f"{class_map}.json").exists():
                 raise ConfigError(
                     f"{path}.zero_shot.targets.{target}: no file resources/class_maps/{class_map}.json"
                 )
-        ensemble = benchmark["ensemble"]
-        for member in ensemble["members"]:
-            backbone, graph = member["backbone"], member["graph"]
-            if graph not in GRAPHS.get(backbone, (graph,)):
-                allowed = ", ".join(GRAPHS[backbone])
-                raise ConfigError(f"{path}.ensemble.members: {backbone} takes graph {allowed}, not {graph}")
-        if ensemble["weights"] == "preset" and len(ensemble["preset"]) != len(ensemble["members"]):
-            counts = f"{len(ensemble['preset'])} weights for {len(ensemble['members'])} members"
-            raise ConfigError(f"{path}.ensemble.preset: {counts}")
-        self._check_pretrain(benchmark, path)
-        train = benchmark["train"]
-        if train["crop"][0] > train["crop"][1]:
-            raise ConfigError(
-                f"{path}.train.crop: the smallest part {train['crop'][0]} exceeds {train['crop'][1]}"
-            )
-        if train["batch"] % benchmark["gpus"]:
-            raise ConfigError(
-                f"{path}.gpus: {benchmark['gpus']} cannot share train.batch {train['batch']} out evenly"
-            )
-        _check_selfsup(benchmark["selfsup"], f"{path}.selfsup")
         self._check_sources(name)
 
     def _check_sources(self, name: str) -> None:
         """The benchmarks whose encoders or ensemble a benchmark takes are there, and do not wait for it in turn."""
-        benchmark, path = self.benchmark(name), f"benchmarks.{name}"
+        benchmark, path = self.benchmarks[name], f"benchmarks.{name}"
+        train = benchmark.train
         sources = {
-            "selfsup.probe": benchmark["selfsup"]["probe"],
-            "train.init": benchmark["train"]["init"],
-            "train.distil": benchmark["train"]["distil"],
+            "selfsup.probe": benchmark.selfsup.probe.from_,
+            "train.init": train.init.from_ if train.init else None,
+            "train.distil": train.distil.from_ if train.distil else None,
         }
-        for key, section in sources.items():
-            # not a matter of the schema: a benchmark that is like another states but what it changes
-            if section and "from" not in section:
-                raise ConfigError(f"{path}.{key}: the key 'from' is missing")
-            source = section and section["from"]
-            if source and source not in self.values["benchmarks"]:
-                others = known(source, self.values["benchmarks"])
-                raise ConfigError(f"{path}.{key}.from: no benchmark {source!r}{others}")
-            theirs = self.benchmark(source) if source else benchmark
-            if theirs.get("dataset") == benchmark["dataset"] and theirs["protocol"] != benchmark["protocol"]:
+        for key, source in sources.items():
+            if not source:
+                continue
+            if source not in self.benchmarks:
                 raise ConfigError(
-                    f"{path}.{key}.from: {source} trains on {theirs['dataset']} by protocol {theirs['protocol']},"
-                    f" which may hold test clips of {benchmark['protocol']}"
+                    f"{path}.{key}.from: no benchmark {source!r}{known(source, self.benchmarks)}"
+                )
+            theirs = self.benchmarks[source]
+            if theirs.dataset == benchmark.dataset and theirs.protocol != benchmark.protocol:
+                raise ConfigError(
+                    f"{path}.{key}.from: {source} trains on {theirs.dataset} by protocol {theirs.protocol},"
+                    f" which may hold test clips of {benchmark.protocol}"
                 )
         below = [name]
-        while distil := self.benchmark(below[-1])["train"]["distil"]:
-            below.append(distil.get("from"))
+        while distil := self.benchmarks[below[-1]].train.distil:
+            below.append(distil.from_)
             if below[-1] in below[:-1]:
                 raise ConfigError(f"{path}.train.distil.from: goes in a circle: {' → '.join(below)}")
-            if below[-1] not in self.values["benchmarks"]:
-                break  # said where that one is checked
+            if below[-1] not in self.benchmarks:
+                break  # reported where that one is checked
 
-    def _check_pretrain(self, benchmark: Settings, path: str) -> None:
-        cnn = benchmark["model"]["fam"]["cnn"]
-        if not cnn["pretrain"]:
-            return
-        key = f"{path}.model.fam.cnn"
-        if cnn["weights"] is not None:
-            raise ConfigError(
-                f"{key}.weights: `pretrain` trains the network from random weights; set weights to null"
-            )
-        if not cnn["frozen"]:
-            raise ConfigError(f"{key}.frozen: a network of `pretrain` is used frozen; set frozen to true")
-        protocol = cnn["pretrain"].get("protocol")
-        if protocol is None:
-            raise ConfigError(f"{key}.pretrain: the key 'protocol' is missing")
-        if protocol != benchmark["protocol"]:
-            raise ConfigError(
-                f"{key}.pretrain.protocol: {protocol} is not the benchmark's protocol {benchmark['protocol']}, "
-                "so it might see test clips"
-            )
-
-    def _by_name(self, pick: Any, key: str) -> dict[str, Settings]:
+    def _by_name(self, pick: Callable[[BenchmarkSettings], tuple[str, V]], key: str) -> dict[str, V]:
         """Settings of all benchmarks that share a name in paths; they must agree."""
-        found: dict[str, tuple[str, Settings]] = {}
-        for name in self.values["benchmarks"]:
-            settings = pick(self.benchmark(name))
-            first, agreed = found.setdefault(settings["name"], (name, settings))
+        found: dict[str, tuple[str, V]] = {}
+        for name, benchmark in self.benchmarks.items():
+            called, settings = pick(benchmark)
+            first, agreed = found.setdefault(called, (name, settings))
             if agreed != settings:
                 raise ConfigError(
-                    f"benchmarks.{name}.{key}: differs from that of {first} but has the same name"
-                    f" {settings['name']!r}; give it a name of its own, as it names folders below results/"
+                    f"benchmarks.{name}.{key}: differs from that of {first} but has the same name {called!r}; give it"
+                    " a name of its own, as it names folders below results/"
                 )
         return {name: settings for name, (_, settings) in found.items()}
+
+
+def with_demo(raw: Plain) -> Plain:
+    """A configuration on top of the demo's data sets and benchmarks."""
+    import yaml
+
+    return merge(yaml.safe_load(DEMO.read_text(encoding="utf-8")), raw)
 
 
 def load(path: str | Path) -> Config:
     """Read and check a config file outside Snakemake."""
     import yaml
 
-    return Config(yaml.safe_load(Path(path).read_text()))
+    return Config(with_demo(yaml.safe_load(Path(path).read_text(encoding="utf-8"))))
 
 
-def canonical(settings: Settings) -> Settings:
-    """The same settings with the keys of every dict sorted: Snakemake compares params by their text."""
-    return json.loads(json.dumps(settings, sort_keys=True))
+def _validated(model: type[M], plain: Plain, origin: Callable[[KeyPath], KeyPath]) -> M:
+    try:
+        return model.model_validate(plain)
+    except ValidationError as error:
+        raise explained(error, model, origin) from None
 
 
-def _check_rule(path: str, name: str, rule: Rule) -> None:
-    """What the schema cannot say of a protocol."""
-    if name in protocols():
-        raise ConfigError(f"{path}: a published protocol has this name; choose another")
-    if ("by" in rule) == ("random" in rule):
-        raise ConfigError(f"{path}: needs either by or random")
-    by_number = rule.get("by", "split") != "split"
-    for side in ("train", "test"):
-        if by_number and side not in rule:
-            raise ConfigError(f"{path}: the key {side!r} is missing")
-        if not by_number and side in rule:
-            raise ConfigError(f"{path}.{side}: goes with by: subject, camera or setup alone")
-    if by_number:
-        lists = [rule[side] for side in ("train", "test") if not isinstance(rule[side], str)]
-        # 1 and 2 stand for all the odd and even numbers
-        numbers = np.array([1, 2, *(number for one in lists for number in one)])
-        both = numbers[among(numbers, rule["train"]) & among(numbers, rule["test"])]
-        if len(both):
-            raise ConfigError(f"{path}.test: {rule['by']} {max(both)} is among train too")
+def _check_recipe(name: object, key: str) -> None:
+    if name not in names():
+        options = ", ".join(json.dumps(one) for one in names())
+        raise ConfigError(f"{key}: {json.dumps(name, default=str)} is not allowed; allowed: {options}")
 
 
-def _check_poses(path: str, dataset: Settings) -> None:
-    """What the schema cannot say of a data set whose skeletons a pose estimator makes."""
-    if "poses" not in dataset:
-        return
-    if dataset["skeletons"]:
-        raise ConfigError(f"{path}.poses: makes the skeletons, so set {path}.skeletons to null")
-    if dataset["reader"] not in LISTED:
-        readers = " or ".join(LISTED)
-        raise ConfigError(
-            f"{path}.poses: goes with reader {readers}, which lists clips without skeleton files"
-        )
+def _cnn(benchmark: BenchmarkSettings) -> tuple[str, NamedCnn]:
+    cnn = benchmark.model.fam.cnn
+    return cnn.name, NamedCnn(cnn, benchmark.exclude if cnn.pretrain else None)
 
 
-def _check_selfsup(selfsup: Settings, path: str) -> None:
-    """What the schema cannot say of pre-training and distillation."""
-    after = selfsup["exchange_after"]
-    if len(selfsup["modalities"]) < 2 and after is not None and after < selfsup["epochs"]:
-        raise ConfigError(
-            f"{path}.exchange_after: {selfsup['modalities'][0]} alone has no other modality to exchange knowledge "
-            "with; set it to null"
-        )
-    if not (selfsup["mining_weight"] or selfsup["joint_weight"]):
-        raise ConfigError(f"{path}.joint_weight: of mining_weight and joint_weight one must not be 0")
-    if selfsup["augmentation"]["crop"][0] > selfsup["augmentation"]["crop"][1]:
-        raise ConfigError(f"{path}.augmentation.crop: the smallest part exceeds the largest")
-    if selfsup["topk"] > selfsup["memory"]:
-        raise ConfigError(f"{path}.topk: {selfsup['topk']} exceeds the {selfsup['memory']} keys of memory")
-    for key, batch in (("batch", selfsup["batch"]), ("student.batch", selfsup["student"]["batch"])):
-        if batch > selfsup["memory"]:
-            raise ConfigError(f"{path}.{key}: {batch} clips do not fit into a memory of {selfsup['memory']}")
-    encoder = selfsup["encoder"]
-    for key, own in (("encoder", encoder), ("student.encoder", encoder | selfsup["student"]["encoder"])):
-        backbone, graph = own["backbone"], own.get("graph", default_graph(own["backbone"]))
-        if graph not in GRAPHS.get(backbone, (graph,)):
-            allowed = ", ".join(GRAPHS[backbone])
-            raise ConfigError(f"{path}.{key}.graph: {backbone} takes {allowed}, not {graph}")
-
-
-def _cnn(benchmark: Settings) -> Settings:
-    """The CNN of a benchmark; one that is trained here follows from the clips left out, too."""
-    cnn = benchmark["model"]["fam"]["cnn"]
-    if not (cnn["pretrain"] and benchmark.get("exclude")):
-        return cnn
-    return {**cnn, "pretrain": {**cnn["pretrain"], "exclude": benchmark["exclude"]}}
-
-
-def _dataset(values: Settings, name: str) -> Settings:
-    dataset = copy.deepcopy(values["datasets"][name])
-    dataset["video"] = merge(values["video"], dataset.get("video", {}))
-    return dataset
-
-
-def _shared(values: Settings, dataset: str) -> Settings:
+def _shared(name: str, dataset: DatasetSettings) -> Plain:
     """What a benchmark has from its data set, in the form of config.yaml."""
-    own = _dataset(values, dataset)
-    return {"video": own["video"], "datasets": {dataset: own}}
+    dumped = dataset.dump()
+    return {"video": dumped["video"], "datasets": {name: dumped}}

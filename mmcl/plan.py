@@ -1,30 +1,74 @@
-"""What each rule of the workflow needs and is told: input and params functions over the configuration.
+"""What each rule of the workflow needs and is given: input and params functions over the configuration.
 
 Light to import. A function that finds something wrong raises a `UserError`, which stops the plan of the targets
 that need it and of nothing else.
+
+When a job runs again. Everything that changes a result enters its rule's params: the stage's own settings and version
+as `settings`, and as `upstream` a digest of the settings and versions of all stages before it and of the content of
+the recordings (`mmcl.datasets.stamps`). Snakemake compares both with what it recorded (profiles/default sets
+`rerun-triggers`). Times of scripts are not looked at, and a result that was made from other settings is made again
+even where its inputs look older.
 """
 
-from collections.abc import Callable
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar
 
-from mmcl.config import Config, Settings, canonical
+from mmcl import paths
+from mmcl.config import Config, NamedCnn
 from mmcl.datasets import clips_table, require_folder
 from mmcl.datasets.exclusion import plan_exclusion
-from mmcl.errors import UserError
-from mmcl.naming import NO_QUESTION, shard_names, slug, stream_folder
+from mmcl.datasets.stamps import Stamps, planned_stamps
+from mmcl.errors import UserError, known
+from mmcl.naming import NO_QUESTION, sha256, slug
+from mmcl.settings import jobs
+from mmcl.settings.base import Section, narrowed, replaced
+from mmcl.settings.benchmark import BenchmarkSettings, Member
+from mmcl.settings.dataset import DatasetSettings
+from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
+from mmcl.settings.protocol import SelectionSettings
+from mmcl.settings.selfsup import PretrainingSettings, ProbeSettings
+from mmcl.settings.training import TrainSettings
+from mmcl.settings.video import CropSettings, PoseSettings
+from mmcl.settings.vlm import VlmSettings
 from mmcl.stages import VERSIONS
 
 GPU = int(Path("/dev/nvidiactl").exists())
 """What a GPU job counts against this machine's one GPU: nothing if there is none. Cluster profiles ask for theirs."""
 
-SELFSUP_STAGES = ("student", "probe")
-"""Keys of the section `selfsup` that belong to one stage alone."""
+S = TypeVar("S", bound=Section)
+V = TypeVar("V")
+
+Wildcards = Any
+Kind = Literal["skeletons", "videos"]
+Encoders = Literal["random", "pretrain", "student"]
+Plain = dict[str, Any]
+"""Params as Snakemake compares and stores them: a stage's settings, dumped."""
 
 
-def versioned(stage: str, settings: Settings) -> Settings:
-    """Settings of a stage as its rule's params: keys sorted, with the stage's version."""
-    return canonical({**settings, "version": VERSIONS[stage]})
+@dataclass(frozen=True)
+class Run:
+    """A stream that some benchmark trains.
+
+    Attributes:
+        benchmark: the first that does; it decides threads and GPUs.
+        member: backbone, graph and stream.
+        training: its settings, of the first seed.
+    """
+
+    benchmark: str
+    member: Member
+    training: jobs.StreamTraining
+
+
+def digest(*parts: Any) -> str:
+    """16 hex digits of the sha256 of settings and other digests."""
+    plain = [part.dump() if isinstance(part, Section) else part for part in parts]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()[:16]
 
 
 class Plan:
@@ -32,325 +76,583 @@ class Plan:
 
     def __init__(self, config: Config):
         self.config = config
+        self._stamps: dict[str, Stamps] = {}
 
     # ------------------------------------------------------------------------------------------- data sets
 
-    def dataset(self, wildcards: Any) -> Settings:
+    def dataset(self, wildcards: Wildcards) -> DatasetSettings:
         """Settings of the path's data set."""
         return self.config.dataset(wildcards.dataset)
 
-    def dataset_threads(self, wildcards: Any) -> int:
+    def dataset_threads(self, wildcards: Wildcards) -> int:
         """Cores of a heavy job on a data set."""
-        return self.dataset(wildcards)["threads"]
+        return self.dataset(wildcards).threads
 
-    def folder(self, kind: str) -> Callable[[Any], Path | None]:
-        """Params function for a folder of recordings.
+    def folder(self, kind: Kind) -> Callable[[Wildcards], Path | None]:
+        """Params function for a folder of recordings, `skeletons` or `videos`.
 
         It gives a Path, which Snakemake does not compare: data that was moved is not read again.
         """
 
-        def path(wildcards: Any) -> Path | None:
-            found = self.dataset(wildcards)[kind]
+        def path(wildcards: Wildcards) -> Path | None:
+            found = getattr(self.dataset(wildcards), kind)
             return Path(found) if found else None
 
         return path
 
-    def recordings(self, wildcards: Any) -> list[str]:
+    def recordings(self, wildcards: Wildcards) -> list[str]:
         """What must be there before a data set can be indexed: what the demo draws, or the user's folders."""
         dataset = self.dataset(wildcards)
-        if "drawn" in dataset:
-            return [f"results/demo/raw/{wildcards.dataset}/drawn.json"]
+        if dataset.drawn:
+            return [paths.at(paths.DRAWN, dataset=wildcards.dataset)]
         table = clips_table(dataset)
         if table and table.is_file():
             return [str(table)]
         # an index that exists is used as it is, so that results outlive the recordings they were made from
-        if not Path(f"results/index/{wildcards.dataset}.tsv").exists():
-            self._require(wildcards.dataset, "videos" if "poses" in dataset else "skeletons")
+        if not Path(paths.at(paths.INDEX, dataset=wildcards.dataset)).exists():
+            self._require(wildcards.dataset, "videos" if dataset.poses else "skeletons")
             if table:
                 raise UserError(f"datasets.{wildcards.dataset}.options.clips: no file {table}")
         return []
 
-    def _require(self, dataset: str, kind: str) -> None:
+    def _require(self, dataset: str, kind: Kind) -> None:
         try:
             require_folder(self.config.dataset(dataset), kind)
         except UserError as missing:
             raise UserError(f"datasets.{dataset}.{missing}") from None
 
-    def drawn_settings(self, wildcards: Any) -> Settings:
+    def stamps(self, dataset: str) -> Stamps:
+        """Content stamps of a data set's recordings."""
+        if dataset not in self._stamps:
+            settings = self.config.dataset(dataset)
+            self._stamps[dataset] = planned_stamps(dataset, settings.skeletons, settings.videos)
+        return self._stamps[dataset]
+
+    def drawn_settings(self, wildcards: Wildcards) -> Plain:
         """Params of draw_demo."""
-        dataset = self.dataset(wildcards)
-        if "drawn" not in dataset:
-            raise UserError(
-                f"datasets.{wildcards.dataset} is not drawn by the project: it has no key `drawn`"
-            )
-        return versioned("draw_demo", dataset["drawn"])
+        return self._drawing(wildcards.dataset).dump()
 
-    def index_settings(self, wildcards: Any) -> Settings:
-        """Params of index_clips: here the folders count, as another folder may hold other clips."""
-        dataset = self.dataset(wildcards)
-        return versioned("index_clips", {k: dataset[k] for k in ("reader", "options", "skeletons", "videos")})
+    def _drawing(self, dataset: str) -> jobs.Drawing:
+        drawn = self.config.dataset(dataset).drawn
+        if drawn is None:
+            raise UserError(f"datasets.{dataset} is not drawn by the project: it has no key `drawn`")
+        return staged(jobs.Drawing, "draw_demo", drawn)
 
-    def poses(self, wildcards: Any) -> list[str]:
+    def index_settings(self, wildcards: Wildcards) -> Plain:
+        """Params of index_clips."""
+        return self._indexing(wildcards.dataset).dump()
+
+    def index_upstream(self, wildcards: Wildcards) -> str:
+        """What the index follows from: which recordings there are, or how they are drawn."""
+        drawn = self.config.dataset(wildcards.dataset).drawn
+        return digest(drawn) if drawn else ""
+
+    def stamp(self, wildcards: Wildcards) -> str:
+        """Params of index_clips, too: the content stamp of the list of recordings."""
+        return self.stamps(wildcards.dataset).listing_token()
+
+    def _indexing(self, dataset: str) -> jobs.Indexing:
+        return staged(jobs.Indexing, "index_clips", self.config.dataset(dataset))
+
+    def _indexed(self, dataset: str) -> str:
+        drawn = self.config.dataset(dataset).drawn
+        return digest(self._indexing(dataset), drawn, self.stamps(dataset).listing_token())
+
+    def poses(self, wildcards: Wildcards) -> list[str]:
         """What prepare_skeletons needs beside the index: a pose estimator's stores, if it makes the skeletons."""
-        if "poses" not in self.dataset(wildcards):
-            return []
-        return self.shards(f"results/poses/{wildcards.dataset}/{{shard}}.h5", wildcards.dataset)
+        return self._shards(paths.POSES, wildcards.dataset) if self.dataset(wildcards).poses else []
 
-    def layout_file(self, wildcards: Any) -> list[str]:
-        """The file of a data set's joint layout where it is none of the project's: what it says shapes the store."""
-        name = self.dataset(wildcards)["options"].get("layout") or ""
+    def layout_file(self, wildcards: Wildcards) -> list[str]:
+        """The file of a data set's joint layout where it is none of the project's: the store follows from it."""
+        name = getattr(self.dataset(wildcards).options, "layout", None) or ""
         if not name.endswith(".json"):
             return []
         if not Path(name).is_file():
             raise UserError(f"datasets.{wildcards.dataset}.options.layout: no file {name}")
         return [name]
 
-    def pose_settings(self, wildcards: Any) -> Settings:
+    def pose_settings(self, wildcards: Wildcards) -> Plain:
         """Params of estimate_poses."""
-        dataset = self.dataset(wildcards)
-        if "poses" not in dataset:
-            raise UserError(f"datasets.{wildcards.dataset}: has no section `poses`")
-        poses = {key: value for key, value in dataset["poses"].items() if key != "joint_confidence"}
-        return versioned("estimate_poses", {"reader": dataset["reader"], "poses": poses})
+        return self._pose_estimation(wildcards.dataset).dump()
 
-    def prepare_settings(self, wildcards: Any) -> Settings:
+    def _pose_estimation(self, dataset: str) -> jobs.PoseEstimation:
+        settings = self.config.dataset(dataset)
+        if settings.poses is None:
+            raise UserError(f"datasets.{dataset}: has no section `poses`")
+        version = VERSIONS["estimate_poses"]
+        poses = narrowed(PoseSettings, settings.poses)
+        return jobs.PoseEstimation(reader=settings.reader, poses=poses, version=version)
+
+    def prepare_settings(self, wildcards: Wildcards) -> Plain:
         """Params of prepare_skeletons."""
-        dataset = self.dataset(wildcards)
-        settings = {k: dataset[k] for k in ("reader", "options")}
-        if "poses" in dataset:
-            settings["joint_confidence"] = dataset["poses"]["joint_confidence"]
-        return versioned("prepare_skeletons", settings)
+        return self._preparation(wildcards.dataset).dump()
 
-    def crop_settings(self, wildcards: Any) -> Settings:
+    def prepare_upstream(self, wildcards: Wildcards) -> str:
+        """What skeletons follow from beside the settings of their preparation."""
+        name, stamps = wildcards.dataset, self.stamps(wildcards.dataset)
+        layout = [sha256(Path(file)) for file in self.layout_file(wildcards)]
+        if self.config.dataset(name).poses:
+            return digest(self._indexed(name), layout, self._pose_estimation(name), stamps.token("videos"))
+        return digest(self._indexed(name), layout, stamps.token("skeletons"))
+
+    def _preparation(self, dataset: str) -> jobs.Preparation:
+        settings = self.config.dataset(dataset)
+        least = settings.poses.joint_confidence if settings.poses else None
+        return staged(jobs.Preparation, "prepare_skeletons", settings, joint_confidence=least)
+
+    def _prepared(self, dataset: str) -> str:
+        return digest(self._preparation(dataset), self.prepare_upstream(_Of(dataset=dataset)))
+
+    def crop_settings(self, wildcards: Wildcards) -> Plain:
         """Params of crop_people: all of `video` but what comes after the crops."""
-        dataset = self.dataset(wildcards)
-        video = {key: value for key, value in dataset["video"].items() if key != "montage"}
-        return versioned("crop_people", {k: dataset[k] for k in ("reader", "options")} | {"video": video})
+        return self._cropping(wildcards.dataset).dump()
 
-    def montage_settings(self, wildcards: Any) -> Settings:
+    def shard_upstream(self, wildcards: Wildcards) -> str:
+        """What a shard of crops or poses follows from: the index, and the shard's own recordings."""
+        return self._recorded(wildcards.dataset, wildcards.shard)
+
+    def _recorded(self, dataset: str, shard: str | None = None) -> str:
+        stamps = self.stamps(dataset)
+        return digest(
+            self._indexed(dataset), *stamps.shard_tokens(paths.at(paths.INDEX, dataset=dataset), shard)
+        )
+
+    def _cropping(self, dataset: str) -> jobs.Cropping:
+        settings = self.config.dataset(dataset)
+        return self._stage(
+            jobs.Cropping, "crop_people", settings, video=narrowed(CropSettings, settings.video)
+        )
+
+    def montage_settings(self, wildcards: Wildcards) -> Plain:
         """Params of concatenate_frames."""
-        video = self.dataset(wildcards)["video"]
-        return versioned("concatenate_frames", {k: video[k] for k in ("montage", "jpeg_quality", "batch")})
+        return self._montages(wildcards.dataset).dump()
 
-    def montages(self, wildcards: Any) -> list[str]:
+    def montage_upstream(self, wildcards: Wildcards) -> str:
+        """What a shard of montages follows from."""
+        return digest(self._cropping(wildcards.dataset), self.shard_upstream(wildcards))
+
+    def _montages(self, dataset: str) -> jobs.Montages:
+        return staged(jobs.Montages, "concatenate_frames", self.config.dataset(dataset).video)
+
+    def _pictured(self, dataset: str, shard: str | None = None) -> str:
+        """What montages follow from, with their own settings; of all shards without one."""
+        return digest(self._montages(dataset), self._cropping(dataset), self._recorded(dataset, shard))
+
+    def montages(self, wildcards: Wildcards) -> list[str]:
         """All pictures of the path's data set."""
-        return self.shards(f"results/montages/{wildcards.dataset}/{{shard}}.h5", wildcards.dataset)
+        return self._shards(paths.MONTAGES, wildcards.dataset)
 
-    def shards(self, pattern: str, dataset: str) -> list[str]:
-        """All shards of a data set, by a path pattern with {shard}."""
-        return [pattern.format(shard=shard) for shard in shard_names(self.config.dataset(dataset)["shards"])]
+    def pictures_upstream(self, wildcards: Wildcards) -> str:
+        """What a shard of answers follows from."""
+        return self._pictured(wildcards.dataset, wildcards.shard)
+
+    def _shards(self, pattern: str, dataset: str, **values: str) -> list[str]:
+        return paths.shards(pattern, self.config.dataset(dataset).shards, dataset=dataset, **values)
 
     # --------------------------------------------------------------------------------- question and answers
 
-    def question_text(self, wildcards: Any) -> str:
-        """The instruction, if it is the one the path asks for.
+    def question_text(self, wildcards: Wildcards) -> str:
+        """The question that the path asks for.
 
         A params function, as Snakemake would take braces in a plain string for wildcards.
         """
-        if slug(self.config.instruction) != wildcards.question:
+        questions = self.config.questions
+        if wildcards.question not in questions:
             raise UserError(
-                f"results/questions/{wildcards.question}.txt is not there, and `instruction` in config.yaml is another"
-                f" question ({slug(self.config.instruction)}); set `instruction` to the text you want answered"
+                f"results/questions/{wildcards.question}.txt is not there, and no `instruction` or `also_ask` in "
+                f"config.yaml is this question{known(wildcards.question, questions)}; set `instruction` to the "
+                f"text you want "
+                "answered"
             )
-        return self.config.instruction
+        return questions[wildcards.question]
 
-    def vlm_settings(self, wildcards: Any) -> Settings:
+    def further_questions(self, wildcards: Wildcards) -> list[Path]:
+        """Where the further questions belong that are answered in the same pass.
+
+        Paths, which Snakemake does not compare: a further question makes no answer anew. Their texts are
+        `further_texts`.
+        """
+        others = [slug(text) for text in self.config.further_questions(wildcards.vlm)]
+        return [
+            Path(paths.at(paths.QUESTION, question=name)) for name in others if name != wildcards.question
+        ]
+
+    def vlm_settings(self, wildcards: Wildcards) -> Plain:
         """Params of answer_question."""
-        return versioned("answer_question", _named(self.config.vlms, wildcards.vlm, "vlm"))
+        return self._answering(wildcards.vlm).dump()
 
-    def cnn_settings(self, wildcards: Any) -> Settings:
+    def _answering(self, vlm: str) -> jobs.Answering:
+        return staged(jobs.Answering, "answer_question", _named(self.config.vlms, vlm, "vlm"))
+
+    def cnn_settings(self, wildcards: Wildcards) -> Plain:
         """Params of encode_montages."""
-        return versioned("encode_montages", self._cnn(wildcards))
+        return self._encoding(wildcards.cnn).dump()
 
-    def pretrained_weights(self, wildcards: Any) -> list[str]:
+    def _encoding(self, cnn: str) -> jobs.Encoding:
+        return staged(jobs.Encoding, "encode_montages", self._cnn(cnn).settings)
+
+    def rgb_upstream(self, wildcards: Wildcards) -> str:
+        """What a shard of features follows from."""
+        return self._encoded_from(wildcards.dataset, wildcards.cnn, wildcards.shard)
+
+    def _encoded_from(self, dataset: str, cnn: str, shard: str | None = None) -> str:
+        pictured = self._pictured(dataset, shard)
+        if not self._cnn(cnn).settings.pretrain:
+            return pictured
+        return digest(pictured, self._cnn_training(cnn), self._prepared(dataset), self._pictured(dataset))
+
+    def pretrained_weights(self, wildcards: Wildcards) -> list[str]:
         """What encode_montages needs beside the pictures: weights that are trained here, if any are."""
-        if not self._cnn(wildcards)["pretrain"]:
+        if not self._cnn(wildcards.cnn).settings.pretrain:
             return []
-        folder = f"results/rgb/{wildcards.dataset}/{wildcards.cnn}"
-        return [f"{folder}/weights.safetensors", f"{folder}/weights.json"]
+        where = {"dataset": wildcards.dataset, "cnn": wildcards.cnn}
+        return [paths.at(paths.CNN_WEIGHTS, **where), paths.at(paths.CNN_ABOUT, **where)]
 
-    def pretrain_settings(self, wildcards: Any) -> Settings:
-        """Params of pretrain_cnn: what its weights follow from."""
-        cnn = self._cnn(wildcards)
-        if not cnn["pretrain"]:
-            raise UserError(f"model.fam.cnn {wildcards.cnn!r} is not trained here: it has no key `pretrain`")
-        network = {key: cnn[key] for key in ("architecture", "image_size")}
-        pretrain = cnn["pretrain"]
-        selection = self._selection(pretrain["protocol"], pretrain.get("exclude"))
-        return versioned("pretrain_cnn", network | pretrain | selection)
+    def pretrain_settings(self, wildcards: Wildcards) -> Plain:
+        """Params of pretrain_cnn."""
+        return self._cnn_training(wildcards.cnn).dump()
 
-    def _cnn(self, wildcards: Any) -> Settings:
-        return _named(self.config.cnns, wildcards.cnn, "model.fam.cnn")
+    def pretrain_upstream(self, wildcards: Wildcards) -> str:
+        """What its weights follow from beside its settings."""
+        return digest(self._prepared(wildcards.dataset), self._pictured(wildcards.dataset))
 
-    # ------------------------------------------------------------------------------------------ benchmarks
+    def _cnn_training(self, name: str) -> jobs.CnnTraining:
+        cnn = self._cnn(name)
+        network, pretrain = cnn.settings, cnn.settings.pretrain
+        if pretrain is None:
+            raise UserError(f"model.fam.cnn {name!r} is not trained here: it has no key `pretrain`")
+        selection = self._selection(pretrain.protocol, cnn.exclude)
+        return narrowed(
+            jobs.CnnTraining,
+            pretrain,
+            architecture=network.architecture,
+            image_size=network.image_size,
+            version=VERSIONS["pretrain_cnn"],
+            **_fields(selection),
+        )
 
-    def benchmark(self, wildcards: Any) -> Settings:
+    def _cnn(self, name: str) -> NamedCnn:
+        return _named(self.config.cnns, name, "model.fam.cnn")
+
+    # ------------------------------------------------------------------------------------- trained streams
+
+    def benchmark(self, wildcards: Wildcards) -> BenchmarkSettings:
         """Settings of the path's benchmark."""
         return self.config.benchmark(wildcards.benchmark)
 
-    def benchmark_threads(self, wildcards: Any) -> int:
+    def benchmark_threads(self, wildcards: Wildcards) -> int:
         """Cores of a heavy job on a benchmark."""
-        return self.benchmark(wildcards)["threads"]
+        return self.benchmark(wildcards).threads
 
-    def training_processes(self, wildcards: Any) -> int:
-        """Processes that train one stream together."""
-        return self.benchmark(wildcards)["gpus"]
+    def training_processes(self, wildcards: Wildcards) -> int:
+        """Processes that train one stream, or a benchmark's encoders, together."""
+        return self._owner(wildcards).gpus
 
-    def training_gpus(self, wildcards: Any) -> int:
+    def training_gpus(self, wildcards: Wildcards) -> int:
         """What they count against this machine's GPUs."""
         return GPU * self.training_processes(wildcards)
 
-    def skeletons(self, wildcards: Any) -> str:
-        """The benchmark's skeleton store."""
-        return f"results/skeletons/{self.benchmark(wildcards)['dataset']}.h5"
+    def training_threads(self, wildcards: Wildcards) -> int:
+        """Cores of a job on a trained stream."""
+        return self._owner(wildcards).threads
 
-    def training_pictures(self, wildcards: Any) -> list[str]:
-        """What the Feature Alignment Module sees: pictures, or features of a frozen CNN; nothing without it."""
-        dataset = self.benchmark(wildcards)["dataset"]
-        if self.config.uses_pictures(wildcards.benchmark) and not self.config.dataset(dataset)["videos"]:
-            self._require(dataset, "videos")
-        fam = self.benchmark(wildcards)["model"]["fam"]
-        if not fam["enabled"]:
-            return []
-        if fam["cnn"]["frozen"]:
-            return self.shards(f"results/rgb/{dataset}/{fam['cnn']['name']}/{{shard}}.h5", dataset)
-        return self.shards(f"results/montages/{dataset}/{{shard}}.h5", dataset)
+    def _owner(self, wildcards: Wildcards) -> BenchmarkSettings:
+        """The benchmark that decides how much of a machine a job takes."""
+        named = getattr(wildcards, "benchmark", None)
+        return self.config.benchmark(named or self.run(wildcards).benchmark)
 
-    def training_answers(self, wildcards: Any) -> list[str]:
-        """What the Feature Refinement Module sees; nothing without it."""
-        if wildcards.question == NO_QUESTION:
-            return []
-        return self._answers(wildcards.benchmark, self.benchmark(wildcards)["dataset"], wildcards.question)
+    @cached_property
+    def _runs(self) -> dict[str, Run]:
+        """Every stream that a benchmark trains, by the digest of its settings."""
+        runs: dict[str, Run] = {}
+        for name, benchmark in self.config.benchmarks.items():
+            fitted = benchmark.ensemble.weights == "fitted"
+            try:
+                for member in benchmark.members:
+                    for fit in (False, True) if fitted else (False,):
+                        training = self._training(name, member, benchmark.seeds[0], fit)
+                        runs.setdefault(run_digest(training), Run(name, member, training))
+            except UserError:
+                continue  # a missing list of clips stops those who ask for this benchmark
+        return runs
 
-    def _answers(self, benchmark: str, dataset: str, question: str) -> list[str]:
-        vlm = self.config.benchmark(benchmark)["vlm"]["name"]
-        return self.shards(f"results/answers/{dataset}/{vlm}/{question}/{{shard}}.h5", dataset)
+    def run(self, wildcards: Wildcards) -> Run:
+        """The stream that a path belongs to.
 
-    def initial_encoders(self, wildcards: Any) -> list[str]:
-        """Encoders of the same seed that a stream begins from, if it does; a fit run, too, as they know no label."""
-        init = self.benchmark(wildcards)["train"]["init"]
-        return [_encoders(init["from"], init["what"], _seed(wildcards.run))] if init else []
+        Raises:
+            UserError: no benchmark trains one with these settings.
+        """
+        run = self._runs.get(wildcards.settings)
+        if run is None:
+            raise UserError(
+                f"results/streams/{wildcards.dataset}/…/{wildcards.settings}: no benchmark in the configuration "
+                f"trains a "
+                "stream with these settings; they were changed since"
+            )
+        return run
 
-    def teachers(self, wildcards: Any) -> list[str]:
-        """The members that a stream learns from, if it does: of its own seed, and a fit run from fit runs."""
-        distil = self.benchmark(wildcards)["train"]["distil"]
-        if not distil:
-            return []
-        question = self.config.question(distil["from"])
-        return [
-            str(stream_folder(f"results/{distil['from']}", question, member) / wildcards.run / "model.pt")
-            for member in self.config.benchmark(distil["from"])["ensemble"]["members"]
-        ]
+    def folder_of(self, benchmark: str, member: Member, seed: int, fit: bool = False) -> str:
+        """Where a benchmark's member is trained."""
+        training = self._training(benchmark, member, seed, fit)
+        return paths.at(
+            paths.RUN,
+            dataset=self.config.benchmark(benchmark).dataset,
+            protocol=paths.protocol_folder(training.protocol),
+            member=member.name,
+            settings=run_digest(training),
+            run=paths.run_name(seed, fit),
+        )
 
-    def teaching_ensemble(self, wildcards: Any) -> list[str]:
-        """Where their weights stand."""
-        distil = self.benchmark(wildcards)["train"]["distil"]
-        return [f"results/{distil['from']}/ensemble.json"] if distil else []
+    def _training(self, benchmark: str, member: Member, seed: int, fit: bool) -> jobs.StreamTraining:
+        settings = self.config.benchmark(benchmark)
+        train = settings.train
+        if fit and settings.ensemble.fit_epochs:
+            train = shortened(train, settings.ensemble.fit_epochs)
+        frm = settings.model.frm
+        return jobs.StreamTraining(
+            **_fields(self._clips(benchmark)),
+            stream=member.stream,
+            seed=seed,
+            fit=fit,
+            model=narrowed(
+                StreamModelSettings,
+                settings.model,
+                backbone=member.backbone,
+                graph=member.graph,
+                options=settings.model.own_options(member.backbone),
+                # what is off takes no part, however it would be set
+                fam=settings.model.fam if settings.model.fam.enabled else FamSettings(enabled=False),
+                frm=frm if frm.enabled else FrmSettings(enabled=False),
+                terms={name: one for name, one in settings.model.terms.items() if one.enabled},
+            ),
+            train=train,
+            question=settings.instruction if frm.enabled else None,
+            vlm=narrowed(VlmSettings, settings.vlm) if frm.enabled else None,
+            version=VERSIONS["train_stream"],
+        )
 
-    def stream_settings(self, wildcards: Any) -> Settings:
+    def stream_settings(self, wildcards: Wildcards) -> Plain:
         """Params of train_stream."""
-        benchmark = self.benchmark(wildcards)
-        fit = wildcards.run.endswith("/fit")
-        train = _in_use(benchmark["train"])
-        if fit and benchmark["ensemble"]["fit_epochs"]:
-            # fewer epochs: the steps of the learning rate move along
-            share = benchmark["ensemble"]["fit_epochs"] / train["epochs"]
-            train["epochs"] = benchmark["ensemble"]["fit_epochs"]
-            train["steps"] = [max(1, round(step * share)) for step in train["steps"]]
-        settings = {
-            **self._clips(wildcards.benchmark),
-            "stream": wildcards.stream,
-            "seed": _seed(wildcards.run),
-            "fit": fit,
-            "model": {
-                **_with_options_of(benchmark["model"], wildcards.backbone),
-                "backbone": wildcards.backbone,
-                "graph": wildcards.graph,
-            },
-            "train": train,
-            **self._recipe(wildcards.benchmark),
+        return self._training_at(wildcards).dump()
+
+    def _training_at(self, wildcards: Wildcards) -> jobs.StreamTraining:
+        return replaced(self.run(wildcards).training, seed=paths.seed_of(wildcards.run))
+
+    def training_skeletons(self, wildcards: Wildcards) -> str:
+        """The skeleton store that a stream is trained on."""
+        return paths.at(paths.SKELETONS, dataset=wildcards.dataset)
+
+    def training_inputs(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """What the co-learning terms need of the training clips: input → files."""
+        run = self.run(wildcards)
+        wanted = {name for term in run.training.model.enabled_terms.values() for name in term.inputs}
+        files = {name: self._input(name, run, wildcards.dataset) for name in sorted(wanted)}
+        return files | self._teaching(run, wildcards.run)
+
+    def _input(self, name: str, run: Run, dataset: str) -> list[str]:
+        if name in ("picture", "answer") and not self.config.dataset(dataset).videos:
+            self._require(dataset, "videos")
+        if name == "picture":
+            cnn = run.training.model.fam.cnn
+            if cnn.frozen:
+                return self._shards(paths.RGB, dataset, cnn=cnn.name)
+            return self._shards(paths.MONTAGES, dataset)
+        if name == "answer":
+            assert run.training.question is not None
+            assert run.training.vlm is not None
+            return self._answers(dataset, run.training.vlm.name, slug(run.training.question))
+        return self._shards(paths.INPUT, dataset, input=name)
+
+    def _answers(self, dataset: str, vlm: str, question: str) -> list[str]:
+        return self._shards(paths.ANSWERS, dataset, vlm=vlm, question=question)
+
+    def initial_encoders(self, wildcards: Wildcards) -> list[str]:
+        """Encoders of the same seed that a stream begins from, if it does; a fit run, too, as they know no label."""
+        init = self.run(wildcards).training.train.init
+        if not init:
+            return []
+        seed = paths.seed_of(wildcards.run)
+        return [f"{paths.at(paths.ENCODERS, benchmark=init.from_, what=init.what, seed=seed)}/model.pt"]
+
+    def _teaching(self, run: Run, name: str) -> dict[str, list[str]]:
+        """The members that a stream learns from, if it does: of its own seed, and a fit run from fit runs."""
+        distil = run.training.train.distil
+        if not distil:
+            return {}
+        seed, fit = paths.seed_of(name), name.endswith("/fit")
+        members = self.config.benchmark(distil.from_).members
+        return {
+            "teachers": [f"{self.folder_of(distil.from_, member, seed, fit)}/model.pt" for member in members],
+            "ensemble": [paths.at(paths.ENSEMBLE, benchmark=distil.from_)],
         }
-        return versioned("train_stream", settings)
 
-    def score_settings(self, wildcards: Any) -> Settings:
-        """Params of score_stream; the rest stands in the model file."""
-        fit = wildcards.run.endswith("/fit")
-        return versioned("score_stream", {**self._clips(wildcards.benchmark), "fit": fit})
+    def training_upstream(self, wildcards: Wildcards) -> str:
+        """What a trained stream follows from beside its settings."""
+        return self._trained_from(self.run(wildcards), wildcards.dataset, wildcards.run)
 
-    def _clips(self, benchmark: str) -> Settings:
+    def _trained_from(self, run: Run, dataset: str, name: str) -> str:
+        training, parts = run.training, [self._prepared(dataset)]
+        wanted = {one for term in training.model.enabled_terms.values() for one in term.inputs}
+        if "picture" in wanted:
+            cnn = training.model.fam.cnn
+            parts.append(
+                digest(self._encoding(cnn.name), self._encoded_from(dataset, cnn.name))
+                if cnn.frozen
+                else self._pictured(dataset)
+            )
+        if "answer" in wanted and training.vlm is not None:
+            parts.append(digest(self._answering(training.vlm.name), self._pictured(dataset)))
+        if training.train.init:
+            init, seed = training.train.init, paths.seed_of(name)
+            parts.append(self._encoders_from(init.from_, init.what, seed))
+        if training.train.distil:
+            source, seed = training.train.distil.from_, paths.seed_of(name)
+            theirs = self.config.benchmark(source)
+            parts += [
+                digest(teacher, self._trained_from(Run(source, member, teacher), theirs.dataset, name))
+                for member in theirs.members
+                for teacher in [self._training(source, member, seed, training.fit)]
+            ]
+            parts.append(self.ensemble_upstream(_Of(benchmark=source)))
+        return digest(*parts)
+
+    def score_settings(self, wildcards: Wildcards) -> Plain:
+        """Params of score_stream; the rest is in the model file."""
+        training = self.run(wildcards).training
+        version = VERSIONS["score_stream"]
+        return narrowed(jobs.Scoring, training, version=version).dump()
+
+    def score_upstream(self, wildcards: Wildcards) -> str:
+        """What a stream's scores follow from."""
+        return digest(self._training_at(wildcards), self.training_upstream(wildcards))
+
+    def _clips(self, benchmark: str) -> SelectionSettings:
         """What decides which clips train and test, see `mmcl.datasets.selection`."""
         settings = self.config.benchmark(benchmark)
         try:
-            return self._selection(settings["protocol"], settings.get("exclude"))
+            return self._selection(settings.protocol, settings.exclude)
         except UserError as missing:
             raise UserError(f"benchmarks.{benchmark}.exclude: {missing}") from None
 
-    def _selection(self, protocol: str, exclude: str | None) -> Settings:
-        rule = self.config.own_rule(protocol)
-        return {
-            "protocol": protocol,
-            **({"rule": rule} if rule else {}),
-            **({"exclude": plan_exclusion(exclude)} if exclude else {}),
-        }
+    def _selection(self, protocol: str, exclude: str | None) -> SelectionSettings:
+        return SelectionSettings(
+            protocol=protocol,
+            rule=self.config.own_rule(protocol),
+            exclude=plan_exclusion(exclude) if exclude else None,
+        )
 
     # ------------------------------------------------------------------------------------ self-supervision
 
-    def pretrain_streams_settings(self, wildcards: Any) -> Settings:
+    def skeletons(self, wildcards: Wildcards) -> str:
+        """The benchmark's skeleton store."""
+        return paths.at(paths.SKELETONS, dataset=self.benchmark(wildcards).dataset)
+
+    def pretrain_streams_settings(self, wildcards: Wildcards) -> Plain:
         """Params of pretrain_streams."""
-        return versioned("pretrain_streams", self._selfsup(wildcards))
+        return self._pretraining(wildcards.benchmark, int(wildcards.seed)).dump()
 
-    def student_settings(self, wildcards: Any) -> Settings:
+    def student_settings(self, wildcards: Wildcards) -> Plain:
         """Params of distil_student: those of the pre-training, too, whose encoders it starts from."""
-        return versioned("distil_student", self._selfsup(wildcards, "student"))
+        return self._students(wildcards.benchmark, int(wildcards.seed)).dump()
 
-    def probed_model(self, wildcards: Any) -> str:
+    def prepared_upstream(self, wildcards: Wildcards) -> str:
+        """What pre-training follows from beside its settings."""
+        return self._prepared(self.benchmark(wildcards).dataset)
+
+    def student_upstream(self, wildcards: Wildcards) -> str:
+        """What students follow from beside their settings."""
+        pretraining = self._pretraining(wildcards.benchmark, int(wildcards.seed))
+        return digest(pretraining, self.prepared_upstream(wildcards))
+
+    def _pretraining(self, benchmark: str, seed: int) -> jobs.Pretraining:
+        selfsup = narrowed(PretrainingSettings, self.config.benchmark(benchmark).selfsup)
+        return jobs.Pretraining(
+            **self._selfsup(benchmark), seed=seed, selfsup=selfsup, version=VERSIONS["pretrain_streams"]
+        )
+
+    def _students(self, benchmark: str, seed: int) -> jobs.StudentTraining:
+        selfsup = narrowed(jobs.DistilledSettings, self.config.benchmark(benchmark).selfsup)
+        return jobs.StudentTraining(
+            **self._selfsup(benchmark), seed=seed, selfsup=selfsup, version=VERSIONS["distil_student"]
+        )
+
+    def _selfsup(self, benchmark: str) -> Plain:
+        """What both trainings are given beside the section `selfsup`."""
+        return {**_fields(self._clips(benchmark)), "recipe": self._recipe(benchmark, "selfsup", "datasets")}
+
+    def _encoders_from(self, benchmark: str, what: str, seed: int) -> str:
+        """What a benchmark's encoders follow from, with their own settings."""
+        prepared = self._prepared(self.config.benchmark(benchmark).dataset)
+        parts: list[Any] = [self._pretraining(benchmark, seed), prepared]
+        if what == "student":
+            parts.append(self._students(benchmark, seed))
+        return digest(*parts)
+
+    def probed_model(self, wildcards: Wildcards) -> str:
         """The encoders that are probed; `random` takes the form of the pre-trained ones."""
-        probe = self.benchmark(wildcards)["selfsup"]["probe"]
         what = "pretrain" if wildcards.what == "random" else wildcards.what
-        return _encoders(probe["from"] or wildcards.benchmark, what, wildcards.seed)
+        source = self.benchmark(wildcards).selfsup.probe.from_ or wildcards.benchmark
+        return f"{paths.at(paths.ENCODERS, benchmark=source, what=what, seed=wildcards.seed)}/model.pt"
 
-    def probe_settings(self, wildcards: Any) -> Settings:
-        """Params of probe_stream; the rest stands in the model file."""
-        probe = self.benchmark(wildcards)["selfsup"]["probe"]
-        settings = {
-            **self._clips(wildcards.benchmark),
-            "what": wildcards.what,
-            "seed": int(wildcards.seed),
-            "probe": {key: value for key, value in probe.items() if key != "of"},
-        }
-        return versioned("probe_stream", settings)
+    def probe_settings(self, wildcards: Wildcards) -> Plain:
+        """Params of probe_stream; the rest is in the model file."""
+        return self._probing(wildcards.benchmark, wildcards.what, int(wildcards.seed)).dump()
 
-    def probes(self, wildcards: Any) -> dict[str, list[str]]:
+    def probe_upstream(self, wildcards: Wildcards) -> str:
+        """What a probe follows from beside its settings."""
+        return self._probed_from(wildcards.benchmark, wildcards.what, int(wildcards.seed))
+
+    def _probed_from(self, benchmark: str, what: str, seed: int) -> str:
+        settings = self.config.benchmark(benchmark)
+        source = settings.selfsup.probe.from_ or benchmark
+        return digest(self._prepared(settings.dataset), self._encoders_from(source, what, seed))
+
+    def _probing(self, benchmark: str, what: Encoders, seed: int) -> jobs.Probing:
+        probe = narrowed(ProbeSettings, self.config.benchmark(benchmark).selfsup.probe)
+        clips = _fields(self._clips(benchmark))
+        return jobs.Probing(**clips, what=what, seed=seed, probe=probe, version=VERSIONS["probe_stream"])
+
+    def probes(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """What is probed → metrics.json, seed by seed."""
         benchmark = self.benchmark(wildcards)
-        folder = f"results/{wildcards.benchmark}/ikem/probe"
+        where = {"benchmark": wildcards.benchmark}
         return {
-            what: [f"{folder}/{what}/seed-{seed}/metrics.json" for seed in benchmark["seeds"]]
-            for what in benchmark["selfsup"]["probe"]["of"]
+            what: [
+                f"{paths.at(paths.PROBE, what=what, seed=seed, **where)}/metrics.json"
+                for seed in benchmark.seeds
+            ]
+            for what in benchmark.selfsup.probe.of
         }
 
-    def ikem_settings(self, wildcards: Any) -> Settings:
+    def ikem_settings(self, wildcards: Wildcards) -> Plain:
         """Params of ikem_result: all that its probes were made with."""
-        benchmark = self.benchmark(wildcards)
-        used = {key: benchmark[key] for key in ("dataset", "seeds", "selfsup")}
-        used |= self._clips(wildcards.benchmark) | self._recipe_report(
-            wildcards.benchmark, "selfsup", "datasets"
-        )
-        return versioned("ikem_result", {"benchmark": wildcards.benchmark, **used})
+        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        return jobs.IkemResult(
+            **self._selfsup(name),
+            benchmark=name,
+            dataset=benchmark.dataset,
+            seeds=benchmark.seeds,
+            selfsup=benchmark.selfsup,
+            version=VERSIONS["ikem_result"],
+        ).dump()
 
-    def _selfsup(self, wildcards: Any, *stages: str) -> Settings:
-        """The section `selfsup` without the parts of other stages than these, and which clips are seen."""
-        selfsup = self.benchmark(wildcards)["selfsup"]
-        return {
-            **self._clips(wildcards.benchmark),
-            "seed": int(wildcards.seed),
-            "selfsup": {k: v for k, v in selfsup.items() if k not in SELFSUP_STAGES or k in stages},
-            **self._recipe_report(wildcards.benchmark, "selfsup", "datasets"),
-        }
+    def ikem_upstream(self, wildcards: Wildcards) -> str:
+        """What the result of all probes follows from."""
+        benchmark = self.benchmark(wildcards)
+        return digest(
+            *(
+                digest(
+                    self._probing(wildcards.benchmark, what, seed),
+                    self._probed_from(wildcards.benchmark, what, seed),
+                )
+                for what in benchmark.selfsup.probe.of
+                for seed in benchmark.seeds
+            )
+        )
 
     # ---------------------------------------------------------------------------------------------- results
 
-    def member_files(self, file: str, runs: str) -> Callable[[Any], list[str]]:
+    def member_files(self, file: str, runs: str) -> Callable[[Wildcards], list[str]]:
         """Input function: one file of every member of the configured ensemble, run by run.
 
         Args:
@@ -358,102 +660,133 @@ class Plan:
             runs: `seeds` (all), `first` (the first seed), or `fit` (the first seed's run that fixes the fusion
                 weights, if they are to be fitted).
         """
+        return lambda wildcards: [f"{folder}/{file}" for folder in self._folders(wildcards.benchmark, runs)]
 
-        def paths(wildcards: Any) -> list[str]:
-            benchmark = self.benchmark(wildcards)
-            first = f"seed-{benchmark['seeds'][0]}"
-            fitted = benchmark["ensemble"]["weights"] == "fitted"
-            folders = {
-                "seeds": [f"seed-{seed}" for seed in benchmark["seeds"]],
-                "first": [first],
-                "fit": [f"{first}/fit"] if fitted else [],
-            }[runs]
-            question = self.config.question(wildcards.benchmark)
-            return [
-                str(stream_folder(f"results/{wildcards.benchmark}", question, m) / folder / file)
-                for folder in folders
-                for m in benchmark["ensemble"]["members"]
-            ]
+    def _folders(self, benchmark: str, runs: str) -> Iterator[str]:
+        settings = self.config.benchmark(benchmark)
+        first = settings.seeds[0]
+        fitted = settings.ensemble.weights == "fitted"
+        seeds = {"seeds": settings.seeds, "first": (first,), "fit": (first,) if fitted else ()}[runs]
+        for seed in seeds:
+            for member in settings.members:
+                yield self.folder_of(benchmark, member, seed, runs == "fit")
 
-        return paths
-
-    def ensemble_settings(self, wildcards: Any) -> Settings:
+    def ensemble_settings(self, wildcards: Wildcards) -> Plain:
         """Params of ensemble: all that its members were made with."""
-        benchmark = self.benchmark(wildcards)
-        question = self.config.question(wildcards.benchmark)
-        used = {key: benchmark[key] for key in ("dataset", "model", "ensemble", "seeds")}
-        used["train"] = _in_use(benchmark["train"])
-        used |= self._clips(wildcards.benchmark)
-        backbones = [member["backbone"] for member in benchmark["ensemble"]["members"]]
-        used["model"] = _with_options_of(benchmark["model"], *backbones)
-        if question != NO_QUESTION:
-            used["vlm"] = benchmark["vlm"]
-        used |= self._recipe(wildcards.benchmark, "ensemble")
-        return versioned("ensemble", {"benchmark": wildcards.benchmark, "question": question, **used})
-
-    def _recipe(self, benchmark: str, *more: str) -> Settings:
-        """What a recipe did to the training and to further sections; nothing without one."""
-        sections = ["model", "train", "datasets", *more]
-        if self.config.uses_pictures(benchmark):
+        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        backbones = [member.backbone for member in benchmark.members]
+        question = self.config.question(name)
+        sections = ["model", "train", "datasets", "ensemble"]
+        if any(term.inputs for term in benchmark.model.enabled_terms.values()):
             sections.append("video")
-        if self.config.question(benchmark) != NO_QUESTION:
+        if question != NO_QUESTION:
             sections.append("vlm")
-        return self._recipe_report(benchmark, *sections)
+        return jobs.Fusion(
+            **_fields(self._clips(name)),
+            benchmark=name,
+            question=question,
+            dataset=benchmark.dataset,
+            model=replaced(benchmark.model, options=benchmark.model.own_options(*backbones)),
+            train=benchmark.train,
+            vlm=narrowed(VlmSettings, benchmark.vlm) if question != NO_QUESTION else None,
+            ensemble=benchmark.ensemble,
+            members=benchmark.members,
+            runs=tuple(self._folders(name, "first")),
+            seeds=benchmark.seeds,
+            recipe=self._recipe(name, *sections),
+            version=VERSIONS["ensemble"],
+        ).dump()
 
-    def _recipe_report(self, benchmark: str, *sections: str) -> Settings:
-        report = self.config.recipe_report(benchmark, sections)
-        return {} if report is None else {"recipe": report}
+    def ensemble_upstream(self, wildcards: Wildcards) -> str:
+        """What an ensemble follows from."""
+        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        fitted = benchmark.ensemble.weights == "fitted"
+        runs = [(seed, False) for seed in benchmark.seeds] + [(benchmark.seeds[0], True)] * fitted
+        parts = []
+        for seed, fit in runs:
+            for member in benchmark.members:
+                training = self._training(name, member, seed, fit)
+                run = Run(name, member, training)
+                parts.append(
+                    digest(training, self._trained_from(run, benchmark.dataset, paths.run_name(seed, fit)))
+                )
+        return digest(*parts, VERSIONS["score_stream"])
 
-    def target_answers(self, wildcards: Any) -> list[str]:
+    def _recipe(self, benchmark: str, *sections: str) -> jobs.RecipeReport | None:
+        return self.config.recipe_report(benchmark, sections)
+
+    def target_skeletons(self, wildcards: Wildcards) -> str:
+        """The target's skeleton store."""
+        return paths.at(paths.SKELETONS, dataset=wildcards.target)
+
+    def target_answers(self, wildcards: Wildcards) -> list[str]:
         """The target's answers to the same question, where FRM can use them."""
-        question = self.config.question(wildcards.benchmark)
-        if question == NO_QUESTION or not self.config.dataset(wildcards.target)["videos"]:
+        question, benchmark = self.config.question(wildcards.benchmark), self.benchmark(wildcards)
+        if question == NO_QUESTION or not self.config.dataset(wildcards.target).videos:
             return []
-        return self._answers(wildcards.benchmark, wildcards.target, question)
+        return self._answers(wildcards.target, benchmark.vlm.name, question)
 
-    def zero_shot_settings(self, wildcards: Any) -> Settings:
+    def zero_shot_settings(self, wildcards: Wildcards) -> Plain:
         """Params of zero_shot."""
         benchmark = self.benchmark(wildcards)
-        targets = benchmark["zero_shot"]["targets"]
+        targets = benchmark.zero_shot.targets
         if wildcards.target not in targets:
-            known = ", ".join(targets) or "none"
+            there = ", ".join(targets) or "none"
             raise UserError(
-                f"{wildcards.target} is no zero-shot target of {wildcards.benchmark}; it has: {known}"
+                f"{wildcards.target} is no zero-shot target of {wildcards.benchmark}; it has: {there}"
             )
-        settings = {
-            "benchmark": wildcards.benchmark,
-            "target": wildcards.target,
-            "class_map": targets[wildcards.target],
-            "members": benchmark["ensemble"]["members"],
-            "seed": benchmark["seeds"][0],
-        }
-        return versioned("zero_shot", settings)
+        return jobs.ZeroShot(
+            benchmark=wildcards.benchmark,
+            target=wildcards.target,
+            class_map=targets[wildcards.target],
+            members=benchmark.members,
+            seed=benchmark.seeds[0],
+            version=VERSIONS["zero_shot"],
+        ).dump()
+
+    def zero_shot_upstream(self, wildcards: Wildcards) -> str:
+        """What a zero-shot evaluation follows from."""
+        benchmark = self.benchmark(wildcards)
+        parts: list[Any] = [self.ensemble_settings(wildcards), self.ensemble_upstream(wildcards)]
+        parts.append(self._prepared(wildcards.target))
+        if self.target_answers(wildcards):
+            parts.append(digest(self._answering(benchmark.vlm.name), self._pictured(wildcards.target)))
+        return digest(*parts)
+
+    def demo_network_before(self, wildcards: Wildcards) -> list[str]:
+        """The demo's network that another starts from: the detector lies beside the weights of the pose estimator."""
+        return [paths.at(paths.DEMO_NETWORK, network="detector")] if wildcards.network == "pose" else []
 
 
-def _with_options_of(model: Settings, *backbones: str) -> Settings:
-    """The `model` section with the options of these networks alone: a change of others makes nothing anew."""
-    rest = {key: value for key, value in model.items() if key != "options"}
-    options = {name: model["options"][name] for name in backbones if name in model["options"]}
-    return {**rest, "options": options} if options else rest
+class _Of:
+    """Wildcards made here."""
+
+    def __init__(self, **values: str):
+        self.__dict__.update(values)
 
 
-def _in_use(train: Settings) -> Settings:
-    """The section `train` without what is off in it, so that what is off makes nothing anew."""
-    off = {"init": None, "distil": None, "labels": 1}
-    return {key: value for key, value in train.items() if key not in off or value != off[key]}
+def staged(model: type[S], stage: str, section: Section, **values: Any) -> S:
+    """A stage's settings from a section, with the stage's version."""
+    return narrowed(model, section, version=VERSIONS[stage], **values)
 
 
-def _seed(run: str) -> int:
-    """The seed of seed-<n> or seed-<n>/fit."""
-    return int(run.split("/")[0].removeprefix("seed-"))
+def run_digest(training: jobs.StreamTraining) -> str:
+    """8 hex digits of a training's settings: of all but the seed and the stage's version."""
+    settings = training.dump()
+    return digest({key: value for key, value in settings.items() if key not in ("seed", "version")})[:8]
 
 
-def _encoders(benchmark: str, what: str, seed: str | int) -> str:
-    """Path of the encoders of a pre-training or distillation."""
-    return f"results/{benchmark}/ikem/{what}/seed-{seed}/model.pt"
+def shortened(train: TrainSettings, epochs: int) -> TrainSettings:
+    """A training of fewer epochs: the steps of the learning rate move along."""
+    share = epochs / train.epochs
+    return replaced(train, epochs=epochs, steps=[max(1, round(step * share)) for step in train.steps])
 
 
-def _named(settings: dict[str, Settings], name: str, key: str) -> Settings:
+def _fields(selection: SelectionSettings) -> Plain:
+    return {name: getattr(selection, name) for name in SelectionSettings.model_fields}
+
+
+def _named(settings: dict[str, V], name: str, key: str) -> V:
     if name not in settings:
         raise UserError(f"no benchmark has {key}.name {name!r}; there are: {', '.join(sorted(settings))}")
     return settings[name]

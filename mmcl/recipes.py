@@ -1,4 +1,4 @@
-"""Recipes: sets of defaults that take the place of the schema's (`recipe` in config.yaml, files in resources/recipes).
+"""Recipes: sets of defaults that take the place of the models' (`recipe` in config.yaml, files in resources/recipes).
 
 A file holds
     settings: a piece of config.yaml. Entries of `datasets` hold for the data set of that name and reader, entries of
@@ -9,11 +9,13 @@ A row is a key with its path, such as model.fam.chunk.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from mmcl.naming import PROJECT
-from mmcl.schema import ConfigError, Settings, merge, validate
+from mmcl.settings.jobs import RecipeReport
+from mmcl.settings.merging import Plain, flat, merge
 
 FOLDER = PROJECT / "resources" / "recipes"
 NONE = "none"
@@ -24,11 +26,11 @@ class Recipe:
     """A recipe by its name; see the module for the rest."""
 
     name: str
-    settings: Settings
+    settings: Plain
     quirks: dict[str, str]
     kept: dict[str, str]
 
-    def settings_for(self, datasets: Settings, protocol: str | None) -> Settings:
+    def settings_for(self, datasets: Plain, protocol: str | None) -> Plain:
         """The piece of config.yaml that holds for these data sets, with a protocol's own rows in its sections."""
         common = {key: value for key, value in self.settings.items() if key not in ("datasets", "benchmarks")}
         for benchmark in self.settings.get("benchmarks", {}).values():
@@ -37,11 +39,11 @@ class Recipe:
         common["datasets"] = {
             name: dataset
             for name, dataset in self.settings.get("datasets", {}).items()
-            if name in datasets and datasets[name]["reader"] == dataset["reader"]
+            if name in datasets and datasets[name].get("reader") == dataset["reader"]
         }
         return common
 
-    def report(self, rows: Settings, used: Settings, plain: Settings, sections: tuple[str, ...]) -> Settings:
+    def report(self, rows: Plain, used: Plain, plain: Plain, sections: tuple[str, ...]) -> RecipeReport:
         """What became of the recipe, as it stands in a result's settings.
 
         Args:
@@ -60,45 +62,26 @@ class Recipe:
         own = tuple(f"datasets.{name}." for name in used.get("datasets", {}))
         values = {row: value for row, value in values.items() if row in now or row.startswith(own)}
         held = [row for row, value in values.items() if now.get(row) == value]
-        return {
-            "name": self.name,
-            "changed": sorted(row for row in held if before.get(row) != now[row]),
-            "overridden": sorted(set(values) - set(held)),
-            "quirks": sorted(row for row in self.quirks if row in held),
-            "kept": sorted(row for row in self.kept if row.split(".")[0] in sections and row not in values),
-        }
+        return RecipeReport(
+            name=self.name,
+            changed=tuple(sorted(row for row in held if before.get(row) != now[row])),
+            overridden=tuple(sorted(set(values) - set(held))),
+            quirks=tuple(sorted(row for row in self.quirks if row in held)),
+            kept=tuple(
+                sorted(row for row in self.kept if row.split(".")[0] in sections and row not in values)
+            ),
+        )
 
 
-def open_recipe(name: str, schema: Settings) -> Recipe:
-    """Read resources/recipes/<name>.yaml; its settings must be what the schema of config.yaml allows.
-
-    Raises:
-        ConfigError: they are not.
-    """
+@cache
+def open_recipe(name: str) -> Recipe:
+    """Read resources/recipes/<name>.yaml."""
     import yaml
 
-    path = FOLDER / f"{name}.yaml"
-    content = yaml.safe_load(path.read_text())
-    # a piece of config.yaml: it need not have everything
-    piece = {key: value for key, value in schema.items() if key != "required"}
-    try:
-        validate(content["settings"], piece)
-    except ConfigError as mistake:
-        raise ConfigError(f"{path.relative_to(PROJECT)}: settings.{mistake}") from None
+    content: dict[str, Any] = yaml.safe_load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     return Recipe(name, content["settings"], content["quirks"], content["kept"])
 
 
 def names(folder: Path = FOLDER) -> list[str]:
     """The recipes that there are, `none` first."""
     return [NONE, *sorted(path.stem for path in folder.glob("*.yaml"))]
-
-
-def flat(settings: Settings, above: str = "") -> dict[str, Any]:
-    """Nested settings as rows: {"model": {"width": 1}} -> {"model.width": 1}."""
-    rows: dict[str, Any] = {}
-    for key, value in settings.items():
-        if isinstance(value, dict):
-            rows |= flat(value, f"{above}{key}.")
-        else:
-            rows[f"{above}{key}"] = value
-    return rows

@@ -1,12 +1,11 @@
 """Whether one benchmark is better than another: paired over seeds, and paired over test clips.
 
-Two kinds of chance are kept apart. Another seed would have trained other networks: the t-interval over seeds
-tells how far the mean difference depends on that, on these test clips. Other test clips would have been easier for
-one or the other: the bootstrap over clips and McNemar's test tell how far it depends on that, for these networks.
-Both take clips as independent, which clips of one subject are not quite.
+Two sources of chance are kept apart. Other seeds train other networks: the t-interval over seeds measures how far the
+mean difference depends on them, on these test clips. Other test clips would give other accuracies: the bootstrap over
+clips and McNemar's test measure how far the difference depends on the clips, for these networks. Both treat clips as
+independent, which clips of one subject are not quite.
 """
 
-import json
 import os
 import re
 from collections.abc import Sequence
@@ -17,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from mmcl.errors import UserError
-from mmcl.evaluation.ensemble import fuse, read_classes, read_scores, scores_path
+from mmcl.evaluation.ensemble import fuse, read_classes, read_scores
+from mmcl.evaluation.finished import FinishedBenchmark, find_benchmark, scores_of_seed
 from mmcl.evaluation.metrics import figures, hits, rounded
 from mmcl.evaluation.paired import bootstrap, mcnemar, t_interval
 
@@ -82,33 +82,35 @@ class Runs:
         now = rounded(outcome.figures["top1"])
         if self.top1.get(seed, now) != now:
             raise UserError(
-                f"{self.path}: says top1 {self.top1[seed]} for seed {seed}, but its scores.h5 now give {now}; "
+                f"{self.path}: records top1 {self.top1[seed]} for seed {seed}, but its scores.h5 now give {now}; "
                 "run snakemake for it again"
             )
         return outcome
 
 
 def find_runs(path: Path, member: str | None = None) -> Runs:
-    """What a path stands for.
+    """The scores that a path stands for.
 
     Args:
-        path: an ensemble.json, its folder, or a stream's folder with seed-<n>/scores.h5.
-        member: such as joint-natural: this member of the ensemble alone.
+        path: a benchmark (its name, folder or ensemble.json), or a trained stream's folder: of its settings, with
+            seed-<n>/scores.h5 in it, or of one seed.
+        member: such as ctrgcn-natural-joint: this member of the ensemble alone.
 
     Raises:
         UserError: it is none of these, or has no such member.
     """
-    if path.is_dir() and (path / "ensemble.json").exists():
-        path = path / "ensemble.json"
-    if path.is_file():
-        return _of_ensemble(path, member)
-    found = {int(file.parent.name[5:]): [file] for file in path.glob("seed-*/scores.h5") if _is_seed(file)}
+    if benchmark := find_benchmark(path):
+        return _of_ensemble(benchmark, member)
+    files = [path / "scores.h5"] if _is_seed(path / "scores.h5") else path.glob("seed-*/scores.h5")
+    found = {int(file.parent.name[5:]): [file] for file in files if _is_seed(file) and file.exists()}
     if not found:
         raise UserError(
-            f"{path}: neither an ensemble.json, nor a folder with one, nor a stream's folder with seed-<n>/scores.h5"
+            f"{path}: neither a finished benchmark (its name, folder or ensemble.json) nor a trained stream's "
+            f"folder with "
+            "seed-<n>/scores.h5"
         )
     if member:
-        raise UserError(f"{path}: is one stream already; --member {member} chooses from an ensemble.json")
+        raise UserError(f"{path}: is one stream already; --member {member} chooses from a benchmark")
     return Runs(path, dict(sorted(found.items())), [1.0], {})
 
 
@@ -116,25 +118,13 @@ def _is_seed(scores: Path) -> bool:
     return re.fullmatch(r"seed-\d+", scores.parent.name) is not None
 
 
-def _of_ensemble(path: Path, member: str | None) -> Runs:
-    try:
-        result = json.loads(path.read_text())
-        members, seeds, question = result["members"], result["seeds"], result["question"]
-    except (ValueError, KeyError, TypeError):
-        raise UserError(f"{path}: not an ensemble.json") from None
-    top1 = {entry["seed"]: entry["top1"] for entry in seeds}
-    weights = [m["weight"] for m in members]
+def _of_ensemble(benchmark: FinishedBenchmark, member: str | None) -> Runs:
+    members, top1 = benchmark.chosen(member), benchmark.seeds
+    weights = [one.weight for one in members]
     if member:
-        known = [f"{m['stream']}-{m['graph']}" for m in members]
-        if known.count(member) != 1:
-            raise UserError(f"{path}: no single member {member}; it has {', '.join(known)}")
-        members = [members[known.index(member)]]
-        weights, top1 = [1.0], {seeds[0]["seed"]: members[0]["top1"]}
-    scores = {
-        entry["seed"]: [scores_path(path.parent, question, m, entry["seed"]) for m in members]
-        for entry in seeds
-    }
-    return Runs(path, scores, weights, top1)
+        weights, top1 = [1.0], {next(iter(benchmark.seeds)): members[0].top1}
+    scores = {seed: scores_of_seed(members, seed) for seed in benchmark.seeds}
+    return Runs(benchmark.path, scores, weights, top1)
 
 
 def compare(paths: Sequence[Path], member: str | None = None, metric: str = "top1") -> dict[str, Any]:
@@ -142,7 +132,7 @@ def compare(paths: Sequence[Path], member: str | None = None, metric: str = "top
 
     Args:
         paths: at least two; see `find_runs`.
-        member: compare this member of the ensembles, such as joint-natural, and not the ensembles.
+        member: compare this member of the ensembles, such as ctrgcn-natural-joint, and not the ensembles.
         metric: one of `mmcl.evaluation.metrics.FIGURES`.
 
     Returns:
@@ -242,7 +232,7 @@ def _pair(
 ) -> dict[str, Any]:
     before, after = (np.array([o.figures[metric] for o in side], float) for side in (baseline, candidate))
     difference = after - before
-    tests: list[dict | None] = [None] * len(seeds)
+    tests: list[dict[str, Any] | None] = [None] * len(seeds)
     over_clips = None
     if metric in HITS or metric in CLASS_MEANS:
         k = HITS.get(metric, 1)

@@ -2,16 +2,17 @@
 
 import json
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mmcl.errors import UserError
 from mmcl.evaluation.metrics import FIGURES, confusion, figures, hits, per_class, percent, rounded, summary
 from mmcl.files import write_json
-from mmcl.naming import stream_folder
+from mmcl.settings.jobs import Fusion
 from mmcl.store import Shards, opened
+from mmcl.versions import versions
 
 SCHEMA = "mmcl.scores/1"
 PACKAGES = (
@@ -27,11 +28,6 @@ PACKAGES = (
 )
 
 
-def scores_path(benchmark: Path, question: str, member: dict, seed: int) -> Path:
-    """Where the workflow keeps the scores of a member {backbone, graph, stream} in a benchmark's folder."""
-    return stream_folder(benchmark, question, member) / f"seed-{seed}" / "scores.h5"
-
-
 def fuse(logits: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndarray:
     """S = Σ_k w_k · z_k on raw logits.
 
@@ -42,7 +38,8 @@ def fuse(logits: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndarra
     Returns:
         (N, C).
     """
-    return np.tensordot(np.asarray(weights, np.float64), logits.astype(np.float64), axes=1)
+    fused: np.ndarray = np.tensordot(np.asarray(weights, np.float64), logits.astype(np.float64), axes=1)
+    return fused
 
 
 def fit_weights(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -112,15 +109,15 @@ def read_classes(path: Path) -> tuple[list[str], list[str]]:
 
 
 def write_ensemble(
-    output: Path, *, scores: Sequence[Path], metrics: Sequence[Path], fit: Sequence[Path], settings: dict
+    output: Path, *, scores: Sequence[Path], metrics: Sequence[Path], fit: Sequence[Path], settings: Fusion
 ) -> None:
     """Fuse the members within each seed and write `ensemble.json`.
 
     All figures of `mmcl.evaluation.metrics` are of the fused scores: top1 and so on, per_class and confusion of
     the first seed, and every seed's with their mean and standard deviation. A sum of logits is no log-probability
-    on its own scale: with weights of 10 in all it is ten times as sure as with 1. So calibration (ece, nll) is
-    that of the members' weighted mean, softmax(Σ w z / Σ w), which is the same for weights 1:1 and 5:5. Fitted
-    weights sum to one, and were fitted as just this softmax.
+    on its own scale: weights that sum to 10 scale it by ten. So calibration (ece, nll) is that of the members' weighted
+    mean, softmax(Σ w z / Σ w), which is the same for weights 1:1 and 5:5. Fitted weights sum to one, and were fitted as
+    this softmax.
 
     Args:
         output: the JSON file.
@@ -128,16 +125,14 @@ def write_ensemble(
         metrics: metrics.json of the first seed's members.
         fit: scores.h5 of the first seed's fit runs, on training subjects they have not seen; empty unless
             the weights are fitted.
-        settings: benchmark, question, seeds, ensemble {members, weights, preset} and what the members
-            were made with.
+        settings: how the members are fused, and what they were made with.
 
     Raises:
         UserError: members scored different clips, or all weights are zero.
     """
-    ensemble, seeds = settings["ensemble"], settings["seeds"]
-    members = ensemble["members"]
+    seeds, members = settings.seeds, settings.members
     held_out = None
-    match ensemble["weights"]:
+    match settings.ensemble.weights:
         case "fitted":
             logits, labels, names = read_scores(fit)
             weights = fit_weights(logits, labels)
@@ -145,7 +140,7 @@ def write_ensemble(
         case "equal":
             weights = np.full(len(members), 1.0 / len(members))
         case "preset":
-            weights = np.asarray(ensemble["preset"], float)
+            weights = np.asarray(settings.ensemble.preset, float)
     # what is written down is what was used, so that others can add the members up again
     weights = weights.round(6)
     total = float(weights.sum())
@@ -161,15 +156,16 @@ def write_ensemble(
     fused = fuse(logits, weights)
     ids, class_names = read_classes(scores[0])
     read = [json.loads(Path(path).read_text()) for path in metrics]
-    written = {
-        "benchmark": settings["benchmark"],
-        "question": settings["question"],
+    written: dict[str, Any] = {
+        "benchmark": settings.benchmark,
+        "question": settings.question,
         "classes": len(ids),
         "clips": len(names),
         "left_out": read[0]["left_out"],
         "members": [
             {
-                **member,
+                **member.dump(),
+                "run": run,
                 "weight": float(weight),
                 "top1": percent(hits(scored, labels).sum(), len(labels)),
                 "top5": percent(hits(scored, labels, 5).sum(), len(labels)),
@@ -177,11 +173,11 @@ def write_ensemble(
                 "sd": _sd(values),
                 **{key: value for key, value in about.items() if key == "best_on_test"},
             }
-            for member, weight, scored, values, about in zip(
-                members, weights, logits, zip(*own, strict=True), read, strict=True
+            for member, run, weight, scored, values, about in zip(
+                members, settings.runs, weights, logits, zip(*own, strict=True), read, strict=True
             )
         ],
-        "weights_from": ensemble["weights"],
+        "weights_from": settings.ensemble.weights,
         **({"weights_fitted_on_clips": held_out} if held_out else {}),
         **summary(fused, labels, total),
         "per_class": per_class(fused, labels, ids, class_names),
@@ -192,8 +188,8 @@ def write_ensemble(
         ],
         "mean": {key: _mean([r[key] for r in results], key) for key in FIGURES},
         "sd": {key: _sd([r[key] for r in results], key) for key in FIGURES},
-        "settings": settings,
-        "versions": {package: version(package) for package in PACKAGES},
+        "settings": settings.dump(),
+        "versions": versions(*PACKAGES),
     }
     write_json(output, written)
 

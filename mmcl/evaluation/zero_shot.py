@@ -1,19 +1,21 @@
-"""Trained models tried as they are on the clips of another data set (MMCL, section 4.6 and Table 10)."""
+"""Trained models evaluated as they are on the clips of another data set (MMCL, section 4.3 and Table 10)."""
 
 import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from mmcl import device
 from mmcl.datasets.class_maps import Counterpart, read_class_map
 from mmcl.datasets.prepare import SkeletonStore
+from mmcl.device import pick_device
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fuse
 from mmcl.evaluation.metrics import hits, percent, wilson
 from mmcl.files import write_json
+from mmcl.settings.jobs import ZeroShot
 from mmcl.skeleton.mapping import map_joints
 from mmcl.store import Shards
 
@@ -27,7 +29,7 @@ def write_zero_shot(
     ensemble: Path,
     skeletons: Path,
     answers: Sequence[Path],
-    settings: dict,
+    settings: ZeroShot,
     threads: int,
 ) -> None:
     """Evaluate every member and their ensemble on a target data set; write `zero-shot/<target>.json`.
@@ -42,7 +44,7 @@ def write_zero_shot(
         ensemble: ensemble.json, whose fusion weights are used.
         skeletons: the target's store.
         answers: the target's answer stores; empty where FRM is off or the target has no video.
-        settings: benchmark, target, class_map, members, seed.
+        settings: the benchmark's members, the target and its class map.
         threads: CPU threads.
 
     Raises:
@@ -54,16 +56,16 @@ def write_zero_shot(
 
     torch.set_num_threads(max(1, threads))
     source = SkeletonStore(skeletons)
-    class_map = {entry.target: entry for entry in read_class_map(settings["class_map"])}
-    members = [f"{member['stream']}-{member['graph']}" for member in settings["members"]]
+    class_map = {entry.target: entry for entry in read_class_map(settings.class_map)}
+    members = [member.name for member in settings.members]
     weights = [member["weight"] for member in json.loads(Path(ensemble).read_text())["members"]]
-    trained = [load_model(path, device.pick()) for path in models]
+    trained = [load_model(path, pick_device()) for path in models]
     classes = trained[0].classes
 
     actions = [source.class_ids[label] for label in source.labels]
     rows = [row for row, action in enumerate(actions) if _known(class_map, action, classes)]
     if not rows:
-        raise UserError(f"{skeletons}: no clip of a class that the models of {settings['benchmark']} know")
+        raise UserError(f"{skeletons}: no clip of a class that the models of {settings.benchmark} know")
     names = [source.names[row] for row in rows]
     labels = np.array([classes.index(class_map[actions[row]].source) for row in rows])
     clips = [map_joints(source.clip(row), source.layout, trained[0].layout) for row in rows]
@@ -71,7 +73,7 @@ def write_zero_shot(
     plain = np.stack([predict(model, clips) for model in trained])
     scores = {(member, False): logits for member, logits in zip(members, plain, strict=True)}
     scores["ensemble", False] = fuse(plain, weights)
-    refinement: dict = {"clips_with_answer": 0}
+    refinement: dict[str, Any] = {"clips_with_answer": 0}
     if answers and all(model.model.frm is not None for model in trained):
         table = Shards(answers, "mmcl.answers/1")
         refined, answered = zip(
@@ -87,14 +89,14 @@ def write_zero_shot(
         )
 
     subset_of = np.array([class_map[actions[row]].subset for row in rows])
-    result = {
-        "benchmark": settings["benchmark"],
-        "target": settings["target"],
-        "class_map": settings["class_map"],
+    result: dict[str, Any] = {
+        "benchmark": settings.benchmark,
+        "target": settings.target,
+        "class_map": settings.class_map,
         "source_classes": len(classes),
         "refinement": refinement,
         "subsets": {},
-        "settings": settings,
+        "settings": settings.dump(),
     }
     for subset in SUBSETS:
         # every class with an honest counterpart includes the paper's
@@ -117,7 +119,7 @@ def _known(class_map: dict[str, Counterpart], action: str, classes: Sequence[str
     return action in class_map and class_map[action].source in classes
 
 
-def _classes(actions: Sequence[str], class_map: dict[str, Counterpart]) -> list[dict]:
+def _classes(actions: Sequence[str], class_map: dict[str, Counterpart]) -> list[dict[str, Any]]:
     counts = sorted(Counter(actions).items())
     return [{"id": action, "source": class_map[action].source, "clips": count} for action, count in counts]
 
@@ -128,7 +130,7 @@ def _left_out(
     class_map: dict[str, Counterpart],
     classes: Sequence[str],
     subset: str,
-) -> list[dict]:
+) -> list[dict[str, Any]]:
     """What of the target takes no part: classes the models lack, with their clips, and unusable clips."""
     lacking = Counter(
         action
@@ -156,7 +158,7 @@ def _left_out(
     ]
 
 
-def _row(member: str, refined: bool, logits: np.ndarray, labels: np.ndarray) -> dict:
+def _row(member: str, refined: bool, logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     first, fifth = int(hits(logits, labels, 1).sum()), int(hits(logits, labels, 5).sum())
     return {
         "member": member,

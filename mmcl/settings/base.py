@@ -54,11 +54,13 @@ Text = Annotated[str, Field(min_length=1)]
 class Section(BaseModel):
     """A section of the configuration, or the settings of a stage."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, protected_namespaces=(), ser_json_inf_nan="constants")
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, protected_namespaces=(), ser_json_inf_nan="constants"
+    )
 
     @model_serializer(mode="wrap")
     def _without_what_is_off(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        dumped = handler(self)
+        dumped: dict[str, Any] = handler(self)
         for name, field in type(self).model_fields.items():
             key = field.alias or name
             if key in dumped and self._is_off(name):
@@ -68,7 +70,7 @@ class Section(BaseModel):
     def _is_off(self, name: str) -> bool:
         field = type(self).model_fields[name]
         marked = any(isinstance(mark, Off) for mark in field.metadata)
-        return marked and getattr(self, name) == field.get_default(call_default_factory=True)
+        return marked and bool(getattr(self, name) == field.get_default(call_default_factory=True))
 
     # TEMPORARY-BRIDGE: mapping access while rooms are converted; removed before this lands
     def __getitem__(self, key: str) -> Any:
@@ -88,27 +90,49 @@ class Section(BaseModel):
 
     def items(self) -> list[tuple[str, Any]]:
         return [(key, self[key]) for key in self.keys()]
+
     # END-BRIDGE
 
     def dump(self) -> dict[str, Any]:
         """The settings as plain values of JSON, keys sorted; what is off is left out."""
         # sorted, as Snakemake compares params by their text
-        return json.loads(json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True))
+        dumped: dict[str, Any] = json.loads(
+            json.dumps(self.model_dump(mode="json", by_alias=True), sort_keys=True)
+        )
+        return dumped
 
 
 class Options(Section):
     """What one reader, backbone, adapter or term alone takes. `dump` holds what differs from the defaults."""
 
     def _is_off(self, name: str) -> bool:
-        return getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True)
-
-
-def replaced(section: "S", **values: Any) -> "S":
-    """The same settings with some values replaced, and validated again."""
-    return type(section).model_validate({**{k: getattr(section, k) for k in type(section).model_fields}, **values})
+        default = type(self).model_fields[name].get_default(call_default_factory=True)
+        return bool(getattr(self, name) == default)
 
 
 S = TypeVar("S", bound=Section)
+O = TypeVar("O", bound=Options)
+
+
+def replaced(section: S, **values: Any) -> S:
+    """The same settings with some values replaced, and validated again."""
+    return narrowed(type(section), section, **values)
+
+
+def narrowed(model: type[S], section: Section, **values: Any) -> S:
+    """The settings of another model that a section holds, with further values.
+
+    Args:
+        model: what is wanted.
+        section: has keys of that model, and may have others.
+        values: by field name; they come first.
+    """
+    stated = {
+        field.alias or name: values[name] if name in values else getattr(section, name)
+        for name, field in model.model_fields.items()
+        if name in values or name in type(section).model_fields
+    }
+    return model.model_validate(stated)
 
 
 def by_table(value: Any, table: Mapping[str, str], attribute: str) -> Any:
@@ -135,7 +159,8 @@ def of_table(
     """One of `by_table`; `loc` is where it stands, for the message."""
     if name not in table:
         raise at(loc[:-1], "extra_forbidden", stated, name)
-    model: type[Section] = getattr(resolve_name(table[name]), attribute)
+    # a class without such an attribute has no options of its own
+    model: type[Section] = getattr(resolve_name(table[name]), attribute, Options)
     if isinstance(stated, model):
         return stated
     try:
@@ -145,7 +170,9 @@ def of_table(
             error.title,
             [
                 InitErrorDetails(
-                    type=PydanticCustomError("nested", "{said}", {"error": one, "model": model, "said": one["msg"]}),
+                    type=PydanticCustomError(
+                        "nested", "{said}", {"error": one, "model": model, "said": one["msg"]}
+                    ),
                     loc=(*loc, *one["loc"]),
                     input=one["input"],
                 )
@@ -154,8 +181,33 @@ def of_table(
         ) from None
 
 
+def with_options(stated: Any, key: str, default: str, table: Mapping[str, str]) -> Any:
+    """A section as stated, with `options` validated by the `Options` of the class that one of its keys names.
+
+    Args:
+        stated: the section.
+        key: its key whose value is a name in the table.
+        default: of that key.
+        table: name → `module:class`; a class without the attribute `Options` has no options.
+
+    Raises:
+        ValidationError: options that the class does not take.
+    """
+    if not isinstance(stated, dict) or not stated.get("options"):
+        return stated
+    name = stated.get(key, default)
+    if name not in table:
+        return {**stated, "options": Options()}  # the error about the name is enough
+    return {**stated, "options": of_table(name, stated["options"], table, "Options", ("options",))}
+
+
+def own_options(options: Options, model: type[O]) -> O:
+    """Options as their owner reads them: the defaults if none are stated."""
+    return options if isinstance(options, model) else model()
+
+
 def at(loc: tuple[str, ...], kind: str, value: Any, key: str) -> ValidationError:
     """A validation error of a known type at a key."""
     return ValidationError.from_exception_data(
-        "settings", [InitErrorDetails(type=kind, loc=(*loc, key), input=value)]  # type: ignore[typeddict-item]
+        "settings", [InitErrorDetails(type=kind, loc=(*loc, key), input=value)]
     )

@@ -56,7 +56,14 @@ class EnsembleSettings(Section):
         "fitted", description="Fitted on held-out training subjects, all equal, or as given in preset."
     )
     preset: Items[AtLeastZero] = Field(
-        (2.361693262051476, 4.35402786600752, 3.6038236890242237, 1.0158095311333564, 3.0574845840597544, 5.0),
+        (
+            2.361693262051476,
+            4.35402786600752,
+            3.6038236890242237,
+            1.0158095311333564,
+            3.0574845840597544,
+            5.0,
+        ),
         min_length=1,
         description="Weights for `preset`, one a member; the default are those published for NTU-120 X-Sub.",
     )
@@ -89,7 +96,9 @@ class EnsembleSettings(Section):
             name = stated.backbone or backbone
             graph = stated.graph or default_graph(name)
             if graph not in BACKBONES[name].graphs:
-                raise ValueError(f"members: {name} takes graph {', '.join(BACKBONES[name].graphs)}, not {graph}")
+                raise ValueError(
+                    f"members: {name} takes graph {', '.join(BACKBONES[name].graphs)}, not {graph}"
+                )
             members.append(Member(backbone=name, graph=graph, stream=stated.stream))
         return tuple(members)
 
@@ -125,7 +134,8 @@ class BenchmarkSettings(Section):
     threads: Threads = 8
     gpus: Count = Field(
         1,
-        description="GPUs that train one stream together, each with its part of a batch. Never part of a result's settings.",
+        description="GPUs that train one stream together, each with its part of a batch. Never part of a "
+        "result's settings.",
     )
     instruction: Question = Field(description="The question put to the vision-language model; one line.")
     vlm: VlmSection = Field(VlmSection(), description="The vision-language model that answers the question.")
@@ -162,7 +172,8 @@ class BenchmarkSettings(Section):
         pretrain = self.model.fam.cnn.pretrain
         if pretrain and pretrain.protocol != self.protocol:
             raise ValueError(
-                f"model.fam.cnn.pretrain.protocol: {pretrain.protocol} is not the benchmark's protocol {self.protocol}, "
+                f"model.fam.cnn.pretrain.protocol: {pretrain.protocol} is not the benchmark's protocol "
+                f"{self.protocol}, "
                 "so it might see test clips"
             )
         if self.train.batch % self.gpus:

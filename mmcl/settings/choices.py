@@ -12,22 +12,28 @@ from mmcl.settings import tables
 class OneOf:
     """Allows the names in a table, as they are when a value is validated.
 
-    A literal would hold the names of the moment in which the models were defined, and not what a test or a plug-in adds.
+    A literal would hold the names that were there when the models were defined, and not what a test or plug-in adds.
     """
 
     def __init__(self, table: Iterable[str]):
         self.table = table
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_plain_validator_function(self._check, serialization=core_schema.to_string_ser_schema())
+        return core_schema.no_info_plain_validator_function(
+            self._check, serialization=core_schema.to_string_ser_schema()
+        )
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
         return {"type": "string", "enum": list(self.table)}
 
     def _check(self, value: Any) -> str:
         if value not in self.table:
-            raise PydanticCustomError("one_of", "not one of the allowed values", {"allowed": list(self.table)})
-        return value
+            raise PydanticCustomError(
+                "one_of", "not one of the allowed values", {"allowed": list(self.table)}
+            )
+        return str(value)
 
 
 ReaderName = Annotated[str, OneOf(tables.READERS)]

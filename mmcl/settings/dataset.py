@@ -9,7 +9,9 @@ from mmcl.settings.base import Items, Options, Pair, Section, Seed, of_table
 from mmcl.settings.choices import ReaderName
 from mmcl.settings.video import PoseSection, VideoSettings
 
-Threads = Annotated[int, Field(ge=1, description="Cores of one heavy job. Never part of a result's settings.")]
+Threads = Annotated[
+    int, Field(ge=1, description="Cores of one heavy job. Never part of a result's settings.")
+]
 
 
 class DrawnSettings(Section):
@@ -73,16 +75,15 @@ class RecordingsSettings(ReaderSettings):
 class DatasetSettings(RecordingsSettings):
     """A data set: where it lies and how it is read."""
 
-    shards: int = Field(
-        1, ge=1, le=999, description="Into how many jobs and files the video stages are cut."
-    )
+    shards: int = Field(1, ge=1, le=999, description="Into how many jobs and files the video stages are cut.")
     threads: Threads = 8
     drawn: DrawnSettings | None = Field(
         None, description="This data set is drawn by the project itself, by the rule draw_demo."
     )
     poses: PoseSection | None = Field(
         None,
-        description="This data set has no skeletons; a pose estimator finds COCO's 17 joints in its videos (reader own).",
+        description="This data set has no skeletons; a pose estimator finds COCO's 17 joints in its videos "
+        "(reader own).",
     )
     video: VideoSettings = Field(
         VideoSettings(), description="From videos to person crops to montages of five frames."

@@ -14,9 +14,17 @@ from mmcl.errors import UserError, meant
 from mmcl.settings.base import Section
 
 NUMBER_AS_TEXT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
-TYPES = {"int": "integer", "float": "number", "bool": "boolean", "string": "string", "tuple": "array", "list": "array"}
+TYPES = {
+    "int": "integer",
+    "float": "number",
+    "bool": "boolean",
+    "string": "string",
+    "tuple": "array",
+    "list": "array",
+}
 
-Path = tuple[str | int, ...]
+KeyPath = tuple[str | int, ...]
+"""Where a key stands, such as ("train", "steps", 0)."""
 
 
 class ConfigError(UserError):
@@ -29,7 +37,7 @@ def dotted(path: Sequence[str | int]) -> str:
 
 
 def explained(
-    error: ValidationError, model: type[Section], where: Callable[[Path], Path] = lambda path: path
+    error: ValidationError, model: type[Section], where: Callable[[KeyPath], KeyPath] = lambda path: path
 ) -> ConfigError:
     """The first mistake that a validation found, as a message.
 
@@ -38,29 +46,41 @@ def explained(
         model: what was validated.
         where: path in the model → path in the file that the user wrote.
     """
-    first = error.errors()[0]
-    inner = first.get("ctx", {})
+    first: dict[str, Any] = dict(error.errors()[0])
     if first["type"] == "nested":  # of a reader's, backbone's or term's own model
+        inner = first["ctx"]
+        model, inside = inner["model"], tuple(inner["error"]["loc"])
         first = {**inner["error"], "loc": first["loc"], "input": first["input"]}
-        model, path = inner["model"], first["loc"][-len(inner["error"]["loc"]) :]
     else:
-        path = first["loc"]
-    described = _description(model, path)
-    return ConfigError(_message(first, where(_stated(first["loc"])), model, path, described))
+        inside = first["loc"]
+    path, text = _stated(first["loc"]), ""
+    if (
+        first["type"] == "value_error"
+    ):  # a model's own check, whose message may begin with a key below the model
+        below, colon, text = str(first["ctx"]["error"]).partition(": ")
+        if colon and re.fullmatch(r"[a-z0-9_.]+", below):
+            path = (*path, *below.split("."))
+        else:
+            text = str(first["ctx"]["error"])
+    return ConfigError(_message(first, where(path), model, inside, _description(model, inside), text))
 
 
-def _stated(loc: Path) -> Path:
+def _stated(loc: KeyPath) -> KeyPath:
     """A location without what pydantic adds for the members of a union."""
-    return tuple(part for part in loc if not (isinstance(part, str) and re.search(r"[\[(-]|^(int|str|float)$", part)))
+    return tuple(
+        part for part in loc if not (isinstance(part, str) and re.search(r"[\[(-]|^(int|str|float)$", part))
+    )
 
 
-def _message(error: Any, path: Path, model: type[Section], inside: Path, about: str) -> str:
+def _message(error: Any, path: KeyPath, model: type[Section], inside: KeyPath, about: str, text: str) -> str:
     key, value = dotted(path), _shown(error["input"])
     context = error.get("ctx", {})
     match error["type"]:
         case "extra_forbidden":
             owner = _model(model, inside[:-1])
-            allowed = sorted(field.alias or name for name, field in owner.model_fields.items()) if owner else []
+            allowed = (
+                sorted(field.alias or name for name, field in owner.model_fields.items()) if owner else []
+            )
             hint = f"; allowed here: {', '.join(allowed)}" if allowed else "; there are no such settings"
             return f"{key}: unknown key{meant(str(path[-1]), allowed)}{hint}"
         case "missing":
@@ -69,7 +89,8 @@ def _message(error: Any, path: Path, model: type[Section], inside: Path, about: 
             return f"{dotted(path[:-1]) or 'config'}: the key {path[-1]!r} is missing"
         case "one_of":
             options = ", ".join(json.dumps(option) for option in context["allowed"])
-            return f"{key}: {value} is not allowed{meant(str(error['input']), context['allowed'])}; allowed: {options}{about}"
+            return f"{key}: {value} is not allowed{meant(str(error['input']), context['allowed'])}; allowed: "
+            f"{options}{about}"
         case "literal_error":
             options = context["expected"].replace("'", '"').replace(" or ", ", ")
             return f"{key}: {value} is not allowed; allowed: {options}{about}"
@@ -90,19 +111,11 @@ def _message(error: Any, path: Path, model: type[Section], inside: Path, about: 
         case "too_long" | "string_too_long":
             return f"{key}: {value} is too long{about}"
         case "value_error":
-            return _of_validator(key, str(context["error"]))
+            return f"{key}: {text}" if key else text
         case kind if wanted := _wanted(kind):
             return f"{key}: {value} is not of type {wanted}{about}{_exponent(error['input'], wanted)}"
         case _:
             return f"{key}: {error['msg']}{about}"
-
-
-def _of_validator(key: str, text: str) -> str:
-    """The message of a model's own check, which begins with the key below the model where there is one."""
-    below, colon, rest = text.partition(": ")
-    if colon and re.fullmatch(r"[a-z0-9_.]+", below):
-        return f"{key}.{below}: {rest}" if key else text
-    return f"{key}: {text}" if key else text
 
 
 def _wanted(kind: str) -> str:
@@ -129,7 +142,7 @@ def _shown(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _description(model: type[Section], path: Path) -> str:
+def _description(model: type[Section], path: KeyPath) -> str:
     """The description of a key, in parentheses; nothing if there is none."""
     while path and isinstance(path[-1], int):
         path = path[:-1]
@@ -145,7 +158,7 @@ def _field(model: type[Section], key: str) -> FieldInfo | None:
     return None
 
 
-def _model(model: type[Section], path: Path) -> type[Section] | None:
+def _model(model: type[Section], path: KeyPath) -> type[Section] | None:
     """The settings model at a path below another."""
     for key in path:
         if isinstance(key, int):
@@ -160,7 +173,11 @@ def _model(model: type[Section], path: Path) -> type[Section] | None:
 
 def _section_of(annotation: Any) -> type[Section] | None:
     """The settings model in an annotation such as `X | None` or `tuple[X, ...]`."""
-    if isinstance(annotation, type) and not isinstance(annotation, types.GenericAlias) and issubclass(annotation, Section):
+    if (
+        isinstance(annotation, type)
+        and not isinstance(annotation, types.GenericAlias)
+        and issubclass(annotation, Section)
+    ):
         return annotation
     for part in typing.get_args(annotation):
         if found := _section_of(part):

@@ -1,10 +1,10 @@
 """The settings of each stage: what its rule's params hold, its store's fingerprint covers and `settings.json` says."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SerializeAsAny
+from pydantic import Field
 
-from mmcl.settings.base import OFF, Count, Items, Question, Section, Seed, Sha256, Text, narrowed
+from mmcl.settings.base import OFF, Count, Items, Question, Section, Seed, Text, narrowed
 from mmcl.settings.benchmark import EnsembleSettings, Member, Seeds
 from mmcl.settings.choices import Stream
 from mmcl.settings.dataset import DrawnSettings, ReaderSettings
@@ -96,7 +96,9 @@ class StreamTraining(Stage, SelectionSettings):
 
     stream: Stream
     seed: Seed
-    fit: bool = Field(False, description="Whether every fifth training subject is left out, to fit fusion weights on.")
+    fit: bool = Field(
+        False, description="Whether every fifth training subject is left out, to fit fusion weights on."
+    )
     model: StreamModelSettings
     train: TrainSettings
     question: Annotated[Question | None, OFF] = Field(None, description="Whose answers FRM reads.")

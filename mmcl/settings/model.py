@@ -5,7 +5,18 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, SerializeAsAny, field_validator, model_validator
 
 from mmcl.settings import tables
-from mmcl.settings.base import OFF, AtLeastZero, Count, Options, PathName, Positive, Section, Sha256, Text, by_table
+from mmcl.settings.base import (
+    OFF,
+    AtLeastZero,
+    Count,
+    Options,
+    PathName,
+    Positive,
+    Section,
+    Sha256,
+    Text,
+    by_table,
+)
 from mmcl.settings.choices import Backbone, Graph
 from mmcl.settings.training import CnnTrainingSettings
 
@@ -24,7 +35,9 @@ class TermSettings(Section):
 class PretrainSettings(CnnTrainingSettings):
     """The CNN is trained on the training subjects' own pictures before it is frozen."""
 
-    protocol: Text = Field(description="Whose training clips it sees; must be stated, and be the benchmark's own.")
+    protocol: Text = Field(
+        description="Whose training clips it sees; must be stated, and be the benchmark's own."
+    )
 
 
 class CnnSettings(Section):
@@ -33,11 +46,14 @@ class CnnSettings(Section):
     name: PathName = Field("inception_v3", description="Its name in paths.")
     architecture: Text = Field("inception_v3", description="Any classifier of torchvision.models.")
     weights: Text | None = Field(
-        "weights/inception_v3_google-0cc3c7bd.pth", description="File with its state dict; null for random weights."
+        "weights/inception_v3_google-0cc3c7bd.pth",
+        description="File with its state dict; null for random weights.",
     )
     sha256: Sha256 | None = Field(None, description="sha256 of the weights in hex; null accepts any file.")
     num_classes: Count = Field(1000, description="Classes of the weights.")
-    feature: Literal["logits", "pooled"] = Field("logits", description="Class scores or the features before them.")
+    feature: Literal["logits", "pooled"] = Field(
+        "logits", description="Class scores or the features before them."
+    )
     image_size: int = Field(299, ge=32, description="Side of the picture it sees.")
     frozen: bool = Field(
         False, description="Keep it as it is, with features computed once (true), or train it along."
@@ -45,14 +61,17 @@ class CnnSettings(Section):
     batch: Count = Field(64, description="Pictures per batch where it is frozen.")
     pretrain: PretrainSettings | None = Field(
         None,
-        description="Train the CNN on the training subjects' own pictures before it is frozen; weights must then be null, "
+        description="Train the CNN on the training subjects' own pictures before it is frozen; weights must "
+        "then be null, "
         "and num_classes follows from the data. Null for the weights as they are.",
     )
 
     @model_validator(mode="after")
     def _pretrained_is_frozen(self) -> "CnnSettings":
         if self.pretrain and self.weights is not None:
-            raise ValueError("weights: `pretrain` trains the network from random weights; set weights to null")
+            raise ValueError(
+                "weights: `pretrain` trains the network from random weights; set weights to null"
+            )
         if self.pretrain and not self.frozen:
             raise ValueError("frozen: a network of `pretrain` is used frozen; set frozen to true")
         return self

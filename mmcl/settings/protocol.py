@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mmcl.settings.base import OFF, Count, Items, Section, Seed, Text
+from mmcl.settings.base import OFF, Items, Section, Seed, Text
 
 Numbers = Annotated[Items[Seed], Field(min_length=1)] | Literal["odd", "even"]
 
@@ -49,7 +49,11 @@ class Rule(Section):
                 raise ValueError(f"{side}: goes with by: subject, camera or setup alone")
         if self.train is not None and self.test is not None:
             # 1 and 2 stand for all the odd and even numbers
-            numbers = {1, 2, *(n for side in (self.train, self.test) if not isinstance(side, str) for n in side)}
+            numbers = {
+                1,
+                2,
+                *(n for side in (self.train, self.test) if not isinstance(side, str) for n in side),
+            }
             both = [n for n in numbers if is_among(n, self.train) and is_among(n, self.test)]
             if both:
                 raise ValueError(f"test: {self.by} {max(both)} is among train too")
@@ -57,22 +61,28 @@ class Rule(Section):
 
 
 def is_among(number: int, numbers: "tuple[int, ...] | str") -> bool:
-    """Whether a number is one of `numbers`: a list, `odd` or `even`."""
+    """Whether a number is one of `numbers`: a list, `odd` or `even`. 0, which is unknown, is neither odd nor even."""
     if isinstance(numbers, str):
-        return number % 2 == (numbers == "odd")
+        return number != 0 and number % 2 == (numbers == "odd")
     return number in numbers
 
 
 class Exclusion(Section):
     """A list of clips that take no part."""
 
-    file: Text = Field(description="Path from the working directory or, if nothing is there, from the project.")
+    file: Text = Field(
+        description="Path from the working directory or, if nothing is there, from the project."
+    )
     sha256: str = Field(description="Of its sorted names.")
 
 
 class SelectionSettings(Section):
     """What decides which clips train and test."""
 
-    protocol: Text = Field(description="A published protocol, or one of `protocols`; `name/fold` for random halves.")
-    rule: Annotated[Rule | None, OFF] = Field(None, description="The protocol's rule, if it is not a published one.")
+    protocol: Text = Field(
+        description="A published protocol, or one of `protocols`; `name/fold` for random halves."
+    )
+    rule: Annotated[Rule | None, OFF] = Field(
+        None, description="The protocol's rule, if it is not a published one."
+    )
     exclude: Annotated[Exclusion | None, OFF] = Field(None, description="Clips that neither train nor test.")

@@ -53,7 +53,9 @@ class StudentEncoderSettings(Section):
 
     backbone: Backbone | None = Field(None, description="Skeleton network; null for the teachers'.")
     graph: Graph | None = Field(None, description="Adjacency that it starts from; null for the teachers'.")
-    width: Width | None = Field(None, description="Multiple of its usual channel numbers; null for the teachers'.")
+    width: Width | None = Field(
+        None, description="Multiple of its usual channel numbers; null for the teachers'."
+    )
     dropout: Below1 | None = Field(
         None, description="Probability wherever the backbone drops anything out; null for its own."
     )
@@ -69,7 +71,8 @@ class ViewSettings(Section):
     window: int = Field(50, ge=4, description="Frames the networks see.")
     convention: Literal["ctr", "ikem"] = Field(
         "ctr",
-        description="How modalities are taken of joints: ctr is what train_stream sees, so that its streams can begin from "
+        description="How modalities are taken of joints: ctr is what train_stream sees, so that its streams can "
+        "begin from "
         "these encoders; ikem has the second paper's bones, and every person in one place and facing the camera.",
     )
     facing: Literal["frame", "clip"] = Field(
@@ -87,7 +90,8 @@ class AugmentationSettings(Section):
 
     crop_by: Literal["mirror", "resize"] = Field(
         "mirror",
-        description="mirror: the clip is resampled, continued by its mirror image at both ends, and cut; resize: a part of "
+        description="mirror: the clip is resampled, continued by its mirror image at both ends, and cut; "
+        "resize: a part of "
         "it is resampled.",
     )
     padding: Count = Field(
@@ -98,7 +102,8 @@ class AugmentationSettings(Section):
     rotation: AtLeastZero = Field(0.0, description="Largest random rotation about each axis in radians.")
     bones: Below1 = Field(
         0.0,
-        description="Largest part by which a bone gets longer or shorter, each by itself, so that encoders do not learn to "
+        description="Largest part by which a bone gets longer or shorter, each by itself, so that encoders do "
+        "not learn to "
         "identify people by their proportions.",
     )
     same: bool = Field(False, description="Repeat the same changes in the same places of every epoch.")
@@ -128,7 +133,8 @@ class ContrastSettings(ViewSettings, SgdSettings):
     steps: Items[Count] = Field((250,), description="Epochs after which the learning rate falls.")
     norms: Literal["measured", "running"] = Field(
         "measured",
-        description="Statistics of the batch norms in the encoders that are written: measured on the training clips in the "
+        description="Statistics of the batch norms in the encoders that are written: measured on the training "
+        "clips in the "
         "end, or the running ones, which few steps leave far off.",
     )
     memory: int = Field(
@@ -181,7 +187,8 @@ class PretrainingSettings(ContrastSettings):
         after = self.exchange_after
         if len(self.modalities) < 2 and after is not None and after < self.epochs:
             raise ValueError(
-                f"exchange_after: {self.modalities[0]} alone has no other modality to exchange knowledge with; set it to "
+                f"exchange_after: {self.modalities[0]} alone has no other modality to exchange knowledge with; "
+                f"set it to "
                 "null"
             )
         if not (self.mining_weight or self.joint_weight):
@@ -197,7 +204,9 @@ class StudentSettings(Section):
     """Distillation; what it does not say is as in pre-training."""
 
     modalities: Items[Stream] = Field(
-        ("joint", "joint_motion", "bone"), min_length=1, description="What of the skeleton is seen, a student each."
+        ("joint", "joint_motion", "bone"),
+        min_length=1,
+        description="What of the skeleton is seen, a student each.",
     )
     early: bool = Field(False, description="One student that sees all of them as channels side by side.")
     encoder: StudentEncoderSettings = Field(
@@ -230,7 +239,8 @@ class ProbeSettings(Section):
     batch: Count = Field(128, description="Clips per step.")
     standardise: bool = Field(
         True,
-        description="Features get mean 0 and deviation 1 over the training clips before the linear classifier sees them.",
+        description="Features get mean 0 and deviation 1 over the training clips before the linear classifier "
+        "sees them.",
     )
     learning_rate: Positive = Field(0.3, description="Of SGD.")
     momentum: Below1 = Field(0.9, description="Of SGD.")
@@ -269,7 +279,9 @@ class SelfsupSettings(PretrainingSettings):
     @model_validator(mode="after")
     def _students_fit(self) -> "SelfsupSettings":
         if self.student.batch > self.memory:
-            raise ValueError(f"student.batch: {self.student.batch} clips do not fit into a memory of {self.memory}")
+            raise ValueError(
+                f"student.batch: {self.student.batch} clips do not fit into a memory of {self.memory}"
+            )
         own = self.student.encoder
         backbone = own.backbone or self.encoder.backbone
         graph = own.graph or (self.encoder.graph if own.backbone is None else default_graph(backbone))

@@ -73,7 +73,15 @@ TERMS = {
 
 GRAPHS = ("natural", "hd1", "hd2", "hd21")
 """Adjacencies that a backbone may start from."""
-STREAMS = ("joint", "joint_motion", "bone", "bone_motion", "acceleration", "rotation_axis", "angular_velocity")
+STREAMS = (
+    "joint",
+    "joint_motion",
+    "bone",
+    "bone_motion",
+    "acceleration",
+    "rotation_axis",
+    "angular_velocity",
+)
 """What of the skeleton a network sees."""
 
 

@@ -4,7 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from mmcl.settings.base import OFF, AtLeastZero, Count, Items, Pair, Positive, Probability, Section, Seed, Text
+from mmcl.settings.base import (
+    OFF,
+    AtLeastZero,
+    Count,
+    Items,
+    Pair,
+    Positive,
+    Probability,
+    Section,
+    Seed,
+    Text,
+)
 from mmcl.settings.choices import FeederName, Stream
 
 Part = Annotated[float, Field(gt=0, le=1)]
@@ -48,7 +59,9 @@ class DistilSettings(Section):
     """The ensemble that a stream learns from, too."""
 
     from_: Text = Field(alias="from", description="Benchmark with the ensemble; needed.")
-    logit_weight: AtLeastZero = Field(1.0, description="λ_l of the divergence from the ensemble's softened scores.")
+    logit_weight: AtLeastZero = Field(
+        1.0, description="λ_l of the divergence from the ensemble's softened scores."
+    )
     temperature: Positive = Field(4.0, description="τ that softens scores.")
     relation_weight: AtLeastZero = Field(0.1, description="λ_f of the relational loss on features.")
     relation_temperature: Positive = Field(0.07, description="τ of the relational loss.")
@@ -77,7 +90,8 @@ class TrainSettings(SgdSettings):
     feeder: FeederName = Field(
         "resize",
         description="How clips are shown: resize crops, resamples and turns them as for NTU (crop, min_crop, test_crop "
-        "and rotation say how); ucla is CTR-GCN's way for NW-UCLA: turned by up to 60 degrees, stretched to fill a box, "
+        "and rotation say how); ucla is CTR-GCN's way for NW-UCLA: turned by up to 60 degrees, stretched to "
+        "fill a box, "
         "frames drawn at random; for one person.",
     )
     window: int = Field(64, ge=4, description="Frames the network sees.")
@@ -95,7 +109,8 @@ class TrainSettings(SgdSettings):
     )
     labels: Annotated[Part, OFF] = Field(
         1.0,
-        description="Part of each class's training clips that train, at least one; which, depends on seed and name alone.",
+        description="Part of each class's training clips that train, at least one; which, depends on seed and "
+        "name alone.",
     )
     init: Annotated[InitSettings | None, OFF] = Field(
         None,

@@ -1,20 +1,26 @@
 """From videos to person crops, and to montages of them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, model_validator
 
-from mmcl.settings.base import OFF, Count, Probability, Section, Sha256, Text
+from mmcl.settings import tables
+from mmcl.settings.base import OFF, Count, Options, Probability, Section, Sha256, Text, with_options
 from mmcl.settings.choices import Architecture, PoseArchitecture
 
 
 class NetworkSettings(Section):
     """A network that finds people in pictures."""
 
-    weights: Text = Field(description="File with its weights (.pt of ultralytics, .safetensors, or a plain state dict).")
+    weights: Text = Field(
+        description="File with its weights (.pt of ultralytics, .safetensors, or a plain state dict)."
+    )
     sha256: Sha256 | None = Field(None, description="sha256 of the weights in hex; null accepts any file.")
     image_size: int = Field(
-        640, ge=64, multiple_of=32, description="Longer side of the picture the network sees, in pixels; a multiple of 32."
+        640,
+        ge=64,
+        multiple_of=32,
+        description="Longer side of the picture the network sees, in pixels; a multiple of 32.",
     )
     confidence: Probability = Field(0.25, description="Least confidence of a person.")
 
@@ -29,8 +35,20 @@ class DetectorSettings(NetworkSettings):
         "weights/yolov5mu.pt",
         description="File with its weights (.pt of ultralytics, .safetensors, or a plain state dict).",
     )
-    classes: Count = Field(80, description="Number of classes of the network (80 for COCO); class 0 is the person.")
+    classes: Count = Field(
+        80, description="Number of classes of the network (80 for COCO); class 0 is the person."
+    )
     iou: Probability = Field(0.45, description="Overlap above which two boxes are one person.")
+    options: Annotated[SerializeAsAny[Options], OFF] = Field(
+        Options(), description="What this detector alone takes."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_the_detector(cls, stated: Any) -> Any:
+        return with_options(
+            stated, "architecture", cls.model_fields["architecture"].default, tables.DETECTORS
+        )
 
 
 class PoseSettings(NetworkSettings):
@@ -38,7 +56,8 @@ class PoseSettings(NetworkSettings):
 
     architecture: PoseArchitecture = Field(
         "yolov8n-pose",
-        description="Network, as the ultralytics package builds it; yolov5n-pose is its YOLOv5n with a head for joints.",
+        description="Network, as the ultralytics package builds it; yolov5n-pose is its YOLOv5n with a head for "
+        "joints.",
     )
     iou: Probability = Field(0.7, description="Overlap above which two boxes are one person.")
     every: Count = Field(
@@ -50,7 +69,9 @@ class PoseSettings(NetworkSettings):
 class PoseSection(PoseSettings):
     """A pose estimator, and which of its joints are used."""
 
-    joint_confidence: Probability = Field(0.3, description="A joint below this confidence is interpolated in time.")
+    joint_confidence: Probability = Field(
+        0.3, description="A joint below this confidence is interpolated in time."
+    )
 
 
 class MontageSettings(Section):
@@ -74,7 +95,8 @@ class CropSettings(Section):
     detector: DetectorSettings = Field(DetectorSettings(), description="The person detector.")
     people: Literal["by_action", "label_free"] = Field(
         "by_action",
-        description="Most confident person, and the union of two in two-person classes (by_action, needs the label); or "
+        description="Most confident person, and the union of two in two-person classes (by_action, needs the "
+        "label); or "
         "the union of at most two (label_free).",
     )
     frames: Literal["chosen", "all", "segment_centre"] = Field(
@@ -84,7 +106,8 @@ class CropSettings(Section):
     )
     count: Literal[5] = Field(5, description="Frames per clip.")
     margin: Probability = Field(
-        0.1, description="Room around projected joints, as a part of the box's longer side (joints are inside the body)."
+        0.1,
+        description="Room around projected joints, as a part of the box's longer side (joints are inside the body).",
     )
     jpeg_quality: int = Field(95, ge=50, le=100, description="Quality of stored crops and pictures.")
     batch: Count = Field(16, description="Clips per batch; a killed job loses at most one.")

@@ -1,10 +1,22 @@
 """The vision-language model."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializeAsAny, model_validator
 
-from mmcl.settings.base import OFF, Count, Items, PathName, Question, Section, Sha256, Text
+from mmcl.settings import tables
+from mmcl.settings.base import (
+    OFF,
+    Count,
+    Items,
+    Options,
+    PathName,
+    Question,
+    Section,
+    Sha256,
+    Text,
+    with_options,
+)
 from mmcl.settings.choices import Adapter
 
 
@@ -12,7 +24,7 @@ class VlmSettings(Section):
     """The vision-language model that answers the question."""
 
     name: PathName = Field("blip-vqa-capfilt-large", description="Its name in paths.")
-    adapter: Adapter = Field("blip", description="Which code talks to it.")
+    adapter: Adapter = Field("blip", description="Which code runs it.")
     weights: Text = Field(
         "weights/blip-vqa-capfilt-large", description="Folder with config, tokenizer and model.safetensors."
     )
@@ -25,6 +37,14 @@ class VlmSettings(Section):
     max_new_tokens: int = Field(3, ge=1, le=64, description="Answer tokens kept.")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Precision it runs in.")
     batch: Count = Field(16, description="Pictures per batch; a killed job loses at most one.")
+    options: Annotated[SerializeAsAny[Options], OFF] = Field(
+        Options(), description="What this adapter alone takes."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _options_of_the_adapter(cls, stated: Any) -> Any:
+        return with_options(stated, "adapter", cls.model_fields["adapter"].default, tables.ADAPTERS)
 
 
 class VlmSection(VlmSettings):

@@ -1,7 +1,8 @@
 """The question, and what the vision-language model answers.
 
 Needs: results/montages/<dataset>/<shard>.h5 and `instruction` of the configuration.
-Makes: results/questions/<question>.txt, results/answers/<dataset>/<vlm>/<question>/<shard>.h5
+Makes: results/questions/<question>.txt, results/answers/<dataset>/<vlm>/<question>/<shard>.h5; in the same pass the
+answers to `vlm.also_ask`, in stores of their own beside it.
 """
 
 
@@ -12,9 +13,9 @@ localrules:
 rule write_question:
     """Freeze the question in a file."""
     output:
-        "results/questions/{question}.txt",
+        paths.QUESTION,
     log:
-        "results/logs/write_question/{question}.log",
+        paths.log(paths.QUESTION, "write_question"),
     conda:
         "../../environment.yml"
     params:
@@ -24,16 +25,16 @@ rule write_question:
 
 
 rule answer_question:
-    """Ask the vision-language model about every picture and keep its answer's hidden states."""
+    """Ask the vision-language model about every picture and keep its answers' hidden states."""
     input:
-        montages="results/montages/{dataset}/{shard}.h5",
-        question="results/questions/{question}.txt",
+        montages=paths.MONTAGES,
+        question=paths.QUESTION,
     output:
-        "results/answers/{dataset}/{vlm}/{question}/{shard}.h5",
+        paths.ANSWERS,
     log:
-        "results/logs/answer_question/{dataset}/{vlm}/{question}/{shard}.log",
+        paths.log(paths.ANSWERS, "answer_question"),
     benchmark:
-        "results/times/answer_question/{dataset}/{vlm}/{question}/{shard}.tsv"
+        paths.times(paths.ANSWERS, "answer_question")
     conda:
         "../../environment.yml"
     threads: PLAN.dataset_threads
@@ -42,5 +43,7 @@ rule answer_question:
         mem_mb=8000,
     params:
         settings=PLAN.vlm_settings,
+        upstream=PLAN.pictures_upstream,
+        also=PLAN.further_questions,
     script:
         "../scripts/answer_question.py"

@@ -1,30 +1,38 @@
 """What all rules share: the checked configuration, what follows from it, and what wildcards may be."""
 
-from mmcl.config import Config
+from pathlib import Path
+
+from mmcl import paths
+from mmcl.config import Config, with_demo
 from mmcl.errors import UserError
 from mmcl.naming import SHARD
 from mmcl.plan import GPU, Plan
+from mmcl.times import equalise_copied
 from snakemake.exceptions import WorkflowError
 
 try:
-    CONFIG = Config(config)
+    CONFIG = Config(with_demo(config))
 except UserError as mistake:
     raise WorkflowError(f"configuration: {mistake}") from None
 
 PLAN = Plan(CONFIG)
+
+if workflow.is_main_process:
+    equalise_copied(Path("results"), Path(".snakemake/metadata"))
 
 
 wildcard_constraints:
     dataset="[a-z][a-z0-9_]*",
     target="[a-z][a-z0-9_]*",
     benchmark="[a-z][a-z0-9_]*",
+    protocol="[a-z][a-z0-9_]*(-[0-9]+)?",
     shard=SHARD,
     question="[a-z0-9-]+",
     vlm="[a-z0-9.-]+",
     cnn="[a-z0-9._-]+",
-    backbone="[a-z0-9]+",
-    graph="natural|hd1|hd2|hd21",
-    stream="[a-z_]+",
+    member="[a-z0-9_]+-(natural|hd1|hd2|hd21)-[a-z_]+",
+    settings="[0-9a-f]{8}",
     run="seed-[0-9]+(/fit)?",
     seed="[0-9]+",
     what="pretrain|student|random",
+    network="detector|vlm|cnn|pose",

@@ -17,28 +17,29 @@ rule ensemble:
         metrics=PLAN.member_files("metrics.json", "first"),
         fit=PLAN.member_files("scores.h5", "fit"),
     output:
-        "results/{benchmark}/ensemble.json",
+        paths.ENSEMBLE,
     log:
-        "results/logs/ensemble/{benchmark}.log",
+        paths.log(paths.ENSEMBLE, "ensemble"),
     conda:
         "../../environment.yml"
     params:
         settings=PLAN.ensemble_settings,
+        upstream=PLAN.ensemble_upstream,
     script:
         "../scripts/ensemble.py"
 
 
 rule zero_shot:
-    """Try the trained models as they are on another data set's clips."""
+    """Evaluate the trained models as they are on another data set's clips."""
     input:
         models=PLAN.member_files("model.pt", "first"),
-        ensemble="results/{benchmark}/ensemble.json",
-        skeletons="results/skeletons/{target}.h5",
+        ensemble=paths.ENSEMBLE,
+        skeletons=PLAN.target_skeletons,
         answers=PLAN.target_answers,
     output:
-        "results/{benchmark}/zero-shot/{target}.json",
+        paths.ZERO_SHOT,
     log:
-        "results/logs/zero_shot/{benchmark}/{target}.log",
+        paths.log(paths.ZERO_SHOT, "zero_shot"),
     conda:
         "../../environment.yml"
     threads: PLAN.benchmark_threads
@@ -47,5 +48,6 @@ rule zero_shot:
         mem_mb=8000,
     params:
         settings=PLAN.zero_shot_settings,
+        upstream=PLAN.zero_shot_upstream,
     script:
         "../scripts/zero_shot.py"

@@ -1,4 +1,4 @@
-"""Videos to pictures of five person crops, and frozen CNN features of them.
+"""Videos to montages of five person crops, and frozen CNN features of them.
 
 Needs: results/index/<dataset>.tsv and the videos it names; for a CNN trained here results/skeletons/<dataset>.h5.
 Makes: results/crops/<dataset>/<shard>.h5, results/montages/<dataset>/<shard>.h5, results/rgb/<dataset>/<cnn>/<shard>.h5
@@ -9,13 +9,13 @@ and, for a CNN trained here, results/rgb/<dataset>/<cnn>/weights.{safetensors,js
 rule crop_people:
     """Choose five frames of each clip, find the people in them and cut them out."""
     input:
-        index="results/index/{dataset}.tsv",
+        index=paths.INDEX,
     output:
-        "results/crops/{dataset}/{shard}.h5",
+        paths.CROPS,
     log:
-        "results/logs/crop_people/{dataset}/{shard}.log",
+        paths.log(paths.CROPS, "crop_people"),
     benchmark:
-        "results/times/crop_people/{dataset}/{shard}.tsv"
+        paths.times(paths.CROPS, "crop_people")
     conda:
         "../../environment.yml"
     threads: PLAN.dataset_threads
@@ -24,6 +24,7 @@ rule crop_people:
         mem_mb=6000,
     params:
         settings=PLAN.crop_settings,
+        upstream=PLAN.shard_upstream,
         skeletons=PLAN.folder("skeletons"),
         videos=PLAN.folder("videos"),
     script:
@@ -33,17 +34,18 @@ rule crop_people:
 rule concatenate_frames:
     """Put each clip's five crops side by side into one picture."""
     input:
-        "results/crops/{dataset}/{shard}.h5",
+        paths.CROPS,
     output:
-        "results/montages/{dataset}/{shard}.h5",
+        paths.MONTAGES,
     log:
-        "results/logs/concatenate_frames/{dataset}/{shard}.log",
+        paths.log(paths.MONTAGES, "concatenate_frames"),
     conda:
         "../../environment.yml"
     resources:
         mem_mb=2000,
     params:
         settings=PLAN.montage_settings,
+        upstream=PLAN.montage_upstream,
     script:
         "../scripts/concatenate_frames.py"
 
@@ -51,15 +53,15 @@ rule concatenate_frames:
 rule pretrain_cnn:
     """Train a CNN to name the action from the training subjects' pictures; it is frozen afterwards."""
     input:
-        skeletons="results/skeletons/{dataset}.h5",
+        skeletons=paths.SKELETONS,
         montages=PLAN.montages,
     output:
-        weights="results/rgb/{dataset}/{cnn}/weights.safetensors",
-        about="results/rgb/{dataset}/{cnn}/weights.json",
+        weights=paths.CNN_WEIGHTS,
+        about=paths.CNN_ABOUT,
     log:
-        "results/logs/pretrain_cnn/{dataset}/{cnn}.log",
+        paths.log(paths.CNN, "pretrain_cnn"),
     benchmark:
-        "results/times/pretrain_cnn/{dataset}/{cnn}.tsv"
+        paths.times(paths.CNN, "pretrain_cnn")
     conda:
         "../../environment.yml"
     threads: PLAN.dataset_threads
@@ -68,6 +70,7 @@ rule pretrain_cnn:
         mem_mb=8000,
     params:
         settings=PLAN.pretrain_settings,
+        upstream=PLAN.pretrain_upstream,
     script:
         "../scripts/pretrain_cnn.py"
 
@@ -75,14 +78,14 @@ rule pretrain_cnn:
 rule encode_montages:
     """Features of a frozen CNN for every picture, computed once."""
     input:
-        montages="results/montages/{dataset}/{shard}.h5",
+        montages=paths.MONTAGES,
         weights=PLAN.pretrained_weights,
     output:
-        "results/rgb/{dataset}/{cnn}/{shard}.h5",
+        paths.RGB,
     log:
-        "results/logs/encode_montages/{dataset}/{cnn}/{shard}.log",
+        paths.log(paths.RGB, "encode_montages"),
     benchmark:
-        "results/times/encode_montages/{dataset}/{cnn}/{shard}.tsv"
+        paths.times(paths.RGB, "encode_montages")
     conda:
         "../../environment.yml"
     threads: PLAN.dataset_threads
@@ -91,5 +94,6 @@ rule encode_montages:
         mem_mb=6000,
     params:
         settings=PLAN.cnn_settings,
+        upstream=PLAN.rgb_upstream,
     script:
         "../scripts/encode_montages.py"

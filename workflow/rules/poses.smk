@@ -6,15 +6,15 @@ Makes: results/poses/<dataset>/<shard>.h5
 
 
 rule estimate_poses:
-    """Find people's joints in the frames of each clip and follow them through time (ultralytics, AGPL-3.0)."""
+    """Find people's joints in the frames of each clip and track them through time (ultralytics, AGPL-3.0)."""
     input:
-        index="results/index/{dataset}.tsv",
+        index=paths.INDEX,
     output:
-        "results/poses/{dataset}/{shard}.h5",
+        paths.POSES,
     log:
-        "results/logs/estimate_poses/{dataset}/{shard}.log",
+        paths.log(paths.POSES, "estimate_poses"),
     benchmark:
-        "results/times/estimate_poses/{dataset}/{shard}.tsv"
+        paths.times(paths.POSES, "estimate_poses")
     conda:
         "../../environment.yml"
     threads: PLAN.dataset_threads
@@ -23,6 +23,7 @@ rule estimate_poses:
         mem_mb=6000,
     params:
         settings=PLAN.pose_settings,
+        upstream=PLAN.shard_upstream,
         videos=PLAN.folder("videos"),
     script:
         "../scripts/estimate_poses.py"

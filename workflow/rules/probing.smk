@@ -11,17 +11,17 @@ localrules:
 
 
 rule probe_stream:
-    """Train linear classifiers on frozen features, and look at their nearest neighbours."""
+    """Train linear classifiers on frozen features, and evaluate their nearest neighbours."""
     input:
         model=PLAN.probed_model,
         skeletons=PLAN.skeletons,
     output:
-        scores="results/{benchmark}/ikem/probe/{what}/seed-{seed}/scores.h5",
-        metrics="results/{benchmark}/ikem/probe/{what}/seed-{seed}/metrics.json",
+        scores=paths.in_folder(paths.PROBE, "scores.h5"),
+        metrics=paths.in_folder(paths.PROBE, "metrics.json"),
     log:
-        "results/logs/probe_stream/{benchmark}/{what}/seed-{seed}.log",
+        paths.log(paths.PROBE, "probe_stream"),
     benchmark:
-        "results/times/probe_stream/{benchmark}/{what}/seed-{seed}.tsv"
+        paths.times(paths.PROBE, "probe_stream")
     conda:
         "../../environment.yml"
     threads: PLAN.benchmark_threads
@@ -30,6 +30,7 @@ rule probe_stream:
         mem_mb=16000,
     params:
         settings=PLAN.probe_settings,
+        upstream=PLAN.probe_upstream,
     script:
         "../scripts/probe_stream.py"
 
@@ -39,12 +40,13 @@ rule ikem_result:
     input:
         unpack(PLAN.probes),
     output:
-        "results/{benchmark}/ikem/result.json",
+        paths.IKEM_RESULT,
     log:
-        "results/logs/ikem_result/{benchmark}.log",
+        paths.log(paths.IKEM_RESULT, "ikem_result"),
     conda:
         "../../environment.yml"
     params:
         settings=PLAN.ikem_settings,
+        upstream=PLAN.ikem_upstream,
     script:
         "../scripts/ikem_result.py"

@@ -8,11 +8,11 @@ Makes: results/demo/raw/<dataset>/, results/index/<dataset>.tsv, results/skeleto
 rule draw_demo:
     """Draw a demo data set: videos and skeletons in a real data set's own file form."""
     output:
-        "results/demo/raw/{dataset}/drawn.json",
+        paths.DRAWN,
     log:
-        "results/logs/draw_demo/{dataset}.log",
+        paths.log(paths.RAW, "draw_demo"),
     benchmark:
-        "results/times/draw_demo/{dataset}.tsv"
+        paths.times(paths.RAW, "draw_demo")
     conda:
         "../../environment.yml"
     threads: 2
@@ -29,13 +29,17 @@ rule index_clips:
     input:
         PLAN.recordings,
     output:
-        "results/index/{dataset}.tsv",
+        paths.INDEX,
     log:
-        "results/logs/index_clips/{dataset}.log",
+        paths.log(paths.INDEX, "index_clips"),
     conda:
         "../../environment.yml"
     params:
         settings=PLAN.index_settings,
+        upstream=PLAN.index_upstream,
+        stamp=PLAN.stamp,
+        skeletons=PLAN.folder("skeletons"),
+        videos=PLAN.folder("videos"),
     script:
         "../scripts/index_clips.py"
 
@@ -43,15 +47,15 @@ rule index_clips:
 rule prepare_skeletons:
     """Read and clean every skeleton of a data set into one store."""
     input:
-        index="results/index/{dataset}.tsv",
+        index=paths.INDEX,
         poses=PLAN.poses,
         layout=PLAN.layout_file,
     output:
-        "results/skeletons/{dataset}.h5",
+        paths.SKELETONS,
     log:
-        "results/logs/prepare_skeletons/{dataset}.log",
+        paths.log(paths.SKELETONS, "prepare_skeletons"),
     benchmark:
-        "results/times/prepare_skeletons/{dataset}.tsv"
+        paths.times(paths.SKELETONS, "prepare_skeletons")
     conda:
         "../../environment.yml"
     threads: PLAN.dataset_threads
@@ -59,6 +63,7 @@ rule prepare_skeletons:
         mem_mb=4000,
     params:
         settings=PLAN.prepare_settings,
+        upstream=PLAN.prepare_upstream,
         skeletons=PLAN.folder("skeletons"),
         videos=PLAN.folder("videos"),
     script:

@@ -1,23 +1,23 @@
 """Self-supervised pre-training of skeleton encoders and their distillation (IKEM).
 
 Needs: results/skeletons/<dataset>.h5, of which the training clips are used and no label.
-Makes: results/<benchmark>/ikem/pretrain/seed-<n>/{model.pt,settings.json,history.csv}, an encoder a modality, and
+Makes: results/<benchmark>/ikem/pretrain/seed-<n>/{model.pt,settings.json,history.csv}, one encoder per modality, and
 the same for its students in results/<benchmark>/ikem/student/seed-<n>/.
 """
 
 
 rule pretrain_streams:
-    """Pre-train an encoder a modality by contrast of two views, then by exchange of knowledge."""
+    """Pre-train one encoder per modality by contrast of two views, then by exchange of knowledge."""
     input:
         skeletons=PLAN.skeletons,
     output:
-        model="results/{benchmark}/ikem/pretrain/seed-{seed}/model.pt",
-        settings="results/{benchmark}/ikem/pretrain/seed-{seed}/settings.json",
-        history="results/{benchmark}/ikem/pretrain/seed-{seed}/history.csv",
+        model=paths.in_folder(paths.PRETRAIN, "model.pt"),
+        settings=paths.in_folder(paths.PRETRAIN, "settings.json"),
+        history=paths.in_folder(paths.PRETRAIN, "history.csv"),
     log:
-        "results/logs/pretrain_streams/{benchmark}/seed-{seed}.log",
+        paths.log(paths.PRETRAIN, "pretrain_streams"),
     benchmark:
-        "results/times/pretrain_streams/{benchmark}/seed-{seed}.tsv"
+        paths.times(paths.PRETRAIN, "pretrain_streams")
     conda:
         "../../environment.yml"
     threads: PLAN.benchmark_threads
@@ -27,6 +27,7 @@ rule pretrain_streams:
         mem_mb=16000,
     params:
         settings=PLAN.pretrain_streams_settings,
+        upstream=PLAN.prepared_upstream,
     script:
         "../scripts/pretrain_streams.py"
 
@@ -35,15 +36,15 @@ rule distil_student:
     """Distil the encoders of all modalities into fewer."""
     input:
         skeletons=PLAN.skeletons,
-        teachers="results/{benchmark}/ikem/pretrain/seed-{seed}/model.pt",
+        teachers=paths.in_folder(paths.PRETRAIN, "model.pt"),
     output:
-        model="results/{benchmark}/ikem/student/seed-{seed}/model.pt",
-        settings="results/{benchmark}/ikem/student/seed-{seed}/settings.json",
-        history="results/{benchmark}/ikem/student/seed-{seed}/history.csv",
+        model=paths.in_folder(paths.STUDENT, "model.pt"),
+        settings=paths.in_folder(paths.STUDENT, "settings.json"),
+        history=paths.in_folder(paths.STUDENT, "history.csv"),
     log:
-        "results/logs/distil_student/{benchmark}/seed-{seed}.log",
+        paths.log(paths.STUDENT, "distil_student"),
     benchmark:
-        "results/times/distil_student/{benchmark}/seed-{seed}.tsv"
+        paths.times(paths.STUDENT, "distil_student")
     conda:
         "../../environment.yml"
     threads: PLAN.benchmark_threads
@@ -53,5 +54,6 @@ rule distil_student:
         mem_mb=16000,
     params:
         settings=PLAN.student_settings,
+        upstream=PLAN.student_upstream,
     script:
         "../scripts/distil_student.py"

@@ -1,38 +1,37 @@
-"""Training and scoring of one stream.
+"""Training and scoring of one stream; benchmarks whose members have equal settings share it.
 
-Needs: results/skeletons/<dataset>.h5; with FAM results/montages or results/rgb; with FRM results/answers; with
-train.init another training's encoders, with train.distil another benchmark's ensemble.json and its models.
-Makes: results/<benchmark>/<question>/<backbone>-<graph>/<stream>/seed-<n>/{model.pt,settings.json,history.csv,
-scores.h5,metrics.json}, and the same in seed-<n>/fit/ for the run that fixes fusion weights.
+Needs: results/skeletons/<dataset>.h5 and what the co-learning terms need: with FAM results/montages or results/rgb, with
+FRM results/answers; with train.init another training's encoders, with train.distil another benchmark's ensemble.json and
+its models.
+Makes: results/streams/<dataset>/<protocol>/<backbone>-<graph>-<stream>/<settings>/seed-<n>/{model.pt,settings.json,
+history.csv,scores.h5,metrics.json}, and the same in …/seed-<n>/fit/ for the run that fixes fusion weights.
 """
 
 
 rule train_stream:
-    """Train one stream together with the pictures and the answers."""
+    """Train one stream together with what its co-learning terms need."""
     input:
-        skeletons=PLAN.skeletons,
-        pictures=PLAN.training_pictures,
-        answers=PLAN.training_answers,
+        unpack(PLAN.training_inputs),
+        skeletons=PLAN.training_skeletons,
         init=PLAN.initial_encoders,
-        teachers=PLAN.teachers,
-        ensemble=PLAN.teaching_ensemble,
     output:
-        model="results/{benchmark}/{question}/{backbone}-{graph}/{stream}/{run}/model.pt",
-        settings="results/{benchmark}/{question}/{backbone}-{graph}/{stream}/{run}/settings.json",
-        history="results/{benchmark}/{question}/{backbone}-{graph}/{stream}/{run}/history.csv",
+        model=paths.in_folder(paths.RUN, "model.pt"),
+        settings=paths.in_folder(paths.RUN, "settings.json"),
+        history=paths.in_folder(paths.RUN, "history.csv"),
     log:
-        "results/logs/train_stream/{benchmark}/{question}/{backbone}-{graph}/{stream}/{run}.log",
+        paths.log(paths.RUN, "train_stream"),
     benchmark:
-        "results/times/train_stream/{benchmark}/{question}/{backbone}-{graph}/{stream}/{run}.tsv"
+        paths.times(paths.RUN, "train_stream")
     conda:
         "../../environment.yml"
-    threads: PLAN.benchmark_threads
+    threads: PLAN.training_threads
     resources:
         gpu=PLAN.training_gpus,
         processes=PLAN.training_processes,
         mem_mb=16000,
     params:
         settings=PLAN.stream_settings,
+        upstream=PLAN.training_upstream,
     script:
         "../scripts/train_stream.py"
 
@@ -40,20 +39,21 @@ rule train_stream:
 rule score_stream:
     """Scores of the test clips from the skeleton alone; of the held-out training subjects for a fit run."""
     input:
-        model="results/{benchmark}/{question}/{backbone}-{graph}/{stream}/{run}/model.pt",
-        skeletons=PLAN.skeletons,
+        model=paths.in_folder(paths.RUN, "model.pt"),
+        skeletons=PLAN.training_skeletons,
     output:
-        scores="results/{benchmark}/{question}/{backbone}-{graph}/{stream}/{run}/scores.h5",
-        metrics="results/{benchmark}/{question}/{backbone}-{graph}/{stream}/{run}/metrics.json",
+        scores=paths.in_folder(paths.RUN, "scores.h5"),
+        metrics=paths.in_folder(paths.RUN, "metrics.json"),
     log:
-        "results/logs/score_stream/{benchmark}/{question}/{backbone}-{graph}/{stream}/{run}.log",
+        paths.log(paths.RUN, "score_stream"),
     conda:
         "../../environment.yml"
-    threads: PLAN.benchmark_threads
+    threads: PLAN.training_threads
     resources:
         gpu=GPU,
         mem_mb=8000,
     params:
         settings=PLAN.score_settings,
+        upstream=PLAN.score_upstream,
     script:
         "../scripts/score_stream.py"

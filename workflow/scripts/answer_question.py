@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mmcl.logs import job_log
+from mmcl.settings.jobs import Answering
 from mmcl.vlm.answer import answer_question
 
 with job_log(snakemake.log[0]):
@@ -10,6 +11,7 @@ with job_log(snakemake.log[0]):
         montages=Path(snakemake.input.montages),
         question=Path(snakemake.input.question),
         output=Path(snakemake.output[0]),
-        settings=snakemake.params.settings,
+        settings=Answering.model_validate(snakemake.params.settings),
+        also=snakemake.params.also,
         threads=snakemake.threads,
     )

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from mmcl.demo.weights import draw_part
 from mmcl.logs import job_log
+from mmcl.settings.demo import DemoWeightsSettings
 
 if __name__ == "__main__":  # the pool's processes import this file again
     with job_log(snakemake.log[0]):
-        part, output = snakemake.wildcards.part, Path(snakemake.output[0])
-        draw_part(part, output, snakemake.params.settings["seed"], snakemake.threads)
+        settings = DemoWeightsSettings.model_validate(snakemake.params.settings)
+        draw_part(snakemake.wildcards.part, Path(snakemake.output[0]), settings.seed, snakemake.threads)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mmcl.logs import job_log
+from mmcl.settings.jobs import Encoding
 from mmcl.video.encode import encode_montages
 
 with job_log(snakemake.log[0]):
@@ -10,7 +11,7 @@ with job_log(snakemake.log[0]):
     encode_montages(
         Path(snakemake.input.montages),
         Path(snakemake.output[0]),
-        snakemake.params.settings,
+        Encoding.model_validate(snakemake.params.settings),
         threads=snakemake.threads,
         weights=trained_here[0] if trained_here else None,
     )

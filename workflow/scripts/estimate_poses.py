@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mmcl.logs import job_log
 from mmcl.naming import parse_shard
+from mmcl.settings.jobs import PoseEstimation
 from mmcl.video.estimate import estimate_poses
 
 with job_log(snakemake.log[0]):
@@ -12,6 +13,6 @@ with job_log(snakemake.log[0]):
         videos=snakemake.params.videos,
         shard=parse_shard(snakemake.wildcards.shard),
         output=Path(snakemake.output[0]),
-        settings=snakemake.params.settings["poses"],
+        settings=PoseEstimation.model_validate(snakemake.params.settings),
         threads=snakemake.threads,
     )

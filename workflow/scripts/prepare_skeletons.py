@@ -4,18 +4,16 @@ from pathlib import Path
 
 from mmcl.datasets.prepare import prepare_skeletons
 from mmcl.logs import job_log
+from mmcl.settings.jobs import Preparation
 
 if __name__ == "__main__":  # the pool's processes import this file again
     with job_log(snakemake.log[0]):
         prepare_skeletons(
             index=Path(snakemake.input.index),
-            dataset={
-                **snakemake.params.settings,
-                "skeletons": snakemake.params.skeletons,
-                "videos": snakemake.params.videos,
-                "pose_stores": list(snakemake.input.poses),
-            },
             output=Path(snakemake.output[0]),
-            settings=snakemake.params.settings,
+            settings=Preparation.model_validate(snakemake.params.settings),
+            skeletons=snakemake.params.skeletons,
+            videos=snakemake.params.videos,
+            poses=[Path(path) for path in snakemake.input.poses],
             processes=snakemake.threads,
         )

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mmcl.logs import job_log
+from mmcl.settings.jobs import CnnTraining
 from mmcl.training.pretrain_cnn import pretrain_cnn
 
 with job_log(snakemake.log[0]):
@@ -10,6 +11,6 @@ with job_log(snakemake.log[0]):
         skeletons=Path(snakemake.input.skeletons),
         montages=[Path(path) for path in snakemake.input.montages],
         output=Path(snakemake.output.weights),
-        settings=snakemake.params.settings,
+        settings=CnnTraining.model_validate(snakemake.params.settings),
         threads=snakemake.threads,
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mmcl.evaluation.probe import probe_stream
 from mmcl.logs import job_log
+from mmcl.settings.jobs import Probing
 
 with job_log(snakemake.log[0]):
     probe_stream(
@@ -11,6 +12,6 @@ with job_log(snakemake.log[0]):
         skeletons=Path(snakemake.input.skeletons),
         output=Path(snakemake.output.scores),
         metrics=Path(snakemake.output.metrics),
-        settings=snakemake.params.settings,
+        settings=Probing.model_validate(snakemake.params.settings),
         threads=snakemake.threads,
     )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mmcl.evaluation.score import score_stream
 from mmcl.logs import job_log
+from mmcl.settings.jobs import Scoring
 
 with job_log(snakemake.log[0]):
     score_stream(
@@ -11,6 +12,6 @@ with job_log(snakemake.log[0]):
         skeletons=Path(snakemake.input.skeletons),
         output=Path(snakemake.output.scores),
         metrics=Path(snakemake.output.metrics),
-        settings=snakemake.params.settings,
+        settings=Scoring.model_validate(snakemake.params.settings),
         threads=snakemake.threads,
     )

@@ -3,21 +3,18 @@
 from pathlib import Path
 
 from mmcl.logs import job_log
+from mmcl.settings.jobs import StreamTraining
 from mmcl.training.train import train_stream
 
 with job_log(snakemake.log[0]):
-    frozen = snakemake.params.settings["model"]["fam"]["cnn"]["frozen"]
-    given = {
-        key: [Path(path) for path in snakemake.input[key]] for key in ("pictures", "answers", "teachers")
-    }
-    single = {key: Path(snakemake.input[key][0]) for key in ("init", "ensemble") if snakemake.input[key]}
-    given["rgb" if frozen else "montages"] = given.pop("pictures")
+    terms = [name for name, _ in snakemake.input.items() if name not in ("skeletons", "init")]
+    init = snakemake.input.init
     train_stream(
         skeletons=Path(snakemake.input.skeletons),
         output=Path(snakemake.output.model),
-        settings=snakemake.params.settings,
+        settings=StreamTraining.model_validate(snakemake.params.settings),
+        inputs={name: [Path(path) for path in snakemake.input[name]] for name in terms},
+        init=Path(init[0]) if init else None,
         threads=snakemake.threads,
         gpus=snakemake.resources.processes,
-        **given,
-        **single,
     )

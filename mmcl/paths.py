@@ -1,0 +1,94 @@
+"""Where everything lies below the working directory: the one place that spells a path. Light to import.
+
+Patterns with `{…}` are those of the workflow's rules; Snakemake fills the braces in as wildcards, `at` does it here.
+"""
+
+import re
+from pathlib import Path
+
+from mmcl.naming import shard_names
+
+RAW = "results/demo/raw/{dataset}"
+DRAWN = f"{RAW}/drawn.json"
+INDEX = "results/index/{dataset}.tsv"
+SEEN = "results/index/{dataset}.seen"
+"""Content stamps of the recordings, see `mmcl.datasets.stamps`; no rule's output."""
+SKELETONS = "results/skeletons/{dataset}.h5"
+POSES = "results/poses/{dataset}/{shard}.h5"
+CROPS = "results/crops/{dataset}/{shard}.h5"
+MONTAGES = "results/montages/{dataset}/{shard}.h5"
+QUESTION = "results/questions/{question}.txt"
+ANSWERS = "results/answers/{dataset}/{vlm}/{question}/{shard}.h5"
+RGB = "results/rgb/{dataset}/{cnn}/{shard}.h5"
+CNN = "results/rgb/{dataset}/{cnn}"
+CNN_WEIGHTS = f"{CNN}/weights.safetensors"
+CNN_ABOUT = f"{CNN}/weights.json"
+INPUT = "results/{input}/{dataset}/{shard}.h5"
+"""What a co-learning term that is no part of the project needs, by the name of the input."""
+RUN = "results/streams/{dataset}/{protocol}/{member}/{settings}/{run}"
+"""A trained stream; `settings` are 8 hex digits of the settings' sha256, `run` is seed-<n> or seed-<n>/fit."""
+IKEM = "results/{benchmark}/ikem"
+ENCODERS = f"{IKEM}/{{what}}/seed-{{seed}}"
+PRETRAIN = f"{IKEM}/pretrain/seed-{{seed}}"
+STUDENT = f"{IKEM}/student/seed-{{seed}}"
+PROBE = f"{IKEM}/probe/{{what}}/seed-{{seed}}"
+IKEM_RESULT = f"{IKEM}/result.json"
+ENSEMBLE = "results/{benchmark}/ensemble.json"
+ZERO_SHOT = "results/{benchmark}/zero-shot/{target}.json"
+PICTURES = "results/{benchmark}/pictures"
+DEMO_PICTURES = "results/demo_weights/{part}.h5"
+DEMO_NETWORK = "results/demo_weights/{network}.json"
+
+SEED = re.compile(r"seed-\d+")
+
+
+def at(pattern: str, **values: str | int) -> str:
+    """A pattern with its wildcards filled in."""
+    return pattern.format(**values)
+
+
+def log(pattern: str, rule: str) -> str:
+    """Where a rule keeps the log of a file or folder."""
+    return pattern.replace("results/", f"results/logs/{rule}/", 1) + ".log"
+
+
+def times(pattern: str, rule: str) -> str:
+    """Where a rule keeps the time and memory that a file or folder took."""
+    return pattern.replace("results/", f"results/times/{rule}/", 1) + ".tsv"
+
+
+def in_folder(pattern: str, file: str) -> str:
+    """A file in a folder."""
+    return f"{pattern}/{file}"
+
+
+def shards(pattern: str, count: int, **values: str) -> list[str]:
+    """All shards of a store, by a pattern with {shard}."""
+    return [at(pattern, shard=shard, **values) for shard in shard_names(count)]
+
+
+def protocol_folder(protocol: str) -> str:
+    """A protocol's name as one folder: `name/7`, its seventh fold, is `name-7`."""
+    return protocol.replace("/", "-")
+
+
+def run_name(seed: int, fit: bool = False) -> str:
+    """`seed-<n>`, or `seed-<n>/fit` for the run whose held-out scores fix the fusion weights."""
+    return f"seed-{seed}/fit" if fit else f"seed-{seed}"
+
+
+def seed_of(run: str) -> int:
+    """The seed of seed-<n> or seed-<n>/fit."""
+    return int(run.split("/")[0].removeprefix("seed-"))
+
+
+def of_seed(run: str | Path, seed: int) -> Path:
+    """The same run with another seed."""
+    parts = [f"seed-{seed}" if SEED.fullmatch(part) else part for part in Path(run).parts]
+    return Path(*parts)
+
+
+def root_of(benchmark: str | Path) -> Path:
+    """The working directory that a benchmark's folder lies in: the one that holds `results`."""
+    folder = Path(benchmark).resolve()
+    return next((parent.parent for parent in [folder, *folder.parents] if parent.name == "results"), Path())

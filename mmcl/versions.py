@@ -1,0 +1,19 @@
+"""The versions of packages, as they are written beside results."""
+
+from importlib.metadata import PackageNotFoundError, version
+
+from mmcl import __version__
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Package → version; mmcl's own is known also where it is used from its source tree and not installed."""
+    return {package: _version(package) for package in packages}
+
+
+def _version(package: str) -> str:
+    if package == "mmcl":
+        return __version__
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
