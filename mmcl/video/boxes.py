@@ -2,8 +2,6 @@
 
 import numpy as np
 
-PEOPLE_RULES = ("by_action", "label_free")
-
 
 def union(boxes: np.ndarray) -> np.ndarray:
     """The smallest box (4,) around boxes (n, 4)."""
@@ -11,7 +9,7 @@ def union(boxes: np.ndarray) -> np.ndarray:
 
 
 def choose_people(people: np.ndarray, pair: bool) -> tuple[np.ndarray, float] | None:
-    """The one box that stands for a picture.
+    """One box for a picture.
 
     Args:
         people: (n, 5) boxes with confidence, most confident first.
@@ -27,11 +25,11 @@ def choose_people(people: np.ndarray, pair: bool) -> tuple[np.ndarray, float] | 
 
 
 def wants_pair(rule: str, action: str, two_person_actions: frozenset[str]) -> bool:
-    """Whether two people belong into a clip's box.
+    """Whether a clip's box holds two people.
 
     Args:
-        rule: `by_action`: in the data set's two-person classes; `label_free`: always, as needed where the
-            class is not known.
+        rule: `by_action`: in the data set's two-person classes; `label_free`: always, which needs no
+            class.
         action: the clip's class id.
         two_person_actions: ids of the two-person classes.
     """

@@ -14,14 +14,16 @@ from mmcl.datasets import ClipEntry, Reader, open_reader
 from mmcl.datasets.index import read_index
 from mmcl.errors import UserError
 from mmcl.naming import members
-from mmcl.stages import VERSIONS
+from mmcl.settings.base import replaced
+from mmcl.settings.jobs import Cropping
+from mmcl.settings.video import CropSettings
 from mmcl.video import boxes, detect, jpeg, sampling
 from mmcl.video.decode import Recording
 from mmcl.video.locate import Locate, Picture, open_source
 
 SCHEMA = "mmcl.crops/1"
-LOOK_AT_ONCE = 4
-"""Neighbouring frames searched together where nobody is in a chosen frame."""
+SEARCHED_TOGETHER = 4
+"""Neighbouring frames searched per call where a chosen frame shows nobody."""
 
 
 class Crop(NamedTuple):
@@ -43,12 +45,18 @@ class Clip:
     images: dict[int, np.ndarray]
 
     def picture(self, frame: int, image: np.ndarray) -> Picture:
-        """A frame of this clip, to be searched for people."""
+        """A frame of this clip."""
         return Picture(self.entry, frame, self.recording.frames, image)
 
 
 def crop_people(
-    index: Path, dataset: dict, shard: tuple[int, int], output: Path, settings: dict, threads: int
+    index: Path,
+    skeletons: str | Path | None,
+    videos: str | Path | None,
+    shard: tuple[int, int],
+    output: Path,
+    settings: Cropping,
+    threads: int,
 ) -> None:
     """Cut the people out of a shard's recordings, `mmcl.crops/1`.
 
@@ -56,81 +64,84 @@ def crop_people(
 
     Args:
         index: the data set's index (TSV).
-        dataset: `reader`, `skeletons`, `videos`, `options`.
+        skeletons: the data set's folder (or file) of skeletons, if it has one.
+        videos: the folder of its videos.
         shard: (i, n): every n-th clip of the sorted index, from the i-th; clips left out there do not count.
         output: where to write.
-        settings: `boxes`, `detector`, `frames`, `count`, `people`, `margin`, `jpeg_quality`, `batch`.
-        threads: recordings decoded side by side, and threads of the network.
+        settings: of the stage.
+        threads: recordings decoded in parallel, and threads of the network.
 
     Raises:
-        UserError: unknown setting, missing folder, missing weights or package.
+        UserError: missing folder, missing weights or package.
     """
-    _check(settings)
-    reader = open_reader(dataset)
-    if not dataset.get("videos"):
-        raise UserError(
-            f"videos: no folder is given for the reader {dataset['reader']}. {reader.what_belongs}"
-        )
+    reader = open_reader(settings, skeletons, videos)
+    if not videos:
+        raise UserError(f"videos: no folder is given for the reader {settings.reader}. {reader.what_belongs}")
+    settings = _effective(settings)
+    video = settings.video
     entries = {entry.name: entry for entry in read_index(index) if not entry.left_out}
-    used = {key: settings[key] for key in ("boxes", "frames", "count", "people", "jpeg_quality")}
-    if settings["boxes"] == "detector":
-        used["detector"] = detect.known_weights(settings["detector"])
-    if settings["boxes"] == "projected_joints":
-        used |= {"margin": settings.get("margin", 0.0), "options": dataset.get("options") or {}}
     with ThreadPoolExecutor(max(1, threads)) as pool:
-        cropper = Cropper(reader, Path(dataset["videos"]), settings, pool, threads)
+        cropper = Cropper(reader, Path(videos), video, pool, threads)
         store.write(
             output,
             schema=SCHEMA,
-            settings={**used, "reader": dataset["reader"], "version": VERSIONS["crop_people"]},
+            settings=settings.dump(),
             names=members(list(entries), shard),
             columns={
-                "boxes": store.Column("float32", (settings["count"], 4)),
-                "scores": store.Column("float32", (settings["count"],)),
-                "frame": store.Column("int32", (settings["count"],)),
-                "images": store.Column("bytes", (settings["count"],)),
+                "boxes": store.Column("float32", (video.count, 4)),
+                "scores": store.Column("float32", (video.count,)),
+                "frame": store.Column("int32", (video.count,)),
+                "images": store.Column("bytes", (video.count,)),
             },
-            batch_size=settings["batch"],
+            batch_size=video.batch,
             work=lambda names: cropper.batch([entries[name] for name in names]),
             inputs=[index],
         )
 
 
-def _check(settings: dict) -> None:
-    for key, known in (("frames", [*sampling.RULES, "all"]), ("people", boxes.PEOPLE_RULES)):
-        if settings[key] not in known:
-            raise UserError(f"video.{key}: {settings[key]} is none of {', '.join(known)}")
+def _effective(settings: Cropping) -> Cropping:
+    """The settings with the sha256 of the detector's weights, and the defaults of those that are not used."""
+    video = settings.video
+    used = {name: getattr(video, name) for name in type(video).model_fields}
+    if video.boxes == "detector":
+        used["detector"] = detect.known_weights(video.detector)
+    else:
+        del used["detector"]
+    if video.boxes != "projected_joints":
+        del used["margin"]
+    return replaced(settings, video=CropSettings.model_validate(used))
 
 
 class Cropper:
     """Makes the crops of one batch of clips after another."""
 
-    def __init__(self, reader: Reader, videos: Path, settings: dict, pool: ThreadPoolExecutor, threads: int):
-        """Settings as in `crop_people`; the detector is opened with the first batch that needs it."""
+    def __init__(
+        self, reader: Reader, videos: Path, settings: CropSettings, pool: ThreadPoolExecutor, threads: int
+    ):
+        """The detector is opened with the first batch that needs it."""
         self.reader = reader
         self.videos = videos
         self.settings = settings
         self.pool = pool
         self.threads = threads
-        self.count: int = settings["count"]
 
     @functools.cached_property
     def locate(self) -> Locate:
-        """What finds people."""
+        """Finds people."""
         return open_source(self.settings, self.reader, self.threads)
 
     def batch(self, entries: Sequence[ClipEntry]) -> store.Batch:
-        """Crops of a few clips, whose pictures go through the detector together."""
+        """Crops of a few clips, whose pictures form the detector's batches together."""
         failed: dict[str, str] = {}
         clips: list[Clip] = []
-        everywhere = self.settings["frames"] == "all"
+        everywhere = self.settings.frames == "all"
         for entry, clip in zip(entries, self.pool.map(self._open, entries), strict=True):
             if isinstance(clip, Clip):
                 clips.append(clip)
             else:
                 failed[entry.name] = clip
         crops: dict[str, list[Crop]] = {}
-        found = [self._search(clip) for clip in clips] if everywhere else self._look(clips)
+        found = [self._search(clip) for clip in clips] if everywhere else self._search_chosen(clips)
         for clip, people in zip(clips, found, strict=True):
             if people:
                 crops[clip.entry.name] = people
@@ -147,42 +158,42 @@ class Cropper:
         return store.Batch(list(crops), columns, failed)
 
     def _open(self, entry: ClipEntry) -> Clip | str:
-        """A clip with its chosen pictures (none yet for `all`), or why there is none."""
+        """A clip with its chosen pictures (none yet for `all`), or the reason why there is none."""
         if not entry.video:
             return "no video"
         try:
             recording = Recording(self.videos / entry.video)
-            if self.settings["frames"] == "all":
+            if self.settings.frames == "all":
                 return Clip(entry, recording, [], {})
-            rule = sampling.RULES[self.settings["frames"]]
-            return Clip(entry, recording, *recording.choose(lambda frames: rule(frames, self.count)))
+            rule = sampling.RULES[self.settings.frames]
+            return Clip(entry, recording, *recording.choose(lambda frames: rule(frames, self.settings.count)))
         except UserError as error:
             return f"cannot decode: {error}"
 
-    def _look(self, clips: list[Clip]) -> list[list[Crop]]:
-        """Per clip its crops, empty where nobody is; all chosen pictures are searched at once."""
-        places = [(clip, frame) for clip in clips for frame in clip.images]
-        located = self._people([clip.picture(frame, clip.images[frame]) for clip, frame in places])
-        seen = {(clip.entry.name, frame): crop for (clip, frame), crop in zip(places, located, strict=True)}
+    def _search_chosen(self, clips: list[Clip]) -> list[list[Crop]]:
+        """Per clip its crops, none if it shows nobody; all chosen pictures are searched together."""
+        chosen = [(clip, frame) for clip in clips for frame in clip.images]
+        located = self._people([clip.picture(frame, clip.images[frame]) for clip, frame in chosen])
+        seen = {(clip.entry.name, frame): crop for (clip, frame), crop in zip(chosen, located, strict=True)}
         return [
             self._complete(clip, [seen[clip.entry.name, frame] for frame in clip.chosen]) for clip in clips
         ]
 
     def _complete(self, clip: Clip, crops: list[Crop | None]) -> list[Crop]:
-        """Fill the places where nobody was: from neighbouring frames, then from other chosen frames."""
+        """Replace frames without people by neighbouring frames, then by other chosen frames."""
         crops = [crop or self._neighbour(clip, frame) for crop, frame in zip(crops, clip.chosen, strict=True)]
-        there = [crop is not None for crop in crops]
+        found = [crop is not None for crop in crops]
         nearest = [
-            sampling.nearest_found(i, clip.chosen, there) if not crops[i] else i for i in range(len(crops))
+            sampling.nearest_found(i, clip.chosen, found) if not crops[i] else i for i in range(len(crops))
         ]
         return [crop for i in nearest if i is not None and (crop := crops[i])]
 
     def _neighbour(self, clip: Clip, frame: int) -> Crop | None:
         """The first of the frames around `frame`, in the order of search, that has a person."""
-        order = sampling.search_order(frame, clip.recording.frames, self.count)
+        order = sampling.search_order(frame, clip.recording.frames, self.settings.count)
         images = clip.recording.read(order) if order else {}
-        for i in range(0, len(order), LOOK_AT_ONCE):
-            pictures = [clip.picture(n, images[n]) for n in order[i : i + LOOK_AT_ONCE]]
+        for i in range(0, len(order), SEARCHED_TOGETHER):
+            pictures = [clip.picture(n, images[n]) for n in order[i : i + SEARCHED_TOGETHER]]
             if crop := next(filter(None, self._people(pictures)), None):
                 return crop
         return None
@@ -191,29 +202,29 @@ class Cropper:
         """Search every frame and sample evenly among those with a person, as the released pipeline did."""
         with_person: list[Crop] = []
         for pictures in _chunks(clip, detect.CHUNK):
-            # pictures are let go: a long recording does not fit into memory
+            # without the pictures: those of a long recording do not fit into memory
             with_person += [crop._replace(image=np.empty(0)) for crop in self._people(pictures) if crop]
-        taken = [with_person[i] for i in sampling.uniform_indices(len(with_person), self.count)]
+        taken = [with_person[i] for i in sampling.uniform_indices(len(with_person), self.settings.count)]
         images = clip.recording.read(crop.frame for crop in taken)
         return [crop._replace(image=images[crop.frame]) for crop in taken]
 
     def _people(self, pictures: list[Picture]) -> list[Crop | None]:
-        """Per picture the box that stands for it, None where nobody is."""
+        """Per picture its one box, None without people."""
         crops: list[Crop | None] = []
         for picture, people in zip(pictures, self.locate(pictures) if pictures else [], strict=True):
             pair = boxes.wants_pair(
-                self.settings["people"], picture.entry.action, self.reader.two_person_actions
+                self.settings.people, picture.entry.action, self.reader.two_person_actions
             )
             crops.append(_crop(picture, boxes.choose_people(people, pair)))
         return crops
 
     def _encode(self, crop: Crop) -> bytes:
         x1, y1, x2, y2 = crop.box
-        return jpeg.encode(crop.image[y1:y2, x1:x2], self.settings["jpeg_quality"])
+        return jpeg.encode(crop.image[y1:y2, x1:x2], self.settings.jpeg_quality)
 
 
 def _crop(picture: Picture, chosen: tuple[np.ndarray, float] | None) -> Crop | None:
-    """The crop of a chosen box; None without one, or if it lies outside the picture."""
+    """The crop of a chosen box; None without a box, or if it lies outside the picture."""
     if chosen is None:
         return None
     height, width = picture.image.shape[:2]

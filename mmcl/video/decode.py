@@ -17,11 +17,11 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
 
 MAX_RATE = 10_000
-"""Frames per second; a greater number is damage."""
+"""Frames per second; a container that states more is damaged."""
 
 
 class Recording:
-    """A video file, known by what can be decoded of it and not by what its container claims.
+    """A video file; its length is what can be decoded, not what its container claims.
 
     A recording that breaks off is used as far as it decodes. Frames are reached by decoding from the start:
     seeking lands on other frames in some containers.
@@ -29,7 +29,7 @@ class Recording:
     Attributes:
         path: the file.
         size: width and height in pixels.
-        rate: frames per second as the container says; NaN where it says nothing sensible.
+        rate: frames per second as the container states; NaN if that is no plausible rate.
     """
 
     def __init__(self, path: str | Path):
@@ -65,13 +65,13 @@ class Recording:
         return self._count
 
     def choose(self, rule: Callable[[int], Sequence[int]]) -> tuple[list[int], dict[int, np.ndarray]]:
-        """The frames that `rule` names for this recording's length, and their pictures.
+        """The frames that `rule` chooses for this recording's length, and their pictures.
 
-        The length is known only at the end, so the container's claim decides which pictures are kept on the
-        way; where the claim was wrong the file is read a second time.
+        The length is known only at the end, so pictures are kept by the container's claim; if it was wrong, the
+        file is decoded a second time.
 
         Returns:
-            The frame numbers as the rule gave them, and frame number → (H, W, 3) uint8.
+            The frame numbers in the rule's order, and frame number → (H, W, 3) uint8.
         """
         self._count, images = self._sweep(set(rule(self._claimed)), to_end=True)
         chosen = list(rule(self._count))
@@ -93,11 +93,11 @@ class Recording:
             picture = _next_picture(capture) if capture.grab() else None
 
     def _sweep(self, wanted: set[int], to_end: bool) -> tuple[int, dict[int, np.ndarray]]:
-        """Decode from the start; return how many frames came and the pictures of those wanted."""
+        """Decode from the start; return the number of frames decoded and the pictures of those wanted."""
         images = {0: self._first} if 0 in wanted else {}
         number, last = 1, max(wanted, default=0)
         capture = self._after_first() if to_end or last else None
-        # grab() decodes, retrieving only converts: spared for frames that are not wanted
+        # grab() decodes; retrieve() converts, which frames that are not wanted do not need
         while capture is not None and (to_end or number <= last) and capture.grab():
             if number in wanted:
                 picture = _next_picture(capture)
@@ -108,7 +108,7 @@ class Recording:
         return number, images
 
     def _after_first(self) -> "cv2.VideoCapture":
-        """A reader that stands behind the first frame: the one begun at opening, or a new one."""
+        """A capture positioned after the first frame: the one begun at opening, or a new one."""
         capture, self._begun = self._begun, None
         if capture is None:
             capture = _open(self.path)
@@ -119,7 +119,7 @@ class Recording:
 def _open(path: Path) -> "cv2.VideoCapture":
     import cv2
 
-    # one thread: clips, not the frames of one clip, are decoded side by side
+    # one thread: several clips are decoded in parallel
     capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
     if not capture.isOpened():
         raise UserError(f"{path}: not a video, or damaged at its start")
@@ -127,7 +127,7 @@ def _open(path: Path) -> "cv2.VideoCapture":
 
 
 def _next_picture(capture: "cv2.VideoCapture") -> np.ndarray | None:
-    """The frame just grabbed, (H, W, 3) uint8, red first; None if it cannot be converted."""
+    """The frame just grabbed, (H, W, 3) uint8 RGB; None if it cannot be converted."""
     import cv2
 
     try:

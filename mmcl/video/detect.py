@@ -1,7 +1,7 @@
-"""Finding people: a table of detectors.
+"""Person detectors. Which there are: `mmcl.settings.tables.DETECTORS`.
 
 ultralytics is AGPL-3.0 and optional: it is imported here and in `mmcl.video.pose` alone, when a network is opened,
-and so runs only in the process of the rule that asked for it.
+and so runs only in the processes of the rules that need it.
 """
 
 import atexit
@@ -11,14 +11,16 @@ import shutil
 import tempfile
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
 from mmcl.errors import UserError
-from mmcl.naming import find_weights, sha256
+from mmcl.naming import find_weights
+from mmcl.settings.tables import DETECTORS, resolve
+from mmcl.settings.video import DetectorSettings, PoseSettings
 from mmcl.video import weights
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 STRIDE = 32
 GREY = 114
 PERSON = 0
+MOST = 1000
+"""People per picture that are kept."""
 CHUNK = 16
 """Pictures per forward pass."""
 
@@ -37,35 +41,43 @@ WHAT_BELONGS = (
 
 
 class Detector(Protocol):
-    """Finds people in pictures."""
+    """Finds people in pictures.
+
+    A class may have an attribute `Options`, a subclass of `mmcl.settings.base.Options`, for settings of its own.
+
+    Attributes:
+        what_belongs: what its weights are and where they come from, for messages.
+    """
+
+    what_belongs: ClassVar[str]
+
+    def __init__(self, settings: DetectorSettings, device: "torch.device"): ...
 
     def people(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Per picture (H, W, 3) uint8 RGB the people in it: (n, 5) float32, box in pixels and confidence,
         most confident first. Pictures may differ in size."""
 
 
-def open_detector(settings: dict, device: "torch.device") -> Detector:
-    """Open the detector that `architecture` names.
+def detector_class(settings: DetectorSettings) -> type[Detector]:
+    """The class of the detector that the settings name."""
+    found: type[Detector] = resolve(DETECTORS, settings.architecture, "detector")
+    return found
 
-    Args:
-        settings: `architecture`, `weights`, `sha256`, `classes`, `image_size`, `confidence`, `iou`,
-            `max_det`.
-        device: where it runs.
+
+def open_detector(settings: DetectorSettings, device: "torch.device") -> Detector:
+    """The detector that the settings name, with its weights.
 
     Raises:
-        UserError: unknown architecture, missing or unfit weights, missing package.
+        UserError: missing or unfit weights, missing package.
     """
-    architecture = settings["architecture"]
-    if architecture not in DETECTORS:
-        raise UserError(f"detector.architecture: {architecture} is none of {', '.join(DETECTORS)}")
-    return DETECTORS[architecture](settings, device)
+    return detector_class(settings)(settings, device)
 
 
 @functools.cache
 def import_ultralytics() -> ModuleType:
-    """ultralytics with everything off that writes, prints, installs or calls home.
+    """ultralytics, configured so that it writes, prints, installs and sends nothing.
 
-    All of it is read when the package is imported, so no other place may import it first.
+    The configuration is read when the package is imported, so nothing else may import it first.
 
     Raises:
         UserError: it is not installed.
@@ -73,10 +85,10 @@ def import_ultralytics() -> ModuleType:
     folder = tempfile.mkdtemp(prefix="mmcl-ultralytics-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ |= {
-        "YOLO_OFFLINE": "true",  # no probe whether there is a network
-        "YOLO_AUTOINSTALL": "false",  # it would pip-install what it misses
+        "YOLO_OFFLINE": "true",  # no test for a network connection
+        "YOLO_AUTOINSTALL": "false",  # no pip install of missing packages
         "YOLO_VERBOSE": "false",
-        "YOLO_CONFIG_DIR": folder,  # nothing in the user's home, no settings from there
+        "YOLO_CONFIG_DIR": folder,  # not the user's home
     }
     try:
         import ultralytics
@@ -89,34 +101,35 @@ def import_ultralytics() -> ModuleType:
 class Yolo(ABC):
     """A network of ultralytics that finds people.
 
-    Every picture is scaled to `image_size` on its longer side and padded to multiples of 32 with grey by its
-    own size alone, so what else is in a batch does not change what the network sees of it.
+    Every picture is scaled to `image_size` on its longer side and padded with grey to multiples of 32, whatever
+    else is in its batch.
     """
 
     what_belongs = WHAT_BELONGS
 
-    def __init__(self, settings: dict, device: "torch.device"):
-        """See `open_detector`."""
+    def __init__(self, settings: DetectorSettings | PoseSettings, classes: int, device: "torch.device"):
+        """Build the network and load its weights; class 0 of `classes` is the person."""
         import torch
 
-        path = find_weights(settings["weights"], settings.get("sha256"), self.what_belongs)
+        path = find_weights(settings.weights, settings.sha256, self.what_belongs)
         state, names = weights.read_state(path)
-        if names and settings["classes"] > 1 and names.get(PERSON) not in ("person", "0"):  # 0: never named
+        if (
+            names and classes > 1 and names.get(PERSON) not in ("person", "0")
+        ):  # "0": the classes have no names
             raise UserError(f"{path}: class 0 is {names.get(PERSON)!r}, expected 'person'")
-        self.net = self.build(settings["architecture"], settings["classes"])
+        self.net = self.build(settings.architecture, classes)
         try:
             self.net.load_state_dict(state)
         except RuntimeError as error:
-            what = f"{settings['architecture']} with {settings['classes']} class(es)"
+            what = f"{settings.architecture} with {classes} class(es)"
             raise UserError(f"{path}: does not fit {what}: {' '.join(str(error).split())[:300]}") from None
         self.net.requires_grad_(False).eval().fuse(verbose=False)
-        # pictures come channels last, and CPUs convolve them faster so
+        # as the pictures are stored, and faster on CPUs
         self.net.to(device).to(memory_format=torch.channels_last)
         self.device = device
-        self.classes = settings["classes"]
-        self.side = settings["image_size"]
-        self.confidence, self.iou = settings["confidence"], settings["iou"]
-        self.most = settings.get("max_det", 1000)
+        self.classes = classes
+        self.side = settings.image_size
+        self.confidence, self.iou = settings.confidence, settings.iou
 
     @staticmethod
     @abstractmethod
@@ -167,12 +180,15 @@ class Yolo(ABC):
         sure = (label == PERSON) & (confidence > self.confidence)
         confidence, (x, y, w, h), keypoints = confidence[sure], raw[:4, sure], raw[4 + self.classes :, sure]
         boxes = torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], 1)
-        kept = nms(boxes, confidence, self.iou)[: self.most]
+        kept = nms(boxes, confidence, self.iou)[:MOST]
         return torch.cat([boxes, confidence[:, None], keypoints.T], 1)[kept].cpu().numpy()
 
 
 class Yolov5(Yolo):
     """YOLOv5 in its anchor-free form (ultralytics' `u` models)."""
+
+    def __init__(self, settings: DetectorSettings, device: "torch.device"):
+        super().__init__(settings, settings.classes, device)
 
     @staticmethod
     def build(architecture: str, classes: int) -> Any:
@@ -210,17 +226,10 @@ def letterbox(image: np.ndarray, side: int) -> tuple[np.ndarray, tuple[float, in
     return padded, (scale, left, top)
 
 
-DETECTORS: dict[str, Callable[[dict, "torch.device"], Detector]] = {
-    f"yolov5{size}": Yolov5 for size in "nsmlx"
-}
-"""Setting `architecture` → what opens it."""
-
-
-def known_weights(settings: dict) -> dict:
-    """Detector settings with the sha256 of the file that is really there, to go into a store's fingerprint.
+def known_weights(settings: DetectorSettings) -> DetectorSettings:
+    """The settings with the sha256 of the weights file.
 
     Raises:
-        UserError: the weights are missing or others than the config says.
+        UserError: the weights are missing or others than the config states.
     """
-    path = find_weights(settings["weights"], settings.get("sha256"), WHAT_BELONGS)
-    return {**settings, "sha256": sha256(path)}
+    return weights.with_sha256(settings, detector_class(settings).what_belongs)

@@ -5,16 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from mmcl import device, store
+from mmcl import store
+from mmcl.device import pick_device
 from mmcl.errors import UserError
-from mmcl.stages import VERSIONS
+from mmcl.settings.base import replaced
+from mmcl.settings.jobs import Encoding
 from mmcl.video import jpeg
 
 SCHEMA = "mmcl.rgb/1"
 
 
 def encode_montages(
-    montages: Path, output: Path, settings: dict, threads: int, weights: Path | None = None
+    montages: Path, output: Path, settings: Encoding, threads: int, weights: Path | None = None
 ) -> None:
     """Compute a shard's CNN features, `mmcl.rgb/1`, from its montages.
 
@@ -23,9 +25,9 @@ def encode_montages(
     Args:
         montages: sealed `mmcl.montages/1`.
         output: where to write.
-        settings: a CNN's settings, see `mmcl.models.cnn.open_cnn`, with `batch`.
-        threads: pictures decoded side by side, and threads of the network.
-        weights: what the rule `pretrain_cnn` made, in place of those that the settings name.
+        settings: of the stage.
+        threads: pictures decoded in parallel, and threads of the network.
+        weights: of the rule `pretrain_cnn`, in place of those that the settings name.
 
     Raises:
         UserError: the CNN cannot be opened.
@@ -38,9 +40,8 @@ def encode_montages(
         settings = pretrained(settings, weights)
     torch.set_num_threads(max(1, threads))
     table = store.Shards([montages], "mmcl.montages/1")
-    place = device.pick()
-    net = open_cnn(settings).eval().requires_grad_(False).to(place)
-    used = {key: settings[key] for key in ("architecture", "weights", "num_classes", "feature", "image_size")}
+    device = pick_device()
+    net = open_cnn(settings).eval().requires_grad_(False).to(device)
 
     def work(names: list[str]) -> store.Batch:
         failed = {name: table.failed[name] for name in names if name in table.failed}
@@ -56,7 +57,7 @@ def encode_montages(
         features = np.empty((0, net.feature_dim), np.float32)
         if images:
             with torch.inference_mode():
-                batch = torch.from_numpy(np.stack(list(images.values()))).to(place)
+                batch = torch.from_numpy(np.stack(list(images.values()))).to(device)
                 features = net(batch).float().cpu().numpy()
         return store.Batch(list(images), {"features": features}, failed)
 
@@ -64,10 +65,10 @@ def encode_montages(
         store.write(
             output,
             schema=SCHEMA,
-            settings={**used, "sha256": weights_sha256(settings), "version": VERSIONS["encode_montages"]},
+            settings=replaced(settings, sha256=weights_sha256(settings)).dump(),
             names=sorted([*table.names, *table.failed]),
             columns={"features": store.Column("float32", (net.feature_dim,))},
-            batch_size=settings["batch"],
+            batch_size=settings.batch,
             work=work,
             inputs=[montages],
         )

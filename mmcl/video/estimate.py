@@ -9,13 +9,16 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from mmcl import device, store
+from mmcl import store
 from mmcl.datasets import ClipEntry
 from mmcl.datasets.index import read_index
 from mmcl.datasets.posed import PERSONS, SCHEMA
+from mmcl.device import pick_device
 from mmcl.errors import UserError
 from mmcl.naming import members
-from mmcl.stages import VERSIONS
+from mmcl.settings.base import replaced
+from mmcl.settings.jobs import PoseEstimation
+from mmcl.settings.video import PoseSettings
 from mmcl.video.decode import Recording
 from mmcl.video.detect import CHUNK
 from mmcl.video.pose import KEYPOINTS, Estimator, People, known_weights, open_estimator
@@ -31,7 +34,12 @@ class Estimated(NamedTuple):
 
 
 def estimate_poses(
-    index: Path, videos: Path | None, shard: tuple[int, int], output: Path, settings: dict, threads: int
+    index: Path,
+    videos: Path | None,
+    shard: tuple[int, int],
+    output: Path,
+    settings: PoseEstimation,
+    threads: int,
 ) -> None:
     """Estimate the poses in a shard's recordings, `mmcl.poses/1`.
 
@@ -45,8 +53,7 @@ def estimate_poses(
         videos: the folder of its videos.
         shard: (i, n): every n-th clip of the sorted index, from the i-th; clips left out there do not count.
         output: where to write.
-        settings: `architecture`, `weights`, `sha256`, `image_size`, `confidence`, `iou`, `every` (look at every n-th
-            frame), `batch`.
+        settings: of the stage.
         threads: of the network.
 
     Raises:
@@ -55,11 +62,11 @@ def estimate_poses(
     if videos is None:
         raise UserError("videos: no folder is given, and poses are estimated in videos")
     entries = {entry.name: entry for entry in read_index(index) if not entry.left_out}
-    worker = Worker(videos, settings, threads)
+    worker = Worker(videos, settings.poses, threads)
     store.write(
         output,
         schema=SCHEMA,
-        settings={**known_weights(settings), "version": VERSIONS["estimate_poses"]},
+        settings=replaced(settings, poses=known_weights(settings.poses)).dump(),
         names=members(list(entries), shard),
         columns={
             "keypoints": store.Column("float32", (KEYPOINTS, 3), flat=True),
@@ -69,15 +76,15 @@ def estimate_poses(
             "size": store.Column("int32", (2,)),
             "rate": store.Column("float32"),
         },
-        batch_size=settings["batch"],
+        batch_size=settings.poses.batch,
         work=lambda names: worker.batch([entries[name] for name in names]),
         inputs=[index],
-        finish=_place_rows,
+        finish=_fill_offsets,
     )
 
 
-def _place_rows(h5: h5py.File) -> None:
-    """Fill in where each clip's keypoints start, which depends on all rows."""
+def _fill_offsets(h5: h5py.File) -> None:
+    """Fill in each clip's first row of keypoints, which depends on all clips."""
     lengths = h5["frames"][:].astype(np.int64) * h5["persons"][:]
     h5["offset"][:] = np.cumsum(lengths) - lengths
 
@@ -85,8 +92,8 @@ def _place_rows(h5: h5py.File) -> None:
 class Worker:
     """Estimates the poses of one clip after another."""
 
-    def __init__(self, videos: Path, settings: dict, threads: int):
-        """Settings as in `estimate_poses`; the estimator is opened with the first batch."""
+    def __init__(self, videos: Path, settings: PoseSettings, threads: int):
+        """The estimator is opened with the first batch."""
         self.videos = videos
         self.settings = settings
         self.threads = threads
@@ -97,11 +104,11 @@ class Worker:
         import torch
 
         torch.set_num_threads(max(1, self.threads))
-        return open_estimator(self.settings, device.pick())
+        return open_estimator(self.settings, pick_device())
 
     def batch(self, entries: Sequence[ClipEntry]) -> store.Batch:
         """Poses of a few clips."""
-        estimator = self.estimator  # what is wrong with it is no clip's fault
+        estimator = self.estimator  # opened here, as its errors are not those of a clip
         failed: dict[str, str] = {}
         found: dict[str, Estimated] = {}
         for entry in entries:
@@ -113,7 +120,7 @@ class Worker:
         rows = [clip.poses.reshape(-1, KEYPOINTS, 3) for clip in clips]
         columns = {
             "keypoints": np.concatenate(rows) if rows else None,
-            "offset": np.zeros(len(clips)),  # known when all batches are
+            "offset": np.zeros(len(clips)),  # filled in over all batches, see _fill_offsets
             "frames": [clip.poses.shape[0] for clip in clips],
             "persons": [clip.poses.shape[1] for clip in clips],
             "size": np.array([clip.size for clip in clips]).reshape(-1, 2),
@@ -128,10 +135,10 @@ class Worker:
             recording = Recording(self.videos / entry.video)
         except UserError as error:
             raise UserError(f"cannot decode: {str(error).removeprefix(f'{self.videos}/')}") from None
-        every = self.settings["every"]
+        every = self.settings.every
         frames: list[People] = []
         pictures = islice(recording.stream(), 0, None, every)
-        # pictures are let go: a long recording does not fit into memory
+        # a few pictures at a time: those of a long recording do not fit into memory
         while chunk := list(islice(pictures, CHUNK)):
             frames += estimator.poses(chunk)
         poses = follow(frames, PERSONS)

@@ -5,11 +5,11 @@ import numpy as np
 from mmcl.errors import UserError
 
 
-def encode(rgb: np.ndarray, quality: int = 95) -> bytes:
+def encode(rgb: np.ndarray, quality: int) -> bytes:
     """Compress a picture.
 
     Args:
-        rgb: (H, W, 3) uint8, red first.
+        rgb: (H, W, 3) uint8, RGB.
         quality: 1 to 100.
     """
     import cv2
@@ -23,7 +23,7 @@ def encode(rgb: np.ndarray, quality: int = 95) -> bytes:
 
 
 def decode(data: bytes | np.ndarray) -> np.ndarray:
-    """Read a picture: JPEG bytes, or the same as a uint8 array, to (H, W, 3) uint8, red first.
+    """Read a picture: JPEG bytes, or the same as a uint8 array, to (H, W, 3) uint8, RGB.
 
     Raises:
         UserError: the bytes are not a picture.

@@ -1,4 +1,4 @@
-"""Where the people are in a picture: the configured source of boxes behind one signature."""
+"""Finding the people in a picture: the sources of boxes behind one signature."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mmcl import device
 from mmcl.datasets import ClipEntry, Reader
+from mmcl.device import pick_device
 from mmcl.errors import UserError
+from mmcl.settings.video import CropSettings, DetectorSettings
 from mmcl.video import boxes, detect
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,8 @@ Locate = Callable[[Sequence[Picture]], list[np.ndarray]]
 """Pictures → per picture people (n, 5): box and confidence, best first."""
 
 
-def open_source(settings: dict, reader: Reader, threads: int) -> Locate:
-    """What finds people, as the setting `boxes` says: `detector`, `projected_joints` or `whole_frame`.
+def open_source(settings: CropSettings, reader: Reader, threads: int) -> Locate:
+    """The source of boxes that the setting `boxes` names.
 
     Args:
         settings: a data set's video settings.
@@ -43,23 +44,22 @@ def open_source(settings: dict, reader: Reader, threads: int) -> Locate:
         threads: of the detector's network.
 
     Raises:
-        UserError: unknown source, or the detector cannot be opened.
+        UserError: the detector cannot be opened.
     """
-    sources: dict[str, Callable[[], Locate]] = {
-        "detector": lambda: _detector(settings["detector"], threads),
-        "projected_joints": lambda: _projected_joints(reader, settings.get("margin", 0.0)),
-        "whole_frame": lambda: _whole_frame,
-    }
-    if settings["boxes"] not in sources:
-        raise UserError(f"video.boxes: {settings['boxes']} is none of {', '.join(sources)}")
-    return sources[settings["boxes"]]()
+    match settings.boxes:
+        case "detector":
+            return _detector(settings.detector, threads)
+        case "projected_joints":
+            return _projected_joints(reader, settings.margin)
+        case "whole_frame":
+            return _whole_frame
 
 
-def _detector(settings: dict, threads: int) -> Locate:
-    import torch  # seconds to import, and the other sources do without
+def _detector(settings: DetectorSettings, threads: int) -> Locate:
+    import torch  # takes seconds, and the other sources do not need it
 
     torch.set_num_threads(max(1, threads))
-    detector = detect.open_detector(settings, device.pick())
+    detector = detect.open_detector(settings, pick_device())
     return lambda pictures: detector.people([picture.image for picture in pictures])
 
 
@@ -79,12 +79,12 @@ def _projected_joints(reader: Reader, margin: float) -> Locate:
             try:
                 joints[name] = reader.pixel_joints(picture.entry, width, height)
             except UserError as error:
-                log.warning("%s: no joints to place a box by (%s)", name, error)
+                log.warning("%s: no joints for a box (%s)", name, error)
                 joints[name] = np.empty((0, 0, 0, 2), np.float32)
         clip = joints[name]
         if not len(clip):
             return boxes.from_joints(np.empty((0, 0, 2), np.float32), width, height)
-        # the colour camera may run at another rate than the skeleton: same moment, not same number
+        # the colour camera may have another frame rate than the skeleton: the same moment, not the same number
         moment = (2 * picture.frame + 1) * len(clip) // (2 * picture.frames)
         return boxes.from_joints(clip[min(moment, len(clip) - 1)], width, height, margin)
 

@@ -7,30 +7,32 @@ import numpy as np
 
 from mmcl import store
 from mmcl.errors import UserError
-from mmcl.stages import VERSIONS
+from mmcl.settings.jobs import Montages
+from mmcl.settings.video import MontageSettings
 from mmcl.video import jpeg
 
 SCHEMA = "mmcl.montages/1"
 
 
-def join(crops: Sequence[np.ndarray], size: int = 480, keep_aspect: bool = False) -> np.ndarray:
+def join(crops: Sequence[np.ndarray], settings: MontageSettings) -> np.ndarray:
     """Crops left to right as upright strips of a square picture (five on 480×480: 96×480 each), bicubic.
 
     Args:
         crops: n pictures (H_i, W_i, 3) uint8 of any size.
-        size: side of the result.
-        keep_aspect: fit every crop into its strip on black instead of stretching it.
+        settings: `size` is the side of the result; with `keep_aspect` every crop is fitted into its strip on black
+            instead of stretched.
 
     Returns:
         (size, size, 3) uint8.
     """
     from PIL import Image
 
+    size = settings.size
     picture = np.zeros((size, size, 3), np.uint8)
     for i, crop in enumerate(crops):
         left, right = i * size // len(crops), (i + 1) * size // len(crops)
         width, height = right - left, size
-        if keep_aspect:
+        if settings.keep_aspect:
             scale = min(width / crop.shape[1], height / crop.shape[0])
             width, height = max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale))
         strip = np.asarray(Image.fromarray(crop).resize((width, height), Image.Resampling.BICUBIC))
@@ -39,7 +41,7 @@ def join(crops: Sequence[np.ndarray], size: int = 480, keep_aspect: bool = False
     return picture
 
 
-def concatenate_frames(crops: Path, output: Path, settings: dict) -> None:
+def concatenate_frames(crops: Path, output: Path, settings: Montages) -> None:
     """Make a shard's montages, `mmcl.montages/1`, from its crops.
 
     Clips without crops stay failed, with their reason.
@@ -47,15 +49,9 @@ def concatenate_frames(crops: Path, output: Path, settings: dict) -> None:
     Args:
         crops: sealed `mmcl.crops/1`.
         output: where to write.
-        settings: a data set's video settings; `montage` (`size`, `keep_aspect`), `jpeg_quality` and `batch`
-            are used.
+        settings: of the stage.
     """
     table = store.Shards([crops], "mmcl.crops/1")
-    used = {
-        "montage": settings["montage"],
-        "jpeg_quality": settings["jpeg_quality"],
-        "version": VERSIONS["concatenate_frames"],
-    }
 
     def work(names: list[str]) -> store.Batch:
         images: dict[str, bytes] = {}
@@ -65,7 +61,7 @@ def concatenate_frames(crops: Path, output: Path, settings: dict) -> None:
                 continue
             try:
                 pictures = [jpeg.decode(data) for data in table.row("images", name)]
-                images[name] = jpeg.encode(join(pictures, **settings["montage"]), settings["jpeg_quality"])
+                images[name] = jpeg.encode(join(pictures, settings.montage), settings.jpeg_quality)
             except UserError as error:
                 failed[name] = str(error)
         return store.Batch(list(images), {"images": list(images.values())}, failed)
@@ -73,10 +69,10 @@ def concatenate_frames(crops: Path, output: Path, settings: dict) -> None:
     store.write(
         output,
         schema=SCHEMA,
-        settings=used,
+        settings=settings.dump(),
         names=sorted([*table.names, *table.failed]),
         columns={"images": store.Column("bytes")},
-        batch_size=settings["batch"],
+        batch_size=settings.batch,
         work=work,
         inputs=[crops],
     )

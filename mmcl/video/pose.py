@@ -1,23 +1,24 @@
-"""Finding people's joints in pictures: a table of pose estimators.
+"""Pose estimators: they find people's joints in pictures. Which there are: `mmcl.settings.tables.ESTIMATORS`.
 
 As in `mmcl.video.detect`, ultralytics (AGPL-3.0, optional) is imported when an estimator is opened, in the
 process of the rule `estimate_poses` alone.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 
-from mmcl.errors import UserError
-from mmcl.naming import find_weights, sha256
-from mmcl.video import detect
+from mmcl.settings.tables import ESTIMATORS, resolve
+from mmcl.settings.video import PoseSettings
+from mmcl.video import detect, weights
 
 if TYPE_CHECKING:
     import torch
 
 LAYOUT = "coco17"
 KEYPOINTS = 17
+SMALL = "yolov5n-pose"
 
 WHAT_BELONGS = (
     "A pose estimator's weights belong there: yolov8{n,s,m,l,x}-pose.pt or yolo11{n,s,m,l,x}-pose.pt as published by"
@@ -38,32 +39,42 @@ class People(NamedTuple):
 
 
 class Estimator(Protocol):
-    """Finds people's joints in pictures."""
+    """Finds people's joints in pictures.
+
+    Attributes:
+        what_belongs: what its weights are and where they come from, for messages.
+    """
+
+    what_belongs: ClassVar[str]
+
+    def __init__(self, settings: PoseSettings, device: "torch.device"): ...
 
     def poses(self, images: Sequence[np.ndarray]) -> list[People]:
         """Per picture (H, W, 3) uint8 RGB the people in it. Pictures may differ in size."""
 
 
-def open_estimator(settings: dict, device: "torch.device") -> Estimator:
-    """Open the estimator that `architecture` names.
+def estimator_class(settings: PoseSettings) -> type[Estimator]:
+    """The class of the estimator that the settings name."""
+    found: type[Estimator] = resolve(ESTIMATORS, settings.architecture, "pose estimator")
+    return found
 
-    Args:
-        settings: `architecture`, `weights`, `sha256`, `image_size`, `confidence`, `iou`.
-        device: where it runs.
+
+def open_estimator(settings: PoseSettings, device: "torch.device") -> Estimator:
+    """The estimator that the settings name, with its weights.
 
     Raises:
-        UserError: unknown architecture, missing or unfit weights, missing package.
+        UserError: missing or unfit weights, missing package.
     """
-    architecture = settings["architecture"]
-    if architecture not in ESTIMATORS:
-        raise UserError(f"poses.architecture: {architecture} is none of {', '.join(ESTIMATORS)}")
-    return ESTIMATORS[architecture]({**settings, "classes": 1}, device)
+    return estimator_class(settings)(settings, device)
 
 
 class YoloPose(detect.Yolo):
     """YOLO with a head for COCO's 17 keypoints (Maji et al., "YOLO-Pose", CVPR Workshops 2022)."""
 
     what_belongs = WHAT_BELONGS
+
+    def __init__(self, settings: PoseSettings, device: "torch.device"):
+        super().__init__(settings, 1, device)
 
     @staticmethod
     def build(architecture: str, classes: int) -> Any:
@@ -73,7 +84,7 @@ class YoloPose(detect.Yolo):
 
         if architecture != SMALL:
             return PoseModel(f"{architecture}.yaml", nc=classes, verbose=False)
-        # ultralytics has no such network: the head of the others on YOLOv5's body
+        # ultralytics has no such network: YOLOv5's body with the head of the others
         layers = yaml_model_load("yolov5n.yaml")
         levels, number, _, _ = layers["head"][-1]
         layers["head"][-1] = [levels, number, "Pose", ["nc", "kpt_shape"]]
@@ -84,18 +95,10 @@ class YoloPose(detect.Yolo):
         return [People(rows[:, :5], rows[:, 5:].reshape(-1, KEYPOINTS, 3)) for rows in self.find(images)]
 
 
-SMALL = "yolov5n-pose"
-ESTIMATORS: dict[str, Callable[[dict, "torch.device"], Estimator]] = dict.fromkeys(
-    [SMALL, *(f"{family}{size}-pose" for family in ("yolov8", "yolo11") for size in "nsmlx")], YoloPose
-)
-"""Setting `architecture` → what opens it."""
-
-
-def known_weights(settings: dict) -> dict:
-    """Estimator settings with the sha256 of the file that is really there, to go into a store's fingerprint.
+def known_weights(settings: PoseSettings) -> PoseSettings:
+    """The settings with the sha256 of the weights file.
 
     Raises:
-        UserError: the weights are missing or others than the config says.
+        UserError: the weights are missing or others than the config states.
     """
-    path = find_weights(settings["weights"], settings.get("sha256"), WHAT_BELONGS)
-    return {**settings, "sha256": sha256(path)}
+    return weights.with_sha256(settings, estimator_class(settings).what_belongs)

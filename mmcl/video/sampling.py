@@ -1,9 +1,9 @@
-"""Which frames of a recording are looked at. F (`frames`) is the number of frames that can be decoded."""
+"""Which frames of a recording are used. F (`frames`) is the number of frames that can be decoded."""
 
 from collections.abc import Callable, Sequence
 
 
-def uniform_indices(frames: int, count: int = 5) -> list[int]:
+def uniform_indices(frames: int, count: int) -> list[int]:
     """Frames 0, k, …, (count − 1)·k with k = ⌊F/count⌋ (MMCL's released sampling).
 
     With fewer frames than asked for: ⌊i·F/count⌋ + ⌊F/(2·count)⌋, so that frames repeat. F = 0 gives none.
@@ -15,8 +15,8 @@ def uniform_indices(frames: int, count: int = 5) -> list[int]:
     return [i * (frames // count) for i in range(count)]
 
 
-def segment_centres(frames: int, count: int = 5) -> list[int]:
-    """The centre frame of each of `count` equal segments, ⌊(2i + 1)·F / (2·count)⌋: sees a clip's end too."""
+def segment_centres(frames: int, count: int) -> list[int]:
+    """The centre frame of each of `count` equal segments, ⌊(2i + 1)·F / (2·count)⌋, the clip's end included."""
     return [(2 * i + 1) * frames // (2 * count) for i in range(count)] if frames > 0 else []
 
 
@@ -24,11 +24,11 @@ RULES: dict[str, Callable[[int, int], list[int]]] = {
     "chosen": uniform_indices,
     "segment_centre": segment_centres,
 }
-"""Setting `frames` → the rule that names the frames."""
+"""Setting `frames` → the rule that chooses the frames."""
 
 
-def search_order(index: int, frames: int, count: int = 5) -> list[int]:
-    """Where to look when nobody is in frame `index`: its neighbours within ± k/2, nearest and earlier first.
+def search_order(index: int, frames: int, count: int) -> list[int]:
+    """The frames searched if frame `index` shows nobody: its neighbours within ± k/2, nearest and earlier first.
 
     k = ⌊F/count⌋ is the distance of two chosen frames, so no two chosen frames share a neighbour but the one
     half way between them.
@@ -39,12 +39,12 @@ def search_order(index: int, frames: int, count: int = 5) -> list[int]:
 
 
 def nearest_found(position: int, indices: Sequence[int], found: Sequence[bool]) -> int | None:
-    """The position of the nearest chosen frame that has a person, the earlier one where two are as near.
+    """The position of the nearest chosen frame that has a person, the earlier of two at the same distance.
 
     Args:
-        position: of the chosen frame without anybody.
+        position: of the chosen frame without people.
         indices: frame numbers of the chosen frames.
         found: whether each of them has a person.
     """
-    candidates = [p for p, there in enumerate(found) if there]
+    candidates = [p for p, has_person in enumerate(found) if has_person]
     return min(candidates, key=lambda p: (abs(indices[p] - indices[position]), p), default=None)

@@ -1,4 +1,4 @@
-"""Following people through the frames of a clip: which of a frame's people is which of the frames before."""
+"""Tracking people through the frames of a clip: which person of a frame is which of the frames before."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,18 +8,18 @@ import numpy as np
 from mmcl.video.pose import KEYPOINTS, People
 
 CANDIDATES = 8
-"""People of a frame that are looked at, the most confident ones."""
+"""People per frame that are considered, the most confident ones."""
 FAR = 0.5
-"""Mean distance of two poses' keypoints beyond which they are two people, in heights of the earlier one's box."""
+"""Mean distance of two poses' keypoints above which they are different people, in heights of the earlier one's box."""
 PATIENCE = 10
-"""Frames for which a person who is not found is waited for."""
+"""Frames after which a track that is not continued ends."""
 LEAST = 0.1
-"""Part of the frames in which a person must be found; a rarer one is a mistake, or passes by."""
+"""Part of the frames in which a person must be found; a shorter track is an error or a passer-by."""
 
 
 @dataclass
-class Track:
-    """A person through time: frame numbers, poses (17, 3), the last box, and the confidences' sum."""
+class BoxTrack:
+    """A person over time: frame numbers, poses (17, 3), the last box, and the sum of the confidences."""
 
     frames: list[int] = field(default_factory=list)
     poses: list[np.ndarray] = field(default_factory=list)
@@ -35,57 +35,57 @@ class Track:
 
 
 def follow(frames: Sequence[People], most: int) -> np.ndarray:
-    """The poses of at most `most` people of a clip, each person in the same place in all frames.
+    """The poses of at most `most` people of a clip, each person with the same index in all frames.
 
     From frame to frame people are assigned to those seen before so that the distances of their keypoints are
-    least in sum (Hungarian method). Who stays away for PATIENCE frames and returns may take the same place again
-    if it is free.
+    least in sum (Hungarian method). A person who is absent for more than PATIENCE frames begins a new track, which
+    may get the same index if that is free.
 
     Args:
         frames: the people of each frame.
-        most: places; those with the most confidence, summed over frames, get one.
+        most: people kept: those with the greatest confidence, summed over frames.
 
     Returns:
-        (T, M, 17, 3), M ≤ most; all zero where a person is not seen. M is 0 if nobody is.
+        (T, M, 17, 3), M ≤ most; all zero where a person is not seen. M is 0 if nobody is seen.
     """
-    tracks: list[Track] = []
+    tracks: list[BoxTrack] = []
     for number, people in enumerate(frames):
         active = [track for track in tracks if number - track.frames[-1] <= PATIENCE]
         boxes, poses = people.boxes[:CANDIDATES], people.keypoints[:CANDIDATES]
         taken = _assign(active, poses)
         for i, (box, pose) in enumerate(zip(boxes, poses, strict=True)):
             if i not in taken:
-                tracks.append(Track())
+                tracks.append(BoxTrack())
             (active[taken[i]] if i in taken else tracks[-1]).add(number, pose, box)
     seen = len({number for track in tracks for number in track.frames})
     kept = [track for track in tracks if len(track.frames) >= LEAST * seen]
-    return _places(sorted(kept, key=lambda track: -track.weight), len(frames), most)
+    return _arranged(sorted(kept, key=lambda track: -track.weight), len(frames), most)
 
 
-def _assign(active: list[Track], poses: np.ndarray) -> dict[int, int]:
+def _assign(active: list[BoxTrack], poses: np.ndarray) -> dict[int, int]:
     """Number of a pose → number of the track that it continues."""
     from scipy.optimize import linear_sum_assignment
 
     if not active or not len(poses):
         return {}
     before = np.stack([track.poses[-1] for track in active])
-    # a keypoint counts as much as both are sure of it
+    # weighted by the product of both confidences
     sure = before[:, None, :, 2] * poses[None, :, :, 2] + 1e-6
     apart = np.linalg.norm(before[:, None, :, :2] - poses[None, :, :, :2], axis=-1)
     heights = np.array([max(track.box[3] - track.box[1], 1.0) for track in active])
     cost = (apart * sure).sum(-1) / sure.sum(-1) / heights[:, None]
-    # what is too far costs the same however far it is, so that it does not keep others from their own
+    # bounded, so that a pair that is too far apart does not change the assignment of the others
     rows, columns = linear_sum_assignment(np.minimum(cost, FAR))
     return {int(c): int(r) for r, c in zip(rows, columns, strict=True) if cost[r, c] < FAR}
 
 
-def _places(tracks: list[Track], frames: int, most: int) -> np.ndarray:
-    """Put tracks, best first, into the first place that is free in all of their frames."""
-    places = np.zeros((frames, most, KEYPOINTS, 3), np.float32)
+def _arranged(tracks: list[BoxTrack], frames: int, most: int) -> np.ndarray:
+    """Give each track, best first, the first index that is free in all of its frames."""
+    poses = np.zeros((frames, most, KEYPOINTS, 3), np.float32)
     busy = np.zeros((frames, most), bool)
     for track in tracks:
         free = np.flatnonzero(~busy[track.frames].any(0))
         if len(free):
-            places[track.frames, free[0]] = track.poses
+            poses[track.frames, free[0]] = track.poses
             busy[track.frames, free[0]] = True
-    return places[:, busy.any(0)]
+    return poses[:, busy.any(0)]

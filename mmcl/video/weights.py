@@ -1,16 +1,19 @@
 """Reading a detector's weights without executing anything of the file.
 
-Weight files of ultralytics are pickles of the whole network: to load one as it is means to run what its
-author wrote, and even a list of admitted classes is not enough, as a pickle may call an admitted class with
-arguments of its own. So every layer class is replaced by an inert stand-in while reading, and the numbers are
-taken from the stand-ins.
+Weight files of ultralytics are pickles of the whole network: loading one runs what its author wrote, and a list
+of admitted classes is not enough, as a pickle may call an admitted class with any arguments. So every layer class
+is replaced by an inert one while reading, and the tensors are taken from its attributes.
 """
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from mmcl.errors import UserError
+from mmcl.naming import find_weights, sha256
+from mmcl.settings.base import replaced
+from mmcl.settings.video import NetworkSettings
+from mmcl.state_dict import read_tensors
 
 if TYPE_CHECKING:
     import torch
@@ -20,8 +23,11 @@ BOOKKEEPING = ("numpy.", "pathlib.")
 CLASSIC = ("models.yolo.", "models.common.", "models.experimental.")
 
 
+N = TypeVar("N", bound=NetworkSettings)
+
+
 class Inert:
-    """Stands for an object of a known class: takes any arguments, keeps the state, does nothing."""
+    """Replaces an object of a known class: takes any arguments, keeps the state, does nothing."""
 
     def __new__(cls, *_: Any) -> Self:
         return super().__new__(cls)
@@ -41,20 +47,14 @@ def read_state(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[int, str] | 
         path: `.safetensors`, or a file of `torch.save` with a plain state dict or a network of ultralytics.
 
     Returns:
-        The state dict, and class number → name where the file tells.
+        The state dict, and class number → name if the file has them.
 
     Raises:
         UserError: not a weights file, one of the classic anchor-based YOLOv5, or one that names anything but
             tensors and known layers. Nothing of the file has been executed then.
     """
     if path.suffix == ".safetensors":
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        try:
-            return load_file(path), None
-        except SafetensorError as error:
-            raise UserError(f"{path}: not a safetensors file ({error})") from None
+        return read_tensors(path, "weights file"), None
     content = _unpickle(path)
     network = content.get("ema") or content.get("model") if isinstance(content, Mapping) else content
     if hasattr(network, "_modules"):
@@ -81,13 +81,10 @@ def _unpickle(path: Path) -> Any:
     refused = sorted(name for name in foreign if not name.startswith(LAYERS + BOOKKEEPING))
     if refused:
         raise UserError(
-            f"{path}: refused, nothing of it was executed: it names {', '.join(refused)}, no layer"
+            f"{path}: refused, nothing of it was executed: it names {', '.join(refused)}, which is no layer"
         )
-    try:
-        with torch.serialization.safe_globals([(Inert, name) for name in foreign]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises by the kind of damage
-        raise UserError(f"{path}: not a weights file that can be read safely ({error})") from None
+    with torch.serialization.safe_globals([(Inert, name) for name in foreign]):
+        return read_tensors(path, "weights file")
 
 
 def _tensors(layer: Any, prefix: str = "") -> Iterator[tuple[str, "torch.Tensor"]]:
@@ -113,3 +110,13 @@ def _plain(path: Path, content: Any) -> dict[str, "torch.Tensor"]:
 def _real(tensor: "torch.Tensor") -> "torch.Tensor":
     tensor = tensor.detach()
     return tensor.float() if tensor.is_floating_point() else tensor
+
+
+def with_sha256(settings: N, what_belongs: str) -> N:
+    """A network's settings with the sha256 of its weights file, which then enters a store's fingerprint.
+
+    Raises:
+        UserError: the weights are missing or others than the config states.
+    """
+    path = find_weights(settings.weights, settings.sha256, what_belongs)
+    return replaced(settings, sha256=sha256(path))

@@ -1,31 +1,22 @@
-"""Vision-language models behind one protocol: a further one is one file and one line in ``ADAPTERS``."""
+"""Vision-language models. Which there are: `mmcl.settings.tables.ADAPTERS`."""
 
-from __future__ import annotations
-
-import importlib
 from typing import TYPE_CHECKING
 
-from mmcl.errors import UserError
+from mmcl.settings.tables import ADAPTERS, resolve
+from mmcl.settings.vlm import VlmSettings
 from mmcl.vlm.protocol import Answers, VisionLanguageModel, is_yes_no
 
 if TYPE_CHECKING:
     import torch
 
-ADAPTERS = {
-    "blip": "mmcl.vlm.blip:Blip",
-}
-
-__all__ = ["ADAPTERS", "Answers", "VisionLanguageModel", "is_yes_no", "open_vlm"]
+__all__ = ["Answers", "VisionLanguageModel", "is_yes_no", "open_vlm"]
 
 
-def open_vlm(settings: dict, device: torch.device) -> VisionLanguageModel:
-    """Load the model that the ``vlm`` settings name.
+def open_vlm(settings: VlmSettings, device: "torch.device") -> VisionLanguageModel:
+    """The model that the settings name, with its weights.
 
-    Raises ``UserError`` for an adapter that does not exist and for weights that are missing or not the ones
-    that the settings' sha256 asks for.
+    Raises:
+        UserError: weights that are missing, damaged, or others than `sha256` states.
     """
-    name = settings["adapter"]
-    if name not in ADAPTERS:
-        raise UserError(f"vlm: no adapter is called {name!r}; there is {', '.join(sorted(ADAPTERS))}")
-    module, attribute = ADAPTERS[name].split(":")
-    return getattr(importlib.import_module(module), attribute)(settings, device)
+    adapter: type[VisionLanguageModel] = resolve(ADAPTERS, settings.adapter, "adapter")
+    return adapter(settings, device)

@@ -1,85 +1,122 @@
-"""The stage that asks a vision-language model about every montage (schema ``mmcl.answers/1``)."""
-
-from __future__ import annotations
+"""Answers of a vision-language model about every montage (rule `answer_question`)."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
-from mmcl import device, store
+import numpy as np
+
+from mmcl import store
+from mmcl.device import pick_device
 from mmcl.errors import UserError
+from mmcl.files import write_text
 from mmcl.naming import find, sha256, slug
-from mmcl.stages import VERSIONS
+from mmcl.settings.base import replaced
+from mmcl.settings.jobs import Answering
 from mmcl.video import jpeg
 from mmcl.vlm import VisionLanguageModel, open_vlm
 
+SCHEMA = "mmcl.answers/1"
 
-def answer_question(montages: Path, question: Path, output: Path, settings: dict, threads: int = 1) -> None:
-    """Answer one question, and those of ``also_ask``, about every montage of a shard.
+
+def answer_question(
+    montages: Path, question: Path, output: Path, settings: Answering, threads: int, also: Sequence[str] = ()
+) -> None:
+    """Answer a question about every montage of a shard, `mmcl.answers/1`, and further questions in the same pass.
+
+    Each further question has a store of its own, `../<its slug>/<name of output>`, and a question file beside
+    `question`, which is written if it is absent. Such a store equals the one that is written if the question is asked
+    alone. If it is complete it is not written again; if another process writes it, it is left to that process.
 
     Args:
-        montages: sealed ``mmcl.montages/1``; clips that failed there fail here with the same reason.
-        question: the frozen question, a text file named after the question's slug.
-        output: the ``mmcl.answers/1`` store; further questions are columns ``also/<slug>/…``.
-        settings: the ``vlm`` settings: ``adapter``, what the adapter needs, ``batch``, ``also_ask``.
-        threads: CPU threads of torch; changes no result beyond rounding.
+        montages: sealed `mmcl.montages/1`; clips that failed there fail here for the same reason.
+        question: the question, a text file named after its slug.
+        output: where to write. If another process writes it along with its own store, it is waited for.
+        settings: of the stage.
+        threads: CPU threads of torch; they change a result by rounding alone.
+        also: texts of further questions.
 
     Raises:
-        UserError: the question file was edited, or the weights are missing.
+        UserError: a question file was edited, or the weights are missing.
     """
     import torch
 
     torch.set_num_threads(threads)
     text = read_question(question)
-    also = {slug(other): other for other in settings.get("also_ask") or () if other != text}
-    prefixes = ["", *(f"also/{name}/" for name in also)]
+    asked = {text: (question, output)}
+    for other in also:
+        name = slug(other)
+        asked.setdefault(
+            other, (question.with_name(f"{name}.txt"), output.parent.with_name(name) / output.name)
+        )
+    # before the answers, as a store must be newer than the files that it follows from
+    for other, (file, _) in asked.items():
+        freeze_question(file, other)
     source = store.Shards([montages], "mmcl.montages/1")
-    vlm = open_vlm(settings, device.pick())
+    vlm = open_vlm(settings, pick_device())
+    # with the sha256 of the weights, so that a store begun with other weights is not continued
+    settings = replaced(settings, sha256=sha256(find(settings.weights)))
+    about = json.dumps(vlm.describe())
+    targets = [
+        store.Target(
+            path,
+            schema=SCHEMA,
+            settings=settings.dump(),
+            names=sorted([*source.names, *source.failed]),
+            columns=_columns(vlm),
+            batch_size=settings.batch,
+            inputs=[montages, file],
+            attributes={"question": other, "vlm": about},
+        )
+        for other, (file, path) in asked.items()
+    ]
 
-    def work(names: list[str]) -> store.Batch:
-        failed = {name: source.failed[name] for name in names if name in source.failed}
-        pictures = {}
-        for name in names:
-            if name in failed:
-                continue
-            try:
-                pictures[name] = jpeg.decode(bytes(source.row("images", name)))
-            except UserError as error:
-                failed[name] = f"montage: {error}"
+    def work(names: list[str], lacking: list[int]) -> list[store.Batch]:
+        pictures, failed = _pictures(source, names)
         if not pictures:
-            return store.Batch([], {}, failed)
-        answers = vlm.answer(list(pictures.values()), [text, *also.values()])
-        columns = {
-            prefix + field: value
-            for prefix, answer in zip(prefixes, answers, strict=True)
-            for field, value in answer._asdict().items()
-        }
-        return store.Batch(list(pictures), columns, failed)
+            return [store.Batch([], {}, failed) for _ in lacking]
+        texts = [targets[number].attributes["question"] for number in lacking]
+        answers = vlm.answer(list(pictures.values()), texts)
+        return [store.Batch(list(pictures), answer._asdict(), failed) for answer in answers]
 
-    store.write(
-        output,
-        schema="mmcl.answers/1",
-        # of the weights that are really there, so that work begun with others is not continued
-        settings={
-            **settings,
-            "sha256": sha256(find(settings["weights"])),
-            "version": VERSIONS["answer_question"],
-        },
-        names=sorted([*source.names, *source.failed]),
-        columns={prefix + name: column for prefix in prefixes for name, column in _columns(vlm).items()},
-        batch_size=settings["batch"],
-        work=work,
-        inputs=[montages, question],
-        attributes={"question": text, "also_ask": json.dumps(also), "vlm": json.dumps(vlm.describe())},
-    )
+    store.write_together(targets, work, wait=True)
+
+
+def _pictures(source: store.Shards, names: list[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Clip name → montage, and clip name → why there is none."""
+    failed = {name: source.failed[name] for name in names if name in source.failed}
+    pictures = {}
+    for name in names:
+        if name in failed:
+            continue
+        try:
+            pictures[name] = jpeg.decode(bytes(source.row("images", name)))
+        except UserError as error:
+            failed[name] = f"montage: {error}"
+    return pictures, failed
+
+
+def freeze_question(path: Path, text: str) -> None:
+    """Write the file of a question, its exact text without a line end; an existing one is only checked.
+
+    Raises:
+        UserError: the existing file was edited.
+    """
+    if path.exists():
+        read_question(path)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, text)
 
 
 def read_question(path: Path) -> str:
-    """The question in a frozen file, which is named after the slug of its exact text.
+    """The question in a file, which is named after the slug of its exact text.
 
-    Raises ``UserError`` when text and name no longer belong together.
+    Raises:
+        UserError: text and name do not belong together.
     """
-    text = Path(path).read_text(encoding="utf-8").removesuffix("\n")
-    if slug(text) != Path(path).stem:
+    text = path.read_text(encoding="utf-8").removesuffix("\n")
+    if slug(text) != path.stem:
         raise UserError(
             f"{path}: holds {text!r}, whose name is {slug(text)}. The file was edited; "
             "delete it and change `instruction` in the config instead"

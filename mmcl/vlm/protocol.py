@@ -1,11 +1,14 @@
-"""What every vision-language model looks like to the rest of the package."""
-
-from __future__ import annotations
+"""What every vision-language model has in common."""
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
+
+from mmcl.settings.vlm import VlmSettings
+
+if TYPE_CHECKING:
+    import torch
 
 YES_NO_WORDS = frozenset(
     ("whether", "is", "are", "do", "does", "did", "has", "have", "can", "was", "were", "will")
@@ -13,34 +16,60 @@ YES_NO_WORDS = frozenset(
 
 
 class Answers(NamedTuple):
-    """What a model says to one question about B pictures; K tokens at most, D wide.
+    """A model's answers to one question about B pictures; at most K tokens, states of width D.
 
-    ``states[:, t]`` is the last decoder layer at the position that produces token t. From the token after
-    the end-of-sequence token on, ``states`` is zero, ``mask`` is false and ``ids`` is the padding token, so a
-    row does not depend on the pictures it was batched with.
+    `states[:, t]` is the last decoder layer at the position that produces token t. After the end-of-sequence token
+    `states` is zero, `mask` is false and `ids` is the padding token, so that a row does not depend on the other
+    pictures of its batch.
+
+    Attributes:
+        states: (B, K, D) float32.
+        mask: (B, K) bool, true up to and including the end-of-sequence token.
+        ids: (B, K) int64, without the start token.
+        text: B texts.
+        p_yes: (B,) float32, the probability of yes against no; NaN unless the question is a yes/no question.
     """
 
-    states: np.ndarray  # (B, K, D) float32
-    mask: np.ndarray  # (B, K) bool, true up to and including the end-of-sequence token
-    ids: np.ndarray  # (B, K) int64, without the start token
-    text: list[str]  # B
-    p_yes: np.ndarray  # (B,) float32, NaN where the question is no yes/no question
+    states: np.ndarray
+    mask: np.ndarray
+    ids: np.ndarray
+    text: list[str]
+    p_yes: np.ndarray
 
 
 class VisionLanguageModel(Protocol):
-    """An adapter: made from (settings, device), keeps a loaded model, answers questions."""
+    """An adapter: a loaded model that answers questions about pictures.
 
-    dim: int  # D
-    tokens: int  # K
+    A class may have an attribute `Options`, a subclass of `mmcl.settings.base.Options`, for settings of its own.
+
+    Attributes:
+        dim: D, the width of a state.
+        tokens: K, the most tokens of an answer.
+    """
+
+    dim: int
+    tokens: int
+
+    def __init__(self, settings: VlmSettings, device: "torch.device"): ...
 
     def answer(self, images: Sequence[np.ndarray], questions: Sequence[str]) -> list[Answers]:
-        """Ask every question about every picture (RGB uint8 (H, W, 3)); one ``Answers`` per question."""
+        """Ask every question about every picture.
+
+        A question's answers must not depend on which other questions are asked.
+
+        Args:
+            images: B pictures (H, W, 3) uint8 RGB, of any size.
+            questions: the texts.
+
+        Returns:
+            Per question its answers, B rows.
+        """
 
     def describe(self) -> dict[str, str]:
-        """Versions and preprocessing that can move a state by rounding: written beside the results."""
+        """Versions and preprocessing that may change a state by rounding; kept in the store."""
 
 
 def is_yes_no(question: str) -> bool:
-    """Tell by its first word whether a question wants yes or no."""
+    """Whether a question, by its first word, is a yes/no question."""
     words = question.split()
     return bool(words) and words[0].lower().strip(",:;?") in YES_NO_WORDS

@@ -1,12 +1,13 @@
 import pytest
 import rectangles
 
-from mmcl.video import detect
+from mmcl.settings import tables
 
 
 @pytest.fixture
-def detector(monkeypatch: pytest.MonkeyPatch) -> rectangles.Detector:
+def detector(monkeypatch: pytest.MonkeyPatch) -> type[rectangles.Detector]:
     """Opened by `architecture: rectangles`."""
-    made = rectangles.Detector()
-    monkeypatch.setitem(detect.DETECTORS, "rectangles", lambda settings, device: made)
-    return made
+    monkeypatch.setitem(tables.DETECTORS, "rectangles", "rectangles:Detector")
+    monkeypatch.setattr(rectangles.Detector, "calls", [])
+    monkeypatch.setattr(rectangles.Detector, "patience", 10**9)
+    return rectangles.Detector

@@ -2,10 +2,14 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from mmcl.datasets.clip import ClipEntry
+from mmcl.settings import base
+from mmcl.settings.video import DetectorSettings
+from mmcl.video import detect
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -35,13 +39,16 @@ class Detector:
     """Finds the red rectangle with confidence 0.9 and the green one with 0.6.
 
     Attributes:
-        calls: pictures per call.
-        patience: calls after which it breaks down.
+        calls: pictures per call, of all detectors.
+        patience: calls after which it raises KeyboardInterrupt.
     """
 
-    def __init__(self):
-        self.calls: list[int] = []
-        self.patience = 10**9
+    what_belongs = detect.WHAT_BELONGS
+    calls: ClassVar[list[int]] = []
+    patience: ClassVar[int] = 10**9
+
+    def __init__(self, settings: DetectorSettings, device: object):
+        pass
 
     def people(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         if len(self.calls) >= self.patience:
@@ -63,9 +70,9 @@ class Reader:
 
     layout, persons, what_belongs = "ntu25", 2, "recordings of rectangles"
     two_person_actions = frozenset({"A050"})
-    defaults: dict = {}  # noqa: RUF012
+    Options = base.Options
 
-    def __init__(self, skeletons: Path, videos: Path | None, options: dict):
+    def __init__(self, skeletons: Path, videos: Path | None, options: base.Options):
         pass
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
@@ -74,6 +81,6 @@ class Reader:
 
 
 def entry(name: str, action: str = "A001", video: str | None = None, left_out: str = "") -> ClipEntry:
-    """An entry of the index; its recording is `<name>.avi` unless told otherwise."""
+    """An entry of the index; its recording is `<name>.avi` unless `video` names another."""
     video = f"{name}.avi" if video is None else video
     return ClipEntry(name, action, 1, 1, 1, None, "", video, left_out)

@@ -10,6 +10,10 @@ from mmcl.video.decode import Recording
 from mmcl.video.sampling import uniform_indices
 
 
+def five(frames):
+    return uniform_indices(frames, 5)
+
+
 def levels(count: int, size=(64, 48)) -> list[np.ndarray]:
     """Pictures whose grey level tells their number: 5 · number."""
     return [np.full((size[1], size[0], 3), 5 * i, np.uint8) for i in range(count)]
@@ -50,10 +54,10 @@ def test_colours_are_rgb(tmp_path):
 
 def test_choose(tmp_path):
     recording = Recording(write_video(tmp_path / "a.avi", levels(23)))
-    chosen, images = recording.choose(uniform_indices)
+    chosen, images = recording.choose(five)
     assert chosen == [0, 4, 8, 12, 16]
     assert [round(number(images[i])) for i in chosen] == chosen
-    chosen, images = Recording(write_video(tmp_path / "b.avi", levels(3))).choose(uniform_indices)
+    chosen, images = Recording(write_video(tmp_path / "b.avi", levels(3))).choose(five)
     assert chosen == [0, 0, 1, 1, 2]
     assert sorted(images) == [0, 1, 2]
 
@@ -62,9 +66,9 @@ def test_a_recording_that_breaks_off_is_used_as_far_as_it_decodes(tmp_path):
     path = truncated(write_video(tmp_path / "a.avi", noisy(40)), 0.6)
     whole = Recording(write_video(tmp_path / "b.avi", noisy(40)))
     recording = Recording(path)
-    chosen, images = recording.choose(uniform_indices)
+    chosen, images = recording.choose(five)
     assert 20 <= recording.frames <= 25
-    assert chosen == uniform_indices(recording.frames)
+    assert chosen == five(recording.frames)
     for frame, image in whole.read(chosen).items():
         np.testing.assert_array_equal(images[frame], image)
 

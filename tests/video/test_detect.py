@@ -7,8 +7,11 @@ import sys
 import numpy as np
 import pytest
 import torch
+from pydantic import Field, ValidationError
 
 from mmcl.errors import UserError
+from mmcl.settings import base, tables
+from mmcl.settings.video import DetectorSettings
 from mmcl.video import detect
 
 pytest.importorskip("ultralytics")
@@ -32,9 +35,9 @@ def saved(tmp_path_factory):
     return path
 
 
-def settings(path, **other) -> dict:
-    base = {"architecture": "yolov5n", "weights": str(path), "sha256": None, "classes": 80, "image_size": 128}
-    return {**base, "confidence": 0.25, "iou": 0.45, "max_det": 1000, **other}
+def settings(path, **other) -> DetectorSettings:
+    base = {"architecture": "yolov5n", "weights": str(path), "image_size": 128}
+    return DetectorSettings.model_validate({**base, **other})
 
 
 def noise(seed: int, size: tuple[int, int]) -> np.ndarray:
@@ -95,7 +98,7 @@ def test_class_zero_must_be_a_person(saved, tmp_path):
 
 
 def test_unknown_architecture_and_missing_weights(tmp_path):
-    with pytest.raises(UserError, match=r"detector\.architecture: yolov9 is none of yolov5n, yolov5s"):
+    with pytest.raises(ValidationError, match="not one of the allowed values"):
         open_detector(tmp_path / "x.pt", architecture="yolov9")
     with pytest.raises(UserError, match=r"weights not found: .*x\.pt\. A person detector"):
         open_detector(tmp_path / "x.pt")
@@ -128,9 +131,9 @@ socket.getaddrinfo = socket.create_connection = deny
 socket.socket.connect = socket.socket.connect_ex = socket.socket.sendto = deny
 sys.addaudithook(lambda event, about: event == "subprocess.Popen" and "pip" in about[1] and deny(about))
 import numpy as np, torch
+from mmcl.settings.video import DetectorSettings
 from mmcl.video import detect
-settings = dict(architecture="yolov5n", weights=sys.argv[1], sha256=None, classes=80, image_size=64,
-                confidence=0.25, iou=0.45, max_det=10)
+settings = DetectorSettings(architecture="yolov5n", weights=sys.argv[1], image_size=64)
 detect.open_detector(settings, torch.device("cpu")).people([np.zeros((48, 64, 3), np.uint8)])
 assert detect.import_ultralytics().settings["sync"] is False
 """
@@ -162,3 +165,31 @@ def test_without_ultralytics_the_way_out_is_named(saved):
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "pip install mmcl[yolo]" in done.stdout
+
+
+class WithOptions(detect.Yolov5):
+    """A detector with a setting of its own."""
+
+    class Options(base.Options):
+        """Of this detector."""
+
+        scales: base.Count = Field(1, description="Scales of a picture.")
+
+
+def test_a_detector_may_have_options_of_its_own(monkeypatch):
+    monkeypatch.setitem(tables.DETECTORS, "mine", f"{__name__}:WithOptions")
+    stated = DetectorSettings.model_validate({"architecture": "mine", "options": {"scales": 3}})
+    assert base.own_options(stated.options, WithOptions.Options).scales == 3
+    assert stated.dump()["options"] == {"scales": 3}
+    assert DetectorSettings.model_validate(stated.dump()) == stated
+    assert base.replaced(stated, sha256="0" * 64).options == stated.options
+    plain = DetectorSettings.model_validate({"architecture": "mine"})
+    assert "options" not in plain.dump()
+    assert base.own_options(plain.options, WithOptions.Options).scales == 1
+    for architecture, options in (
+        ("mine", {"scale": 1}),
+        ("mine", {"scales": 0}),
+        ("yolov5n", {"scales": 1}),
+    ):
+        with pytest.raises(ValidationError, match=r"options\.scale"):
+            DetectorSettings.model_validate({"architecture": architecture, "options": options})

@@ -5,6 +5,8 @@ from safetensors.torch import save_file
 
 from mmcl import store
 from mmcl.models.cnn import open_cnn
+from mmcl.settings.base import replaced
+from mmcl.settings.jobs import Encoding
 from mmcl.video import jpeg
 from mmcl.video.encode import encode_montages
 
@@ -16,17 +18,19 @@ def settings(tmp_path):
     torch.manual_seed(0)
     net = torchvision.models.shufflenet_v2_x0_5(weights=None, num_classes=6)
     save_file(net.state_dict(), tmp_path / "net.safetensors")
-    return {
-        "name": "small",
-        "architecture": "shufflenet_v2_x0_5",
-        "weights": str(tmp_path / "net.safetensors"),
-        "sha256": None,
-        "num_classes": 6,
-        "feature": "logits",
-        "image_size": 64,
-        "frozen": True,
-        "batch": 2,
-    }
+    return Encoding.model_validate(
+        {
+            "name": "small",
+            "architecture": "shufflenet_v2_x0_5",
+            "weights": str(tmp_path / "net.safetensors"),
+            "sha256": None,
+            "num_classes": 6,
+            "feature": "logits",
+            "image_size": 64,
+            "frozen": True,
+            "batch": 2,
+        }
+    )
 
 
 def write_montages(path, pictures: dict[str, bytes], failed: dict[str, str]):
@@ -49,7 +53,7 @@ def write_montages(path, pictures: dict[str, bytes], failed: dict[str, str]):
 
 def test_features_of_a_shard(tmp_path, settings):
     rng = np.random.default_rng(0)
-    images = {name: jpeg.encode(rng.integers(0, 256, (80, 80, 3), np.uint8)) for name in "acd"}
+    images = {name: jpeg.encode(rng.integers(0, 256, (80, 80, 3), np.uint8), 95) for name in "acd"}
     path = write_montages(tmp_path / "m.h5", {**images, "e": b"broken"}, {"b": "no person"})
     encode_montages(path, tmp_path / "rgb.h5", settings, threads=2)
     table = store.Shards([tmp_path / "rgb.h5"], "mmcl.rgb/1")
@@ -61,14 +65,14 @@ def test_features_of_a_shard(tmp_path, settings):
         for name, data in images.items():
             expected = net(torch.from_numpy(jpeg.decode(data))[None])[0].numpy()
             np.testing.assert_allclose(table.row("features", name), expected, rtol=1e-4, atol=1e-5)
-    encode_montages(path, tmp_path / "one.h5", {**settings, "batch": 1}, threads=1)
+    encode_montages(path, tmp_path / "one.h5", replaced(settings, batch=1), threads=1)
     one = store.Shards([tmp_path / "one.h5"], "mmcl.rgb/1")
     np.testing.assert_allclose(one.read("features"), table.read("features"), rtol=1e-4, atol=1e-5)
 
 
 def test_a_shard_without_any_montage(tmp_path, settings):
     path = write_montages(tmp_path / "m.h5", {}, {"b": "no person"})
-    encode_montages(path, tmp_path / "rgb.h5", {**settings, "feature": "pooled"}, threads=1)
+    encode_montages(path, tmp_path / "rgb.h5", replaced(settings, feature="pooled"), threads=1)
     table = store.Shards([tmp_path / "rgb.h5"], "mmcl.rgb/1")
     assert table.names == []
     assert table.failed == {"b": "no person"}

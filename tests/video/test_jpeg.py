@@ -8,13 +8,13 @@ from mmcl.video import jpeg
 def test_red_stays_red():
     picture = np.zeros((16, 24, 3), np.uint8)
     picture[..., 0] = 200
-    back = jpeg.decode(jpeg.encode(picture))
+    back = jpeg.decode(jpeg.encode(picture, 95))
     assert back.shape == (16, 24, 3)
     assert np.abs(back.astype(int) - picture).max() <= 3
 
 
 def test_reads_arrays_of_a_store():
-    data = np.frombuffer(jpeg.encode(np.full((8, 8, 3), 77, np.uint8)), np.uint8)
+    data = np.frombuffer(jpeg.encode(np.full((8, 8, 3), 77, np.uint8), 95), np.uint8)
     assert np.abs(jpeg.decode(data).astype(int) - 77).max() <= 1
 
 

@@ -3,11 +3,13 @@ import pytest
 from rectangles import draw
 
 from mmcl import store
+from mmcl.settings.jobs import Montages
+from mmcl.settings.video import MontageSettings
 from mmcl.video import jpeg
 from mmcl.video.montage import concatenate_frames, join
 
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)]
-SETTINGS = {"montage": {"size": 480, "keep_aspect": False}, "jpeg_quality": 95, "batch": 2}
+SETTINGS = Montages(montage=MontageSettings(), jpeg_quality=95, batch=2)
 
 
 def crops(sizes=((30, 80), (125, 460), (96, 480), (7, 5), (300, 100))):
@@ -15,7 +17,7 @@ def crops(sizes=((30, 80), (125, 460), (96, 480), (7, 5), (300, 100))):
 
 
 def test_five_strips_left_to_right():
-    picture = join(crops())
+    picture = join(crops(), MontageSettings())
     assert picture.shape == (480, 480, 3)
     for i, colour in enumerate(COLOURS):
         strip = picture[:, 96 * i : 96 * (i + 1)]
@@ -23,19 +25,19 @@ def test_five_strips_left_to_right():
 
 
 def test_other_sizes_leave_no_gap():
-    picture = join(crops(), size=224)
+    picture = join(crops(), MontageSettings.model_construct(size=224))
     for left, right, colour in zip([0, 44, 89, 134, 179], [44, 89, 134, 179, 224], COLOURS, strict=True):
         assert (picture[:, left:right] == colour).all()
 
 
 def test_strips_are_stretched_bicubic():
     ramp = np.repeat(np.linspace(0, 255, 48, dtype=np.uint8)[None, :, None], 3, 2).repeat(10, 0)
-    strip = join([ramp] * 5)[200, :96, 0].astype(int)
+    strip = join([ramp] * 5, MontageSettings())[200, :96, 0].astype(int)
     np.testing.assert_allclose(strip, np.clip((np.arange(96) + 0.5) / 2 - 0.5, 0, 47) * 255 / 47, atol=2.5)
 
 
 def test_keeping_the_aspect_leaves_black():
-    picture = join(crops(), keep_aspect=True)
+    picture = join(crops(), MontageSettings(keep_aspect=True))
     first, third, fourth = picture[:, :96], picture[:, 192:288], picture[:, 288:384]
     # 30×80 grows by 3.2 to 96×256, centred
     assert (first[112:368] == COLOURS[0]).all()
@@ -49,7 +51,7 @@ def test_keeping_the_aspect_leaves_black():
 def write_crops(path, clips: dict[str, list[np.ndarray]], failed: dict[str, str]):
     def work(names):
         good = [name for name in names if name in clips]
-        images = [[jpeg.encode(image) for image in clips[name]] for name in good]
+        images = [[jpeg.encode(image, 95) for image in clips[name]] for name in good]
         bad = {name: failed[name] for name in names if name in failed}
         return store.Batch(good, {"images": images}, bad)
 

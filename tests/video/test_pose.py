@@ -6,8 +6,9 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
-from mmcl.datasets import ClipEntry, open_reader
+from mmcl.datasets import ClipEntry, open_reader, reader_settings
 from mmcl.datasets.index import write_index
 from mmcl.datasets.posed import PoseStores
 from mmcl.datasets.prepare import SkeletonStore, prepare_skeletons
@@ -15,25 +16,24 @@ from mmcl.demo.draw import Shot
 from mmcl.demo.keypoints import coco17
 from mmcl.demo.write import write_video
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 from mmcl.naming import PROJECT
+from mmcl.settings.base import replaced
+from mmcl.settings.jobs import PoseEstimation, Preparation
+from mmcl.settings.video import PoseSettings
 from mmcl.video import detect, pose
 from mmcl.video.estimate import estimate_poses
 
 pytest.importorskip("ultralytics")
 
 WEIGHTS = PROJECT / "resources" / "demo" / "pose.safetensors"
-SETTINGS = {
-    "architecture": "yolov5n-pose",
-    "weights": str(WEIGHTS),
-    "sha256": None,
-    "image_size": 320,
-    "confidence": 0.25,
-    "iou": 0.7,
-    "every": 1,
-    "batch": 2,
-}
+SETTINGS = PoseSettings(architecture="yolov5n-pose", weights=str(WEIGHTS), image_size=320, batch=2)
+OWN = reader_settings("own", {})
 SIZE = (320, 192)
+
+
+def estimation(settings: PoseSettings) -> PoseEstimation:
+    return PoseEstimation(reader="own", poses=settings)
 
 
 @pytest.fixture(scope="module")
@@ -53,13 +53,7 @@ def saved(tmp_path_factory):
 
 
 def test_same_people_as_ultralytics(saved):
-    settings = {
-        **SETTINGS,
-        "architecture": "yolov8n-pose",
-        "weights": str(saved),
-        "image_size": 128,
-        "iou": 0.45,
-    }
+    settings = replaced(SETTINGS, architecture="yolov8n-pose", weights=str(saved), image_size=128, iou=0.45)
     image = np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8)
     (people,) = pose.open_estimator(settings, torch.device("cpu")).poses([image])
     (theirs,) = detect.import_ultralytics().YOLO(saved).predict(
@@ -75,17 +69,15 @@ def test_same_people_as_ultralytics(saved):
     np.testing.assert_allclose(clipped, theirs.keypoints.data.numpy(), atol=5e-3)
 
 
-def test_unfit_or_missing_weights_are_told(saved, tmp_path):
+def test_unfit_or_missing_weights_are_refused(saved, tmp_path):
     def opened(**other):
-        pose.open_estimator({**SETTINGS, **other}, torch.device("cpu"))
+        pose.open_estimator(replaced(SETTINGS, **other), torch.device("cpu"))
 
     with pytest.raises(UserError, match=r"pose\.safetensors: does not fit yolo11n-pose"):
         opened(architecture="yolo11n-pose")
     with pytest.raises(UserError, match=r"weights not found: .*A pose estimator's weights belong there"):
         opened(weights=str(tmp_path / "x.pt"))
-    with pytest.raises(
-        UserError, match=r"poses\.architecture: openpose is none of yolov5n-pose, yolov8n-pose"
-    ):
+    with pytest.raises(ValidationError, match="not one of the allowed values"):
         opened(architecture="openpose")
     with pytest.raises(UserError, match="sha256 is"):
         opened(sha256="0" * 64)
@@ -109,14 +101,13 @@ def filmed(tmp_path_factory):
     (folder / "clips.csv").write_text(
         "name,label,subject\nwave,wave,1\nhands,shake hands,1\nempty,wave,2\nbroken,wave,2\nabsent,wave,2\n"
     )
-    dataset = {"reader": "own", "skeletons": None, "videos": folder, "options": {}}
-    write_index(folder / "index.tsv", open_reader(dataset).list_clips())
-    estimate_poses(folder / "index.tsv", folder, (0, 1), folder / "poses.h5", SETTINGS, 1)
-    return folder, dataset, truth
+    write_index(folder / "index.tsv", open_reader(OWN, None, folder).list_clips())
+    estimate_poses(folder / "index.tsv", folder, (0, 1), folder / "poses.h5", estimation(SETTINGS), 1)
+    return folder, truth
 
 
 def test_drawn_people_are_found_and_stay_apart(filmed):
-    folder, _, truth = filmed
+    folder, truth = filmed
     stores = PoseStores([folder / "poses.h5"])
     for name, true in truth.items():
         poses = stores.read(name)
@@ -131,30 +122,32 @@ def test_drawn_people_are_found_and_stay_apart(filmed):
 
 
 def test_a_clip_without_anybody_fails_with_the_reason(filmed):
-    folder, _, _ = filmed
+    folder, _ = filmed
     with h5py.File(folder / "poses.h5") as h5:
         assert h5.attrs["schema"] == "mmcl.poses/1"
         assert h5["names"].asstr()[:].tolist() == ["hands", "wave"]
         failed = dict(zip(h5["failed/names"].asstr()[:], h5["failed/reason"].asstr()[:], strict=True))
         assert h5["rate"][:].tolist() == [30, 30]
         assert h5["persons"][:].tolist() == [2, 1]
-        assert json.loads(h5.attrs["settings"])["sha256"]
+        assert json.loads(h5.attrs["settings"])["poses"]["sha256"]
     assert failed["empty"] == "no person"
     assert failed["absent"] == "no video"
     assert failed["broken"].startswith("cannot decode: broken.avi")
 
 
 def test_poses_become_a_store_of_skeletons(filmed):
-    folder, dataset, truth = filmed
-    posed = {**dataset, "pose_stores": [folder / "poses.h5"], "joint_confidence": 0.3}
-    prepare_skeletons(folder / "index.tsv", posed, folder / "skeletons.h5", {"joint_confidence": 0.3})
+    folder, truth = filmed
+    preparation = Preparation(reader="own", options=OWN.options, joint_confidence=0.3)
+    prepare_skeletons(
+        folder / "index.tsv", folder / "skeletons.h5", preparation, None, folder, [folder / "poses.h5"]
+    )
     skeletons = SkeletonStore(folder / "skeletons.h5")
     assert (skeletons.layout, skeletons.class_ids) == ("coco17", ["shake hands", "wave"])
     assert skeletons.failed["empty"] == "no person"
     clip = skeletons.clip(skeletons.names.index("wave"))
     assert clip.shape == (12, 1, 17, 3)
     assert not clip[..., 2].any()
-    assert not clip[0, 0, layout("coco17").centre].any()
+    assert not clip[0, 0, get_layout("coco17").centre].any()
     wanted = (truth["wave"] - truth["wave"][0, 0, 0]) * (1, -1) / SIZE[1]
     assert np.median(np.abs(clip[..., :2] - wanted)) < 0.04
 
@@ -162,7 +155,14 @@ def test_poses_become_a_store_of_skeletons(filmed):
 def test_every_other_frame(filmed, tmp_path):
     folder = filmed[0]
     write_index(tmp_path / "index.tsv", [ClipEntry("wave", "wave", 1, 1, 1, None, "", "wave.avi", "")])
-    estimate_poses(tmp_path / "index.tsv", folder, (0, 1), tmp_path / "poses.h5", {**SETTINGS, "every": 5}, 1)
+    estimate_poses(
+        tmp_path / "index.tsv",
+        folder,
+        (0, 1),
+        tmp_path / "poses.h5",
+        estimation(replaced(SETTINGS, every=5)),
+        1,
+    )
     with h5py.File(tmp_path / "poses.h5") as h5, h5py.File(folder / "poses.h5") as full:
         assert (h5["frames"][0], h5["rate"][0]) == (3, 6)
         start = full["offset"][1]

@@ -24,25 +24,25 @@ from mmcl.video.sampling import nearest_found, search_order, segment_centres, un
     ],
 )
 def test_uniform_indices(F, expected):
-    assert uniform_indices(F) == expected
+    assert uniform_indices(F, 5) == expected
 
 
 def test_segment_centres():
-    assert segment_centres(50) == [5, 15, 25, 35, 45]
-    assert segment_centres(5) == [0, 1, 2, 3, 4]
-    assert segment_centres(7) == [0, 2, 3, 4, 6]
-    assert segment_centres(2) == [0, 0, 1, 1, 1]
-    assert segment_centres(1) == [0, 0, 0, 0, 0]
-    assert segment_centres(0) == []
+    assert segment_centres(50, 5) == [5, 15, 25, 35, 45]
+    assert segment_centres(5, 5) == [0, 1, 2, 3, 4]
+    assert segment_centres(7, 5) == [0, 2, 3, 4, 6]
+    assert segment_centres(2, 5) == [0, 0, 1, 1, 1]
+    assert segment_centres(1, 5) == [0, 0, 0, 0, 0]
+    assert segment_centres(0, 5) == []
 
 
 def test_search_order_is_nearest_and_earlier_first_within_half_a_step():
-    assert search_order(20, 50) == [19, 21, 18, 22, 17, 23, 16, 24, 15, 25]
-    assert search_order(0, 50) == [1, 2, 3, 4, 5]
-    assert search_order(4, 10) == [3, 5]
-    assert search_order(10, 27) == [9, 11, 8, 12]  # k = 5: half of it is 2.5
-    assert search_order(2, 9) == []
-    assert search_order(1, 3) == []
+    assert search_order(20, 50, 5) == [19, 21, 18, 22, 17, 23, 16, 24, 15, 25]
+    assert search_order(0, 50, 5) == [1, 2, 3, 4, 5]
+    assert search_order(4, 10, 5) == [3, 5]
+    assert search_order(10, 27, 5) == [9, 11, 8, 12]  # k = 5: half of it is 2.5
+    assert search_order(2, 9, 5) == []
+    assert search_order(1, 3, 5) == []
 
 
 def test_nearest_found():

@@ -2,6 +2,8 @@
 
 import pytest
 
+from mmcl.settings.jobs import Answering
+
 
 @pytest.fixture(scope="session")
 def blip_folder(tmp_path_factory):
@@ -30,10 +32,7 @@ def blip_folder(tmp_path_factory):
 
 @pytest.fixture
 def blip_settings(blip_folder):
-    return {
-        "name": "tiny", "adapter": "blip", "weights": str(blip_folder), "sha256": None, "image_size": None,
-        "max_new_tokens": 4, "batch": 2, "dtype": "float32", "also_ask": [],
-    }  # fmt: skip
+    return Answering(name="tiny", weights=str(blip_folder), image_size=None, max_new_tokens=4, batch=2)
 
 
 @pytest.fixture

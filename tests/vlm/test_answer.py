@@ -1,6 +1,3 @@
-import json
-
-import h5py
 import numpy as np
 import pytest
 import torch
@@ -8,18 +5,21 @@ import torch
 from mmcl import store
 from mmcl.errors import UserError
 from mmcl.naming import slug
+from mmcl.settings.base import replaced
 from mmcl.video import jpeg
 from mmcl.vlm import open_vlm
-from mmcl.vlm.answer import answer_question
+from mmcl.vlm.answer import answer_question, freeze_question
+from mmcl.vlm.blip import Blip
 
 HOLDING = "whether the people are holding objects?"
 COLOUR = "what colour is it"
+COLUMNS = ("states", "mask", "ids", "text", "p_yes")
 
 
 @pytest.fixture
 def montages(tmp_path, pictures):
     """Clips a, b, d; c has failed, e's bytes are no picture."""
-    images = {name: jpeg.encode(picture) for name, picture in zip("abd", pictures, strict=True)}
+    images = {name: jpeg.encode(picture, 95) for name, picture in zip("abd", pictures, strict=True)}
     images["e"] = b"no picture"
 
     def work(names):
@@ -34,12 +34,26 @@ def montages(tmp_path, pictures):
     return path
 
 
-def ask(folder, montages, text, settings):
-    question = folder / f"{slug(text)}.txt"
-    question.write_text(text)
-    output = folder / f"{slug(text)}.h5"
-    answer_question(montages, question, output, settings)
-    return store.Shards([output], "mmcl.answers/1")
+def ask(folder, montages, text, settings, also=()):
+    question = folder / "questions" / f"{slug(text)}.txt"
+    freeze_question(question, text)
+    output = folder / slug(text) / "000-of-001.h5"
+    output.parent.mkdir(exist_ok=True)
+    answer_question(montages, question, output, settings, threads=1, also=also)
+    return answers_of(folder, text)
+
+
+def answers_of(folder, text):
+    return store.Shards([folder / slug(text) / "000-of-001.h5"], "mmcl.answers/1")
+
+
+def same(one, other):
+    assert one.names == other.names
+    assert one.failed == other.failed
+    assert one.settings == other.settings
+    assert one.fingerprint == other.fingerprint
+    for column in COLUMNS:
+        np.testing.assert_array_equal(one.read(column), other.read(column))
 
 
 def test_answers_are_the_models_own(tmp_path, montages, blip_settings):
@@ -63,18 +77,63 @@ def test_failed_montages_fail_with_their_reason(tmp_path, montages, blip_setting
 
 
 def test_further_questions_equal_asking_each_alone(tmp_path, montages, blip_settings):
-    together = ask(tmp_path, montages, HOLDING, {**blip_settings, "also_ask": [COLOUR, HOLDING]})
-    alone = ask(tmp_path, montages, COLOUR, blip_settings)
-    for column in ("states", "mask", "ids", "text", "p_yes"):
-        np.testing.assert_array_equal(together.read(f"also/{slug(COLOUR)}/{column}"), alone.read(column))
-    assert json.loads(together.attribute("also_ask")) == {slug(COLOUR): COLOUR}
-    with h5py.File(tmp_path / f"{slug(HOLDING)}.h5") as file:
-        assert set(file["also"]) == {slug(COLOUR)}
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    for folder in (together, alone):
+        folder.mkdir()
+    ask(together, montages, HOLDING, blip_settings, also=[COLOUR, HOLDING])
+    for text in (HOLDING, COLOUR):
+        ask(alone, montages, text, blip_settings)
+        same(answers_of(together, text), answers_of(alone, text))
+        question = f"questions/{slug(text)}.txt"
+        assert (together / question).read_bytes() == (alone / question).read_bytes() == text.encode()
+    assert answers_of(together, COLOUR).attribute("question") == COLOUR
+    assert sorted(path.name for path in together.iterdir()) == sorted(
+        [slug(HOLDING), slug(COLOUR), "questions"]
+    )
+    written = (together / slug(COLOUR) / "000-of-001.h5").stat()
+    assert (together / "questions" / f"{slug(COLOUR)}.txt").stat().st_mtime_ns < written.st_mtime_ns
+
+
+def test_a_stopped_job_continues_with_all_questions(tmp_path, montages, blip_settings, monkeypatch):
+    asked = []
+
+    def stopping(self, images, questions):
+        asked.append(list(questions))
+        if len(asked) == 2:
+            raise KeyboardInterrupt
+        return answer(self, images, questions)
+
+    answer = Blip.answer
+    monkeypatch.setattr(Blip, "answer", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        ask(tmp_path, montages, HOLDING, blip_settings, also=[COLOUR])
+    # the further question alone, then both: no batch is answered twice
+    ask(tmp_path, montages, COLOUR, blip_settings)
+    ask(tmp_path, montages, HOLDING, blip_settings, also=[COLOUR])
+    assert asked == [[HOLDING, COLOUR], [HOLDING, COLOUR], [COLOUR], [HOLDING]]
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for text in (HOLDING, COLOUR):
+        same(answers_of(tmp_path, text), ask(alone, montages, text, blip_settings))
+
+
+def test_a_further_question_that_is_answered_already_is_left_alone(tmp_path, montages, blip_settings):
+    ask(tmp_path, montages, COLOUR, blip_settings)
+    store_of_colour = tmp_path / slug(COLOUR) / "000-of-001.h5"
+    before = store_of_colour.stat().st_mtime_ns
+    ask(tmp_path, montages, HOLDING, blip_settings, also=[COLOUR])
+    assert store_of_colour.stat().st_mtime_ns == before
+    ask(tmp_path, montages, HOLDING, replaced(blip_settings, max_new_tokens=2), also=[COLOUR])
+    assert answers_of(tmp_path, COLOUR).shape("ids") == (2,)
 
 
 def test_an_edited_question_is_refused(tmp_path, montages, blip_settings):
     question = tmp_path / f"{slug(HOLDING)}.txt"
     question.write_text(HOLDING.upper())
     with pytest.raises(UserError, match="The file was edited"):
-        answer_question(montages, question, tmp_path / "out.h5", blip_settings)
+        answer_question(montages, question, tmp_path / "out.h5", blip_settings, threads=1)
     assert not (tmp_path / "out.h5").exists()
+    colour = tmp_path / f"{slug(COLOUR)}.txt"
+    freeze_question(colour, COLOUR)
+    with pytest.raises(UserError, match="The file was edited"):
+        answer_question(montages, colour, tmp_path / "out.h5", blip_settings, threads=1, also=[HOLDING])

@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from mmcl.errors import UserError
+from mmcl.settings.base import replaced
 from mmcl.vlm import is_yes_no, open_vlm
 
 HOLDING = "whether the people are holding objects?"
@@ -60,7 +62,7 @@ def test_two_questions_at_once_equal_each_alone(blip, pictures):
 
 def test_nothing_follows_the_end_token(blip, pictures):
     end = int(blip.answer(pictures[:1], [COLOUR])[0].ids[0, 1])
-    blip.end = end  # the second token it says now ends the answer
+    blip.end = end  # its second token now ends the answer
     (answers,) = blip.answer(pictures[:1], [COLOUR])
     first = int(np.flatnonzero(answers.ids[0] == end)[0])
     assert answers.mask[0].tolist() == [t <= first for t in range(4)]
@@ -78,12 +80,12 @@ def test_p_yes_is_the_softmax_over_yes_and_no(blip, pictures):
 
 
 def test_another_picture_size_is_interpolated(blip_settings, pictures):
-    large = open_vlm({**blip_settings, "image_size": 64}, torch.device("cpu"))
+    large = open_vlm(replaced(blip_settings, image_size=64), torch.device("cpu"))
     assert large._pixels(pictures).shape == (3, 3, 64, 64)
     assert np.isfinite(large.answer(pictures, [HOLDING])[0].states).all()
 
 
-def test_versions_are_told(blip):
+def test_versions_are_described(blip):
     assert blip.describe()["image_processor"] == "BlipImageProcessorPil"
     assert blip.describe()["transformers"][0].isdigit()
 
@@ -92,18 +94,18 @@ def test_versions_are_told(blip):
     ("question", "answer"),
     [("Whether the people sit?", True), ("is it red", True), ("what is it", False), ("", False)],
 )
-def test_yes_no_questions_are_told_by_their_first_word(question, answer):
+def test_yes_no_questions_are_known_by_their_first_word(question, answer):
     assert is_yes_no(question) is answer
 
 
 def test_mistakes_are_named(blip_settings, tmp_path, blip, pictures):
-    with pytest.raises(UserError, match="no adapter is called 'clip'; there is blip"):
-        open_vlm({**blip_settings, "adapter": "clip"}, torch.device("cpu"))
+    with pytest.raises(ValidationError, match="not one of the allowed values"):
+        replaced(blip_settings, adapter="clip")
     with pytest.raises(UserError, match=r"nowhere.*Salesforce/blip-vqa-capfilt-large"):
-        open_vlm({**blip_settings, "weights": str(tmp_path / "nowhere")}, torch.device("cpu"))
+        open_vlm(replaced(blip_settings, weights=str(tmp_path / "nowhere")), torch.device("cpu"))
     with pytest.raises(UserError, match=r"config\.json is missing"):
-        open_vlm({**blip_settings, "weights": str(tmp_path)}, torch.device("cpu"))
+        open_vlm(replaced(blip_settings, weights=str(tmp_path)), torch.device("cpu"))
     with pytest.raises(UserError, match="sha256"):
-        open_vlm({**blip_settings, "sha256": "00"}, torch.device("cpu"))
+        open_vlm(replaced(blip_settings, sha256="0" * 64), torch.device("cpu"))
     with pytest.raises(UserError, match="the model takes 24"):
         blip.answer(pictures, ["objects " * 30])
