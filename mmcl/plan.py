@@ -20,11 +20,12 @@ from typing import Any, Literal, TypeVar
 
 from mmcl import paths
 from mmcl.config import Config, NamedCnn
-from mmcl.datasets import clips_table, require_folder
+from mmcl.datasets import ClipEntry, clips_table, require_folder
 from mmcl.datasets.exclusion import plan_exclusion
+from mmcl.datasets.index import read_index
 from mmcl.datasets.stamps import Stamps, planned_stamps
 from mmcl.errors import UserError, known
-from mmcl.naming import NO_QUESTION, sha256, slug
+from mmcl.naming import NO_QUESTION, members, parse_shard, sha256, slug
 from mmcl.settings import jobs
 from mmcl.settings.base import Section, narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings, Member
@@ -77,6 +78,7 @@ class Plan:
     def __init__(self, config: Config):
         self.config = config
         self._stamps: dict[str, Stamps] = {}
+        self._indexes: dict[str, dict[str, ClipEntry]] = {}
 
     # ------------------------------------------------------------------------------------------- data sets
 
@@ -124,8 +126,8 @@ class Plan:
     def stamps(self, dataset: str) -> Stamps:
         """Content stamps of a data set's recordings."""
         if dataset not in self._stamps:
-            settings = self.config.dataset(dataset)
-            self._stamps[dataset] = planned_stamps(dataset, settings.skeletons, settings.videos)
+            settings, index = self.config.dataset(dataset), paths.at(paths.INDEX, dataset=dataset)
+            self._stamps[dataset] = planned_stamps(index, settings, settings.skeletons, settings.videos)
         return self._stamps[dataset]
 
     def drawn_settings(self, wildcards: Wildcards) -> Plain:
@@ -148,15 +150,15 @@ class Plan:
         return digest(drawn) if drawn else ""
 
     def stamp(self, wildcards: Wildcards) -> str:
-        """Params of index_clips, too: the content stamp of the list of recordings."""
-        return self.stamps(wildcards.dataset).listing_token()
+        """Params of index_clips, too: the content stamp of the set of recordings."""
+        return self.stamps(wildcards.dataset).listed()
 
     def _indexing(self, dataset: str) -> jobs.Indexing:
         return staged(jobs.Indexing, "index_clips", self.config.dataset(dataset))
 
     def _indexed(self, dataset: str) -> str:
         drawn = self.config.dataset(dataset).drawn
-        return digest(self._indexing(dataset), drawn, self.stamps(dataset).listing_token())
+        return digest(self._indexing(dataset), drawn, self.stamps(dataset).listed())
 
     def poses(self, wildcards: Wildcards) -> list[str]:
         """What prepare_skeletons needs beside the index: a pose estimator's stores, if it makes the skeletons."""
@@ -192,8 +194,8 @@ class Plan:
         name, stamps = wildcards.dataset, self.stamps(wildcards.dataset)
         layout = [sha256(Path(file)) for file in self.layout_file(wildcards)]
         if self.config.dataset(name).poses:
-            return digest(self._indexed(name), layout, self._pose_estimation(name), stamps.token("videos"))
-        return digest(self._indexed(name), layout, stamps.token("skeletons"))
+            return digest(self._indexed(name), layout, self._pose_estimation(name), stamps.token(videos=True))
+        return digest(self._indexed(name), layout, stamps.token(skeletons=True))
 
     def _preparation(self, dataset: str) -> jobs.Preparation:
         settings = self.config.dataset(dataset)
@@ -212,16 +214,27 @@ class Plan:
         return self._recorded(wildcards.dataset, wildcards.shard)
 
     def _recorded(self, dataset: str, shard: str | None = None) -> str:
-        stamps = self.stamps(dataset)
-        return digest(
-            self._indexed(dataset), *stamps.shard_tokens(paths.at(paths.INDEX, dataset=dataset), shard)
-        )
+        """What a shard's recordings follow from: the index, and the content of what is read; of all without one."""
+        stamps, boxes = self.stamps(dataset), self.config.dataset(dataset).video.boxes
+        videos: set[str] | bool = True
+        skeletons: set[str] | bool = boxes == "projected_joints"
+        if shard is not None and Path(paths.at(paths.INDEX, dataset=dataset)).exists():
+            entries = self._entries(dataset)
+            own = [entries[name] for name in members(list(entries), parse_shard(shard))]
+            videos = {entry.video for entry in own}
+            skeletons = skeletons and {entry.skeleton for entry in own}
+        return digest(self._indexed(dataset), stamps.token(skeletons=skeletons, videos=videos))
+
+    def _entries(self, dataset: str) -> dict[str, ClipEntry]:
+        """The clips of an index that exists, by name."""
+        if dataset not in self._indexes:
+            index = read_index(paths.at(paths.INDEX, dataset=dataset))
+            self._indexes[dataset] = {entry.name: entry for entry in index}
+        return self._indexes[dataset]
 
     def _cropping(self, dataset: str) -> jobs.Cropping:
         settings = self.config.dataset(dataset)
-        return self._stage(
-            jobs.Cropping, "crop_people", settings, video=narrowed(CropSettings, settings.video)
-        )
+        return staged(jobs.Cropping, "crop_people", settings, video=narrowed(CropSettings, settings.video))
 
     def montage_settings(self, wildcards: Wildcards) -> Plain:
         """Params of concatenate_frames."""

@@ -1,23 +1,27 @@
-"""What a trained model sees in recordings: its best classes, clip by clip."""
+"""Recognition of actions in recordings by trained models: the best classes, clip by clip."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
 import numpy as np
+import torch
 
-from mmcl.datasets import open_reader, reader_class, reads_file
+from mmcl.datasets import open_reader, reader_class, reader_settings, reads_file
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
-from mmcl.evaluation.score import BATCH, Trained, predict
+from mmcl.evaluation.ensemble import fuse
+from mmcl.evaluation.score import BATCH, predict
+from mmcl.settings.dataset import ReaderSettings
 from mmcl.skeleton.mapping import map_joints
+from mmcl.training.trained import Trained, load_model
 
 
 @dataclass
 class Recordings:
-    """Skeletons of clips, wherever they lie.
+    """Skeletons of clips, of a store or of recordings.
 
     Attributes:
         layout: their joint layout.
@@ -30,8 +34,8 @@ class Recordings:
     read: Callable[[str], np.ndarray]
 
 
-class Guess(NamedTuple):
-    """A class that a model sees in a clip, and how sure it is: softmax of its logits."""
+class Prediction(NamedTuple):
+    """A class that a clip is recognised as, with its softmax score."""
 
     class_id: str
     class_name: str
@@ -41,19 +45,20 @@ class Guess(NamedTuple):
 def open_recordings(
     path: Path, reader: str | None = None, options: dict[str, Any] | None = None, names: Sequence[str] = ()
 ) -> Recordings:
-    """Open a store of skeletons, or recordings as a data set's sensor wrote them.
+    """Open a store of skeletons, or recordings in a data set's own form.
 
     Args:
         path: store `mmcl.skeletons/1`; with `reader` a folder of recordings, or one of them.
-        reader: a data set's reader, see `mmcl.datasets.READERS`.
+        reader: a data set's reader, see `mmcl.settings.tables.READERS`.
         options: of the reader.
         names: only these clips; all if there are none.
 
     Raises:
         UserError: nothing to read there, or no clip of a name.
     """
-    dataset = {"reader": reader, "options": options or {}}
-    recordings = _of_store(path) if reader is None else _of_folder(path, dataset)
+    recordings = (
+        _of_store(path) if reader is None else _of_folder(path, reader_settings(reader, options or {}))
+    )
     if unknown := sorted(set(names) - set(recordings.names)):
         raise UserError(f"{path}: has no clip {', '.join(unknown)}")
     if names:
@@ -73,33 +78,71 @@ def _of_store(path: Path) -> Recordings:
     return Recordings(store.layout, [*store.names, *store.failed], read)
 
 
-def _of_folder(path: Path, dataset: dict[str, Any]) -> Recordings:
+def _of_folder(path: Path, settings: ReaderSettings) -> Recordings:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
-    one = path.is_file() and not reads_file(reader_class(dataset["reader"]))
+    one = path.is_file() and not reads_file(reader_class(settings.reader))
     folder = path.parent if one else path
-    reader = open_reader({**dataset, "skeletons": folder})
+    reader = open_reader(settings, folder)
     # the name alone may keep a clip out of training and scoring; to recognise it, its skeleton is enough
     entries = {entry.name: entry for entry in reader.list_clips() if entry.skeleton}
     if one:
         entries = {name: entry for name, entry in entries.items() if folder / entry.skeleton == path}
         if not entries:
-            raise UserError(f"{path}: no recording for the reader {dataset['reader']}. {reader.what_belongs}")
+            raise UserError(f"{path}: no recording for the reader {settings.reader}. {reader.what_belongs}")
     return Recordings(reader.layout, list(entries), lambda name: reader.read_clip(entries[name]))
 
 
+@dataclass
+class Recogniser:
+    """Trained streams that recognise together, as an ensemble does: S = Σ_k w_k z_k / Σ_k w_k on raw logits z_k.
+
+    Attributes:
+        models: K trained streams of the same classes, joints and people.
+        weights: K numbers.
+    """
+
+    models: Sequence[Trained]
+    weights: Sequence[float] = field(default=(1.0,))
+
+    @classmethod
+    def load(cls, paths: Sequence[Path], weights: Sequence[float], device: torch.device) -> "Recogniser":
+        """Read the models.
+
+        Raises:
+            UserError: one cannot be read, has other classes or joints than the first, or all weights are zero.
+        """
+        models = [load_model(path, device) for path in paths]
+        for path, model in zip(paths, models, strict=True):
+            if (model.classes, model.layout) != (models[0].classes, models[0].layout):
+                raise UserError(f"{path}: has other classes or joints than {paths[0]}")
+        if not sum(weights):
+            raise UserError(f"{paths[0]}: all fusion weights are zero")
+        return cls(models, weights)
+
+    @property
+    def first(self) -> Trained:
+        """The first model, whose classes and joints are those of all."""
+        return self.models[0]
+
+    def scores(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Softmax scores (N, C) of clips (T, M, V, 3) in the models' joint layout."""
+        logits = np.stack([predict(model, clips) for model in self.models])
+        return _softmax(fuse(logits, self.weights) / sum(self.weights))
+
+
 def recognise(
-    trained: Trained, recordings: Recordings, top: int
-) -> Iterator[tuple[str, list[Guess] | UserError]]:
+    recogniser: Recogniser, recordings: Recordings, top: int
+) -> Iterator[tuple[str, list[Prediction] | UserError]]:
     """The best classes of each clip, best first, or why it cannot be read.
 
     Args:
-        trained: the model; joints of another layout are mapped to its own by name.
+        recogniser: the models; joints of another layout are mapped to their own by name.
         recordings: clips.
         top: classes to give; all if there are no more.
 
     Raises:
-        UserError: the model's joints cannot be made from those of the recordings.
+        UserError: the models' joints cannot be made from those of the recordings.
     """
     for begin in range(0, len(recordings.names), BATCH):
         names = recordings.names[begin : begin + BATCH]
@@ -111,23 +154,23 @@ def recognise(
             except UserError as error:
                 failed[name] = error
             else:
-                clips[name] = map_joints(clip, recordings.layout, trained.layout)
-        scores = dict(zip(clips, _softmax(predict(trained, list(clips.values()))), strict=True))
+                clips[name] = map_joints(clip, recordings.layout, recogniser.first.layout)
+        scores = dict(zip(clips, recogniser.scores(list(clips.values())), strict=True))
         for name in names:
-            yield name, failed[name] if name in failed else _best(trained, scores[name], top)
+            yield name, failed[name] if name in failed else _best(recogniser.first, scores[name], top)
 
 
 def write_csv(
-    trained: Trained, recordings: Recordings, top: int, output: TextIO, tell: Callable[[str], None]
+    recogniser: Recogniser, recordings: Recordings, top: int, output: TextIO, report: Callable[[str], None]
 ) -> None:
-    """Write a table of the best classes: clip, rank, class id, class name, score; a row for each guess.
+    """Write a table of the best classes: clip, rank, class id, class name, score; a row for each prediction.
 
     Args:
-        trained: the model.
+        recogniser: the models.
         recordings: clips.
         top: classes for each.
         output: where the table goes, clip by clip.
-        tell: is told of every clip that cannot be read.
+        report: called with a message for every clip that cannot be read.
 
     Raises:
         UserError: as `recognise`, or no clip could be read.
@@ -135,22 +178,22 @@ def write_csv(
     table = csv.writer(output, lineterminator="\n")
     table.writerow(("name", "rank", "class_id", "class_name", "score"))
     found = 0
-    for name, guesses in recognise(trained, recordings, top):
-        if isinstance(guesses, UserError):
-            tell(f"{name}: {guesses}")
+    for name, predictions in recognise(recogniser, recordings, top):
+        if isinstance(predictions, UserError):
+            report(f"{name}: {predictions}")
             continue
         found += 1
-        for rank, guess in enumerate(guesses, start=1):
-            table.writerow((name, rank, guess.class_id, guess.class_name, f"{guess.score:.4f}"))
+        for rank, one in enumerate(predictions, start=1):
+            table.writerow((name, rank, one.class_id, one.class_name, f"{one.score:.4f}"))
     if not found:
         raise UserError("none of the clips could be read")
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
-    powers = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True, initial=-np.inf))
+    powers: np.ndarray = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True, initial=-np.inf))
     return powers / powers.sum(1, keepdims=True)
 
 
-def _best(trained: Trained, scores: np.ndarray, top: int) -> list[Guess]:
+def _best(trained: Trained, scores: np.ndarray, top: int) -> list[Prediction]:
     order = np.argsort(-scores, kind="stable")[:top]
-    return [Guess(trained.classes[i], trained.class_names[i], float(scores[i])) for i in order]
+    return [Prediction(trained.classes[i], trained.class_names[i], float(scores[i])) for i in order]

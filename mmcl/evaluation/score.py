@@ -1,4 +1,4 @@
-"""What a trained stream says of clips: from the skeleton alone, or refined by answers."""
+"""Scores of clips by a trained stream: from the skeleton alone, or refined by answers."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -7,13 +7,16 @@ import h5py
 import numpy as np
 import torch
 
-from mmcl import device, store
+from mmcl import store
+from mmcl.datasets.mapped import seen_as
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
+from mmcl.device import pick_device
 from mmcl.errors import UserError
 from mmcl.evaluation.metrics import confusion, per_class, summary
 from mmcl.files import write_json
-from mmcl.skeleton.mapped import seen_as
+from mmcl.settings.base import Section
+from mmcl.settings.jobs import Scoring
 from mmcl.skeleton.ragged import join
 from mmcl.store import Shards
 from mmcl.training.data import scored_rows
@@ -37,13 +40,13 @@ def predict(trained: Trained, clips: Sequence[np.ndarray]) -> np.ndarray:
     Returns:
         (N, C) float32.
     """
-    place = next(trained.model.parameters()).device
+    device = next(trained.model.parameters()).device
     settings = trained.settings
     logits = []
     for begin in range(0, len(clips), BATCH):
-        ragged = join(clips[begin : begin + BATCH], trained.persons).to(place)
-        rows = torch.arange(len(ragged.length), device=place)
-        view = (settings["stream"], trained.layout, settings["train"])
+        ragged = join(clips[begin : begin + BATCH], trained.persons).to(device)
+        rows = torch.arange(len(ragged.length), device=device)
+        view = (settings.stream, trained.layout, settings.train)
         logits.append(skeleton_logits(trained.inference, ragged, rows, *view).cpu().numpy())
     return np.concatenate(logits) if logits else np.empty((0, len(trained.classes)), np.float32)
 
@@ -66,20 +69,20 @@ def refine(
     Raises:
         UserError: the model has no FRM, or the answers do not fit it.
     """
-    place = next(trained.model.parameters()).device
-    kind = trained.settings["model"]["frm"]["input"]
-    answer, has = answer_features(answers, list(names), kind, trained.settings["seed"])
+    device = next(trained.model.parameters()).device
+    kind = trained.settings.model.frm.input
+    answer, has = answer_features(answers, list(names), kind, trained.settings.seed)
     if trained.model.frm is not None and answer.shape[1] != trained.model.frm.phi[0].in_features:
         width = trained.model.frm.phi[0].in_features
         raise UserError(
             f"{answers.paths[0]}: answers are {answer.shape[1]} wide, the model was trained on {width}"
         )
-    refined = trained.model.refined(torch.from_numpy(logits).to(place), answer.to(place)).cpu().numpy()
+    refined = trained.model.refined(torch.from_numpy(logits).to(device), answer.to(device)).cpu().numpy()
     return np.where(has.numpy()[:, None], refined, logits), has.numpy()
 
 
 def score_stream(
-    *, model: Path, skeletons: Path, output: Path, metrics: Path, settings: dict, threads: int = 1
+    *, model: Path, skeletons: Path, output: Path, metrics: Path, settings: Scoring, threads: int = 1
 ) -> None:
     """Score the protocol's test clips; for a `fit` model the training subjects it was not shown.
 
@@ -88,7 +91,7 @@ def score_stream(
         skeletons: store `mmcl.skeletons/1`.
         output: the scores, `mmcl.scores/1`.
         metrics: JSON, see `write_scores`.
-        settings: `fit`, `version`, and what `mmcl.datasets.selection.select` takes.
+        settings: which clips are scored.
         threads: CPU threads.
 
     Raises:
@@ -96,10 +99,10 @@ def score_stream(
             there is no clip.
     """
     torch.set_num_threads(max(1, threads))
-    trained = load_model(model, device.pick())
+    trained = load_model(model, pick_device())
     source = SkeletonStore(skeletons)
-    if trained.settings["train"].get("init"):
-        # whose encoder may have seen another data set's joints
+    if trained.settings.train.init:
+        # whose encoder may have been trained on another data set's joints
         source = seen_as(source, trained.layout, trained.persons)
     check_same(model, trained, source, settings, "to be scored")
     write_scores(output, metrics, trained, source, settings, inputs=[model, skeletons])
@@ -110,19 +113,19 @@ def write_scores(
     metrics: Path,
     trained: Trained,
     source: SkeletonStore,
-    settings: dict,
+    settings: Scoring,
     inputs: Sequence[Path],
 ) -> None:
-    """Score the clips of a split; write the scores, and what they come to.
+    """Score the clips of a split; write the scores and their figures.
 
     Args:
         output: the scores, see `write_logits`.
         metrics: JSON with clips, left_out, the figures of `mmcl.evaluation.metrics`, per_class and confusion
-            (rows are the true classes). All are of the last epoch; where training looked at these clips after
+            (rows are the true classes). All are of the last epoch; where training evaluated these clips after
             its epochs, best_on_test has the epoch and top1 it would have chosen.
         trained: the model.
         source: the skeletons.
-        settings: `fit`, `version`, and what `mmcl.datasets.selection.select` takes.
+        settings: which clips are scored.
         inputs: the files of model and skeletons.
 
     Raises:
@@ -139,7 +142,7 @@ def write_scores(
     selection = select(source, settings)
     result = {
         "clips": len(labels),
-        "left_out": selection.train_left_out if settings["fit"] else selection.test_left_out,
+        "left_out": selection.train_left_out if settings.fit else selection.test_left_out,
         **summary(logits, labels),
         **({"best_on_test": trained.best_on_test} if trained.best_on_test else {}),
         "per_class": per_class(logits, labels, source.class_ids, source.class_names),
@@ -153,7 +156,7 @@ def write_logits(
     source: SkeletonStore,
     rows: dict[str, int],
     logits_of: Callable[[list[str]], np.ndarray],
-    settings: dict,
+    settings: Section,
     inputs: Sequence[Path],
 ) -> None:
     """Write scores, `mmcl.scores/1`: logits, labels, classes, and the counts in `confusion` (C, C).
@@ -186,7 +189,7 @@ def write_logits(
     store.write(
         output,
         schema=SCHEMA,
-        settings=settings,
+        settings=settings.dump(),
         names=list(rows),
         columns={
             "logits": store.Column("float32", (len(source.class_ids),)),

@@ -1,4 +1,4 @@
-"""What a finished benchmark came to: tables, the clips that were left out, and pictures to look at.
+"""The results of a finished benchmark: tables, the clips that were left out, and pictures.
 
 `python -m mmcl.report.summary demo_ikem demo_xsub` after the workflow has run; `make demo` ends with it.
 """
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import h5py
 
+from mmcl import paths
 from mmcl.errors import UserError
-from mmcl.evaluation.ensemble import scores_path
-from mmcl.naming import stream_folder
+from mmcl.evaluation.finished import FinishedBenchmark, find_benchmark
 from mmcl.report.contact_sheet import contact_sheet
 from mmcl.report.plots import plot_confusion, plot_history
 from mmcl.report.probes import probes
@@ -22,58 +22,63 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def summarise(benchmark: str, results: Path = Path("results")) -> None:
+def summarise(benchmark: str) -> None:
     """Print a benchmark's tables to stdout and write its pictures to results/<benchmark>/pictures/.
 
-    Pre-training without labels and training with them are told of as far as they have been run.
+    Pre-training without labels and training with them are reported as far as they have been run.
 
     Raises:
         UserError: the benchmark has no result yet.
     """
     from rich.console import Console
 
-    path, probed = results / benchmark / "ensemble.json", results / benchmark / "ikem" / "result.json"
-    if not path.exists() and not probed.exists():
+    probed = Path(paths.at(paths.IKEM_RESULT, benchmark=benchmark))
+    finished = find_benchmark(Path(benchmark))
+    if not finished and not probed.exists():
+        path = paths.at(paths.ENSEMBLE, benchmark=benchmark)
         raise UserError(f"{path}: not there; run `snakemake --cores 2 {path}` first")
     console = Console(highlight=False, width=max(100, Console().width))
     if probed.exists():
         console.print(probes(json.loads(probed.read_text())))
-    if path.exists():
-        _supervised(json.loads(path.read_text()), results, console)
+    if finished:
+        _supervised(finished, console)
 
 
-def _supervised(ensemble: dict, results: Path, console: "Console") -> None:
+def _supervised(finished: FinishedBenchmark, console: "Console") -> None:
+    ensemble = finished.result
     benchmark = ensemble["benchmark"]
     console.print(_accuracies(ensemble))
-    targets = sorted((results / benchmark / "zero-shot").glob("*.json"))
+    targets = sorted((finished.path.parent / "zero-shot").glob("*.json"))
     if targets:
         console.print(_transfer([json.loads(target.read_text()) for target in targets]))
-    for line in _left_out(ensemble, results):
+    for line in _left_out(ensemble["settings"]["dataset"]):
         console.print(line)
     console.print("Pictures:")
-    for picture in _pictures(ensemble, results):
+    for picture in _pictures(finished):
         console.print(f"  {picture}")
     if benchmark.startswith("demo"):
         console.print("The demo shows that every part works. Its accuracy says nothing about the method.")
 
 
-def _accuracies(ensemble: dict) -> Any:
+def _accuracies(ensemble: dict[str, Any]) -> Any:
     from rich.table import Table
 
     table = Table(
         title=f"{ensemble['benchmark']}: accuracy in %, {ensemble['clips']} test clips, skeleton alone"
     )
-    for column in ("stream", "graph", "weight", "top-1", "top-5"):
-        table.add_column(column, justify="left" if column in ("stream", "graph") else "right")
+    names = ("backbone", "graph", "stream")
+    for column in (*names, "weight", "top-1", "top-5"):
+        table.add_column(column, justify="left" if column in names else "right")
     for m in ensemble["members"]:
-        table.add_row(m["stream"], m["graph"], f"{m['weight']:.3f}", f"{m['top1']:.2f}", f"{m['top5']:.2f}")
+        figures = f"{m['weight']:.3f}", f"{m['top1']:.2f}", f"{m['top5']:.2f}"
+        table.add_row(*(m[name] for name in names), *figures)
     table.add_section()
     top1, top5 = (f"{ensemble[key]:.2f}" for key in ("top1", "top5"))
-    table.add_row("ensemble", "", ensemble["weights_from"], top1, top5)
+    table.add_row("ensemble", "", "", ensemble["weights_from"], top1, top5)
     return table
 
 
-def _transfer(results: list[dict]) -> Any:
+def _transfer(results: list[dict[str, Any]]) -> Any:
     from rich.table import Table
 
     table = Table(title="Zero-shot transfer: accuracy in %, all source classes are candidates")
@@ -86,7 +91,7 @@ def _transfer(results: list[dict]) -> Any:
                 continue  # the same clips again
             for row in subset["models"]:
                 if row["member"] not in (subset["models"][0]["member"], "ensemble") or not subset["clips"]:
-                    continue  # the other members stand in the file
+                    continue  # the other members are in the file
                 low, high = row["interval"]
                 model = row["member"] + (" + answers" if row["refined"] else "")
                 top1 = f"{row['top1']:.2f} [{low:.1f}, {high:.1f}]"
@@ -94,13 +99,12 @@ def _transfer(results: list[dict]) -> Any:
     return table
 
 
-def _left_out(ensemble: dict, results: Path) -> list[str]:
+def _left_out(dataset: str) -> list[str]:
     """Clips without a usable skeleton, and clips that were trained without a picture, with the reasons."""
-    dataset = ensemble["settings"]["dataset"]
-    skeletons = Shards([results / "skeletons" / f"{dataset}.h5"], "mmcl.skeletons/1")
+    skeletons = Shards([paths.at(paths.SKELETONS, dataset=dataset)], "mmcl.skeletons/1")
     lines = [f"Left out, no usable skeleton ({len(skeletons.failed)}):"]
     lines += [f"  {name}: {reason}" for name, reason in sorted(skeletons.failed.items())[:20]]
-    crops = sorted((results / "crops" / dataset).glob("*.h5"))
+    crops = _stores(paths.CROPS, dataset=dataset)
     failed = Shards(crops, "mmcl.crops/1").failed if crops else {}
     if failed:
         lines.append(f"Without a picture, trained on the skeleton alone ({len(failed)}):")
@@ -108,37 +112,39 @@ def _left_out(ensemble: dict, results: Path) -> list[str]:
     return lines
 
 
-def _pictures(ensemble: dict, results: Path) -> list[Path]:
+def _stores(pattern: str, **values: str) -> list[Path]:
+    """The shards that there are of a store."""
+    return sorted(Path().glob(paths.at(pattern, shard="*", **values)))
+
+
+def _pictures(finished: FinishedBenchmark) -> list[Path]:
+    ensemble = finished.result
     benchmark, dataset = ensemble["benchmark"], ensemble["settings"]["dataset"]
-    folder = results / benchmark / "pictures"
+    folder = Path(paths.at(paths.PICTURES, benchmark=benchmark))
     folder.mkdir(exist_ok=True)
     made = []
-    montages = sorted((results / "montages" / dataset).glob("*.h5"))
+    montages = _stores(paths.MONTAGES, dataset=dataset)
     if montages:
-        contact_sheet(montages, folder / "montages.png", captions=_answers(ensemble, results))
+        contact_sheet(montages, folder / "montages.png", captions=_answers(ensemble))
         made.append(folder / "montages.png")
-    member = ensemble["members"][0]
-    seed = ensemble["settings"]["seeds"][0]
-    with h5py.File(scores_path(results / benchmark, ensemble["question"], member, seed), "r") as h5:
+    first = finished.members[0]
+    with h5py.File(first.run / "scores.h5", "r") as h5:
         names = h5["classes/name"].asstr()[:].tolist()
         counts = h5["confusion"][:]
-    plot_confusion(counts, names, f"{benchmark}, {member['stream']} stream", folder / "confusion.png")
+    plot_confusion(counts, names, f"{benchmark}, {first.name}", folder / "confusion.png")
     made.append(folder / "confusion.png")
-    histories = {
-        f"{m['stream']} {m['graph']}": stream_folder(results / benchmark, ensemble["question"], m)
-        / f"seed-{seed}/history.csv"
-        for m in ensemble["members"]
-    }
+    histories = {member.name: member.run / "history.csv" for member in finished.members}
     plot_history(histories, f"{benchmark}, training", folder / "training.png")
     return [*made, folder / "training.png"]
 
 
-def _answers(ensemble: dict, results: Path) -> dict[str, str]:
+def _answers(ensemble: dict[str, Any]) -> dict[str, str]:
     """Clip name → name and answer, for captions."""
-    if "vlm" not in ensemble["settings"]:
+    settings = ensemble["settings"]
+    if "vlm" not in settings:
         return {}
-    where = results / "answers" / ensemble["settings"]["dataset"] / ensemble["settings"]["vlm"]["name"]
-    answers = Shards(sorted((where / ensemble["question"]).glob("*.h5")), "mmcl.answers/1")
+    where = {"dataset": settings["dataset"], "vlm": settings["vlm"]["name"], "question": ensemble["question"]}
+    answers = Shards(_stores(paths.ANSWERS, **where), "mmcl.answers/1")
     return {name: f"{name}: {text}" for name, text in zip(answers.names, answers.read("text"), strict=True)}
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mmcl.settings.base import AtLeastZero, Count, Items, Question, Section, Seed, Text
+from mmcl.settings.base import OFF, AtLeastZero, Count, Items, Question, Section, Seed, Text
 from mmcl.settings.choices import Backbone, Graph, Stream
 from mmcl.settings.dataset import Threads
 from mmcl.settings.model import ModelSettings
@@ -123,6 +123,9 @@ Seeds = Annotated[
 class BenchmarkSettings(Section):
     """A benchmark with everything that it inherits."""
 
+    like: Annotated[Text | None, OFF] = Field(
+        None, description="Another benchmark whose settings this one starts from."
+    )
     dataset: Text = Field(description="A key of datasets.")
     protocol: Text = Field(
         description="How clips are split into training and test; a name in resources/protocols.json or protocols."

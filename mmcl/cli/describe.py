@@ -1,0 +1,45 @@
+"""`mmcl describe`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmcl.cli.app import app
+from mmcl.cli.common import console, reported
+
+
+@app.command(
+    epilog="Example: mmcl describe --backbone hdgcn --graph hd1 --classes 60 --layout ntu25, or mmcl describe --all",
+)
+def describe(
+    model: Annotated[Path | None, typer.Argument(help="model.pt of a trained stream.")] = None,
+    backbone: Annotated[str | None, typer.Option(help="Without a model: a backbone's name.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Without a model: a table of all backbones.")] = False,
+    classes: Annotated[int, typer.Option(min=1)] = 120,
+    layout: Annotated[str, typer.Option(help="Joint layout: a name or a .json file.")] = "ntu25",
+    persons: Annotated[int, typer.Option(min=1, help="People per clip.")] = 2,
+    window: Annotated[int, typer.Option(min=1, help="Frames.")] = 64,
+    graph: Annotated[str | None, typer.Option(help="The backbone's own by default.")] = None,
+    width: Annotated[float, typer.Option(help="Factor on the number of channels.")] = 1.0,
+) -> None:
+    """Show a network's size and cost: parameters, and multiply-adds to recognise one clip.
+
+    Multiply-adds are those of matrix products and convolutions in one forward pass of one clip, as this
+    implementation does them, all people there.
+    """
+    from mmcl.report.description import all_backbones, new_backbone, trained_model
+
+    if sum((model is not None, backbone is not None, every)) != 1:
+        raise typer.BadParameter("give one of MODEL, --backbone and --all")
+    form = {"num_classes": classes, "layout": layout, "persons": persons, "width": width}
+    console = console()
+    with reported():
+        if model is not None:
+            shown = trained_model(model)
+        elif backbone is not None:
+            shown = new_backbone(backbone, graph, window, form)
+        else:
+            shown = all_backbones(window, form)
+    for part in shown:
+        console.print(part)

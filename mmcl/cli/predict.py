@@ -1,0 +1,70 @@
+"""`mmcl predict`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mmcl.cli.app import app
+from mmcl.cli.common import message, reader_options, reported, require_parent
+
+
+@app.command(
+    name="predict",
+    epilog="Examples: mmcl predict demo_xsub recordings/ --reader ntu --top 3; "
+    "mmcl predict demo_xsub recordings/ --reader ntu --member ctrgcn-natural-joint",
+)
+def predict_classes(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A finished benchmark (its name, folder or ensemble.json), the folder of a trained stream, or a "
+            "model.pt. Of a benchmark the members are fused with its weights."
+        ),
+    ],
+    skeletons: Annotated[
+        Path,
+        typer.Argument(
+            help="A store of skeletons (….h5); with --reader a folder of recordings, or one of them."
+        ),
+    ],
+    reader: Annotated[
+        str | None, typer.Option(help="Read recordings as the sensor wrote them: ntu, utd_mhad, …")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(help="An option of the reader, such as person2=duplicated; repeatable."),
+    ] = None,
+    member: Annotated[
+        str | None, typer.Option(help="This member of a benchmark alone, such as ctrgcn-natural-joint.")
+    ] = None,
+    names: Annotated[list[str] | None, typer.Option(help="Only this clip; repeatable.")] = None,
+    top: Annotated[int, typer.Option(min=1, help="Classes per clip.")] = 5,
+    csv: Annotated[
+        Path | None, typer.Option(help="Write to this file instead of the standard output.")
+    ] = None,
+) -> None:
+    """Recognise actions from skeletons: CSV of the best classes of each clip with their softmax scores.
+
+    Clips that cannot be read are named on the standard error, and the others go on. Joint layouts other than the
+    model's are mapped by the joints' names.
+    """
+    import io
+    import sys
+
+    from mmcl.device import pick_device
+    from mmcl.evaluation.finished import find_models
+    from mmcl.evaluation.recognise import Recogniser, open_recordings, write_csv
+    from mmcl.files import write_text
+
+    if option and reader is None:
+        raise typer.BadParameter("needs --reader", param_hint="--option")
+    options = reader_options(option)
+    require_parent(csv, "--csv")
+    output = io.StringIO() if csv else sys.stdout
+    with reported():
+        recordings = open_recordings(skeletons, reader, options, names or ())
+        recogniser = Recogniser.load(*find_models(model, member), pick_device())
+        write_csv(recogniser, recordings, top, output, message)
+    if isinstance(output, io.StringIO) and csv:
+        write_text(csv, output.getvalue())
