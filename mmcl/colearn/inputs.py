@@ -171,7 +171,9 @@ def answer_features(shards: Shards, names: Sequence[str], kind: str, seed: int) 
 def _p_yes(shards: Shards, names: list[str]) -> np.ndarray:
     values = shards.read("p_yes", names)
     if np.isnan(values).any():
-        raise UserError(f"{shards.paths[0]}: frm.input p_yes needs a question that is answered with yes or no")
+        raise UserError(
+            f"{shards.paths[0]}: frm.input p_yes needs a question that is answered with yes or no"
+        )
     return values[:, None]
 
 

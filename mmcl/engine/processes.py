@@ -1,5 +1,6 @@
 """What the processes of one training exchange, by torch.distributed; nothing if there is only one."""
 
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,7 +46,10 @@ class Processes:
         if self.world == 1:
             return net
         own = [self.device] if self.device.type == "cuda" else None
-        return DistributedDataParallel(net, device_ids=own, broadcast_buffers=False, **options)
+        with warnings.catch_warnings():
+            # newer versions of torch have another name for broadcast_buffers
+            warnings.simplefilter("ignore", FutureWarning)
+            return DistributedDataParallel(net, device_ids=own, broadcast_buffers=False, **options)
 
     def sum(self, values: Tensor) -> Tensor:
         """Values added up over the processes, in place."""

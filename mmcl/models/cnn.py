@@ -1,8 +1,9 @@
-"""Θ of FAM: an image classifier of torchvision that turns a montage into a feature (MMCL, Eq. 3)."""
+"""Θ of FAM: an image classifier of torchvision that gives a montage's feature (MMCL, Eq. 3)."""
 
 import json
 import re
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -10,15 +11,17 @@ from torch import nn
 
 from mmcl.errors import UserError
 from mmcl.naming import find_weights, sha256
+from mmcl.settings.model import CnnSettings
 from mmcl.state_dict import read_tensors
+
+S = TypeVar("S", bound=CnnSettings)
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
-FEATURES = ("logits", "pooled")
 DENSENET_OLD = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
-"""torchvision's DenseNet files still have the layer names of an older release."""
+"""torchvision's DenseNet files have the layer names of an older release."""
 AUXILIARY = ("AuxLogits.", "aux1.", "aux2.")
-"""Side heads of Inception and GoogLeNet: in FAM they get no gradient, so they are not built."""
+"""Auxiliary heads of Inception and GoogLeNet: in FAM they get no gradient, so they are not built."""
 
 
 class CNN(nn.Module):
@@ -56,7 +59,7 @@ class CNN(nn.Module):
 
 
 def shrink(image: np.ndarray, size: int) -> np.ndarray:
-    """A picture (H, W, 3) uint8 as small as `CNN` makes it, (size, size, 3): given this, it changes nothing."""
+    """A picture (H, W, 3) uint8 resized as `CNN` does it: (size, size, 3), which the CNN's own resizing leaves as it is."""
     return _resize(torch.from_numpy(image).permute(2, 0, 1), size).permute(1, 2, 0).numpy()
 
 
@@ -66,62 +69,55 @@ def _resize(images: torch.Tensor, size: int) -> torch.Tensor:
     return functional.resize(images, [size, size], antialias=True)
 
 
-def open_cnn(settings: dict) -> CNN:
-    """Build a torchvision classifier and load its weights from a file; nothing is ever downloaded.
+def open_cnn(settings: CnnSettings) -> CNN:
+    """Build a torchvision classifier and load its weights from a file; nothing is downloaded.
 
     Args:
-        settings: `architecture` (torchvision's name), `weights` (path of a state dict as .safetensors or of
-            `torch.save`; None for random weights), `sha256`, `num_classes`, `image_size`, `feature`: `logits`
-            (N, num_classes) or `pooled`, what enters the last linear layer; `pretrain`, where it is there and
-            not None: the weights are not ImageNet's but of `mmcl.training.pretrain_cnn`.
+        settings: of the network. `feature` is `logits` (N, num_classes) or `pooled`, the input of the last linear
+            layer; if `pretrain` is set, the weights are not ImageNet's but of `mmcl.training.pretrain_cnn`.
 
     Raises:
-        UserError: unknown architecture or feature, missing or unfit weights.
+        UserError: unknown architecture, missing or unfit weights.
     """
     path = _find(settings)
-    imagenet = path is not None and not settings.get("pretrain")
-    net = _build(settings["architecture"], settings["num_classes"], imagenet)
+    imagenet = path is not None and not settings.pretrain
+    net = _build(settings.architecture, settings.num_classes, imagenet)
     if path:
         _load(net, path, settings)
-    feature_dim = settings["num_classes"]
-    if settings["feature"] not in FEATURES:
-        raise UserError(f"cnn.feature: {settings['feature']} is none of {', '.join(FEATURES)}")
-    if settings["feature"] == "pooled":
-        feature_dim = _drop_last_linear(net, settings["architecture"])
-    return CNN(net, settings["image_size"], feature_dim)
+    feature_dim = settings.num_classes
+    if settings.feature == "pooled":
+        feature_dim = _drop_last_linear(net, settings.architecture)
+    return CNN(net, settings.image_size, feature_dim)
 
 
-def pretrained(settings: dict, weights: Path) -> dict:
+def pretrained(settings: S, weights: Path) -> S:
     """A CNN's settings with the weights that `mmcl.training.pretrain_cnn` made for it.
 
     Args:
-        settings: see `open_cnn`; `weights`, `sha256` and `num_classes` are replaced.
-        weights: the file; its classes and sha256 stand in the `.json` of the same name beside it.
+        settings: of the network; `weights`, `sha256` and `num_classes` are replaced.
+        weights: the file; its classes and sha256 are in the `.json` of the same name beside it.
     """
     about = json.loads(weights.with_suffix(".json").read_text())
-    return {
-        **settings,
-        "weights": str(weights),
-        "sha256": about["sha256"],
-        "num_classes": len(about["classes"]),
-    }
+    found = {"weights": str(weights), "sha256": about["sha256"], "num_classes": len(about["classes"])}
+    # a copy without validation, which wants `weights` to be null with `pretrain`
+    return settings.model_copy(update=found)
 
 
-def weights_sha256(settings: dict) -> str | None:
-    """sha256 of the weights that are really there; None for random weights."""
+def weights_sha256(settings: CnnSettings) -> str | None:
+    """sha256 of the weights file; None for random weights."""
     path = _find(settings)
     return sha256(path) if path else None
 
 
-def _find(settings: dict) -> Path | None:
-    if settings["weights"] is None:
+def _find(settings: CnnSettings) -> Path | None:
+    if settings.weights is None:
         return None
     what = (
         f"The weights of torchvision's {settings['architecture']} belong there: the file that its "
         "documentation names for the wanted `…_Weights` (Inception-V3: inception_v3_google-0cc3c7bd.pth), "
         "or a state dict of your own"
     )
-    return find_weights(settings["weights"], settings.get("sha256"), what)
+    return find_weights(settings.weights, settings.sha256, what)
 
 
 def _build(architecture: str, classes: int, imagenet: bool) -> nn.Module:
@@ -136,7 +132,7 @@ def _build(architecture: str, classes: int, imagenet: bool) -> nn.Module:
     return models.get_model(architecture, weights=None, num_classes=classes, **options)
 
 
-def _load(net: nn.Module, path: Path, settings: dict) -> None:
+def _load(net: nn.Module, path: Path, settings: CnnSettings) -> None:
     state = read_tensors(path)
     try:
         state = {DENSENET_OLD.sub(r"\1\2.", key): value for key, value in state.items()}
@@ -147,7 +143,7 @@ def _load(net: nn.Module, path: Path, settings: dict) -> None:
 
 
 def _drop_last_linear(net: nn.Module, architecture: str) -> int:
-    """Replace the classifier's last linear layer by the identity; return the length of what entered it."""
+    """Replace the classifier's last linear layer by the identity; returns the width of its input."""
     linear = [(name, module) for name, module in net.named_modules() if isinstance(module, nn.Linear)]
     if not linear:
         raise UserError(f"cnn.feature: {architecture} has no linear layer at its end, use logits")

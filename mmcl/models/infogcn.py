@@ -157,7 +157,8 @@ class InfoOptions(Options):
         8,
         ge=1,
         le=8,
-        description="Which mode of the skeleton it sees: every joint from its k-th ancestor; 8: the joints as they are.",
+        description="Which mode of the skeleton it sees: every joint from its k-th ancestor; 8: the joints as they "
+        "are.",
     )
     noise: AtLeastZero = Field(
         0.5,

@@ -1,6 +1,6 @@
 """Random changes of montages for the training of a CNN, a whole batch at once on the training device.
 
-The strips stay in their order, as it is time, and all strips of a picture change alike.
+The strips keep their order, as it is time, and all strips of a picture change alike.
 """
 
 from typing import NamedTuple
@@ -9,14 +9,15 @@ import torch
 from torch import Tensor
 
 from mmcl.models.cnn import MEAN
+from mmcl.settings.training import AugmentSettings
 
 STRIPS = 5
 ERASED = (0.1, 0.4)
 """Sides of an erased rectangle, as parts of the picture's."""
 
 
-class Draw(NamedTuple):
-    """The random numbers of P presentations of pictures.
+class MontageDraw(NamedTuple):
+    """The random numbers of P presentations of montages.
 
     Attributes:
         mirror: (P) bool.
@@ -34,30 +35,29 @@ class Draw(NamedTuple):
     erase: Tensor
 
 
-def draw(count: int, settings: dict, generator: torch.Generator) -> Draw:
-    """Draw for `count` presentations.
+def draw_montages(count: int, settings: AugmentSettings, generator: torch.Generator) -> MontageDraw:
+    """Random numbers of `count` presentations.
 
     Args:
         count: P.
-        settings: `mirror` (bool), `shift`, `contrast`, `brightness` (largest change, as a part of the
-            side, of one and of full white), `erase` (probability of a rectangle in the mean colour).
-        generator: of the random numbers; as many are drawn whatever the settings.
+        settings: of the changes.
+        generator: of the random numbers; equally many are drawn for all settings.
     """
     uniform = torch.rand(count, 10, generator=generator)
     symmetric = 2 * uniform[:, :4] - 1
     sides = ERASED[0] + (ERASED[1] - ERASED[0]) * uniform[:, 4:6]
     corner = uniform[:, 6:8] * (1 - sides)
-    sides = sides * (uniform[:, 8:9] < settings["erase"])
-    return Draw(
-        mirror=(uniform[:, 9] < 0.5) & settings["mirror"],
-        shift=symmetric[:, :2] * settings["shift"],
-        contrast=1 + symmetric[:, 2] * settings["contrast"],
-        brightness=symmetric[:, 3] * settings["brightness"],
+    sides = sides * (uniform[:, 8:9] < settings.erase)
+    return MontageDraw(
+        mirror=(uniform[:, 9] < 0.5) & settings.mirror,
+        shift=symmetric[:, :2] * settings.shift,
+        contrast=1 + symmetric[:, 2] * settings.contrast,
+        brightness=symmetric[:, 3] * settings.brightness,
         erase=torch.cat([corner, sides], 1),
     )
 
 
-def augment(images: Tensor, draw: Draw) -> Tensor:
+def augment(images: Tensor, draw: MontageDraw) -> Tensor:
     """Mirror, shift, change contrast and brightness, erase.
 
     A strip is mirrored and shifted within itself; what comes in from outside repeats its border.
@@ -70,18 +70,18 @@ def augment(images: Tensor, draw: Draw) -> Tensor:
         (B, S, S, 3) uint8.
     """
     count, size = images.shape[:2]
-    place = images.device
-    line = torch.arange(size, device=place)
+    device = images.device
+    line = torch.arange(size, device=device)
     down, right = (draw.shift * size).round().long().unbind(1)
     rows = (line - down[:, None]).clamp(0, size - 1)
 
-    border = torch.arange(STRIPS + 1, device=place) * size // STRIPS
+    border = torch.arange(STRIPS + 1, device=device) * size // STRIPS
     strip = torch.searchsorted(border, line, right=True)
     first, last = border[strip - 1], border[strip] - 1
     columns = torch.minimum(torch.maximum(line - right[:, None], first), last)
     columns = torch.where(draw.mirror[:, None], first + last - columns, columns)
 
-    which = torch.arange(count, device=place)[:, None, None]
+    which = torch.arange(count, device=device)[:, None, None]
     out = images[which, rows[:, :, None], columns[:, None, :]].float()
     out = out * draw.contrast[:, None, None, None] + 255 * draw.brightness[:, None, None, None]
 
@@ -89,5 +89,5 @@ def augment(images: Tensor, draw: Draw) -> Tensor:
     tall = (line >= top) & (line < top + height)
     wide = (line >= left) & (line < left + width)
     erased = tall[:, :, None] & wide[:, None, :]
-    out = torch.where(erased[..., None], torch.tensor(MEAN, device=place) * 255, out)
+    out = torch.where(erased[..., None], torch.tensor(MEAN, device=device) * 255, out)
     return out.clamp(0, 255).round().to(torch.uint8)

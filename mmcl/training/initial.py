@@ -1,20 +1,20 @@
-"""The beginning of a training: the weights of an encoder that was pre-trained without labels."""
+"""The start of a training from the weights of an encoder that was pre-trained without labels."""
 
 import logging
 from pathlib import Path
 
 from mmcl.errors import UserError
-from mmcl.models import default_graph
 from mmcl.models.backbone import Backbone
 from mmcl.selfsup.files import Encoders, load_encoders
+from mmcl.settings.jobs import StreamTraining
 
 log = logging.getLogger(__name__)
 
 CONVENTION = "ctr"
-"""How `train_stream` takes streams of joints."""
+"""By which `train_stream` computes streams from joints."""
 
 
-def open_initial(path: str | Path, settings: dict) -> Encoders:
+def open_initial(path: str | Path, settings: StreamTraining) -> Encoders:
     """The encoders that a stream is to begin from, one of which fits it.
 
     Layout and people of the training are then the encoders'. The window may be another: the networks are
@@ -29,30 +29,30 @@ def open_initial(path: str | Path, settings: dict) -> Encoders:
             joints by another convention.
     """
     encoders = load_encoders(path)
-    model, encoder = settings["model"], encoders.about["encoder"]
+    model, encoder = settings.model, encoders.description.encoder
     wanted = _modality(settings)
     single = {name: fused for name, fused in encoders.inputs.items() if len(fused) == 1}
     if (wanted,) not in single.values():
         there = ", ".join(single) or "none of one modality"
         raise UserError(
-            f"train.init: {path} has no encoder of {wanted} for stream {settings['stream']}; it has: {there}"
+            f"train.init: {path} has no encoder of {wanted} for stream {settings.stream}; it has: {there}"
         )
-    name = model["backbone"]
+    own_options = model.options.get(model.backbone)
     for what, own, theirs in [
-        ("backbone", name, encoder["backbone"]),
-        ("graph", model["graph"], encoder.get("graph", default_graph(encoder["backbone"]))),
-        ("width", model["width"], encoder.get("width", 1.0)),
-        ("options", model.get("options", {}).get(name, {}), encoder.get("options", {})),
-        ("convention", CONVENTION, encoders.about["view"]["convention"]),
+        ("backbone", model.backbone, encoder.backbone),
+        ("graph", model.graph, encoder.graph),
+        ("width", model.width, encoder.width),
+        ("options", own_options.dump() if own_options else {}, {}),  # encoders have a backbone's defaults
+        ("convention", CONVENTION, encoders.description.view.convention),
     ]:
         if own != theirs:
             raise UserError(f"train.init: {path} was trained with {what} {theirs}, this stream has {own}")
-    if settings["train"].get("feeder", "resize") != "resize":
+    if settings.train.feeder != "resize":
         log.warning("train.init: %s saw clips in metres, train.feeder ucla stretches them", path)
     return encoders
 
 
-def begin_from(backbone: Backbone, encoders: Encoders, settings: dict) -> None:
+def begin_from(backbone: Backbone, encoders: Encoders, settings: StreamTraining) -> None:
     """Copy an encoder's weights, all but its head's, into a stream's backbone.
 
     Args:
@@ -69,5 +69,7 @@ def begin_from(backbone: Backbone, encoders: Encoders, settings: dict) -> None:
     )
 
 
-def _modality(settings: dict) -> str:
-    return settings["train"]["init"]["modality"] or settings["stream"]
+def _modality(settings: StreamTraining) -> str:
+    """The encoder's modality for a stream."""
+    init = settings.train.init
+    return init.modality if init and init.modality else settings.stream

@@ -1,15 +1,17 @@
-"""What a network says of clips from the skeleton alone, while it trains and afterwards."""
+"""Logits of clips from the skeleton alone, during training and afterwards."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from mmcl.colearn.learner import CoLearner
 from mmcl.datasets.prepare import SkeletonStore
-from mmcl.models.colearn import CoLearner
+from mmcl.engine.processes import Processes
+from mmcl.settings.jobs import StreamTraining
+from mmcl.settings.training import TrainSettings
 from mmcl.skeleton.ragged import Ragged, join
 from mmcl.training.data import scored_rows
-from mmcl.training.distributed import Processes
 from mmcl.training.feeders import make_feeder
 
 BATCH = 64
@@ -17,7 +19,12 @@ BATCH = 64
 
 @torch.no_grad()
 def skeleton_logits(
-    network: Callable[[Tensor], Tensor], clips: Ragged, rows: Tensor, stream: str, layout: str, settings: dict
+    network: Callable[[Tensor], Tensor],
+    clips: Ragged,
+    rows: Tensor,
+    stream: str,
+    layout: str,
+    settings: TrainSettings,
 ) -> Tensor:
     """Logits (B, C) float32 of clips, batch by batch.
 
@@ -25,27 +32,27 @@ def skeleton_logits(
         network: in evaluation mode, (B, 3, window, V, M) -> (B, C).
         clips: N clips, on the network's device.
         rows: (B) which of them, at least one.
-        stream: which stream.
+        stream: what of the skeleton the network sees.
         layout: joint layout.
-        settings: the `train` section: what its feeder shows in the test.
+        settings: the `train` section, for its feeder's test view.
     """
     feeder = make_feeder(settings, stream, layout)
-    return torch.cat([network(feeder.test_view(clips, part)).float() for part in rows.split(BATCH)])
+    return torch.cat([network(feeder.test_view(clips, part)).float() for part in torch.split(rows, BATCH)])
 
 
 class ScoredClips:
-    """The clips that `score_stream` will score, for a look at the accuracy while training goes on.
+    """The clips that `score_stream` will score, for their accuracy during training.
 
     Args:
         source: store `mmcl.skeletons/1`.
         settings: of the run.
-        processes: which share the clips out among them.
+        processes: among which the clips are shared out.
 
     Raises:
         UserError: there is no such clip.
     """
 
-    def __init__(self, source: SkeletonStore, settings: dict, processes: Processes):
+    def __init__(self, source: SkeletonStore, settings: StreamTraining, processes: Processes):
         rows = scored_rows(source, settings)
         self.clips = join([source.clip(row) for row in rows], source.people).to(processes.device)
         self.labels = torch.from_numpy(source.labels[rows]).to(processes.device)
@@ -54,14 +61,14 @@ class ScoredClips:
         self.processes = processes
 
     def top1(self, model: CoLearner) -> float:
-        """Accuracy in percent, as the network is now; it goes on training afterwards."""
+        """Accuracy in percent of the network as it is; it is in training mode before and afterwards."""
         rows = torch.arange(len(self.labels), device=self.labels.device)
         own = rows[self.processes.rank :: self.processes.world]
         right = self.labels.new_zeros(())
         if len(own):
             model.eval()
-            stream, options = self.settings["stream"], self.settings["train"]
-            logits = skeleton_logits(model, self.clips, own, stream, self.layout, options)
+            settings = self.settings
+            logits = skeleton_logits(model, self.clips, own, settings.stream, self.layout, settings.train)
             right = (logits.argmax(1) == self.labels[own]).sum()
             model.train()
         return round(100 * int(self.processes.sum(right)) / len(rows), 2)

@@ -1,14 +1,14 @@
 """Training of a CNN on the training subjects' own pictures, for FAM to use frozen (rule `pretrain_cnn`).
 
 For pictures that no classifier is published for, such as depth, or for users without ImageNet weights: a
-classifier of torchvision begins at random weights and learns to name the action from the montage.
+classifier of torchvision is trained from random weights to classify the action of a montage.
 """
 
 import logging
-import math
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,18 +16,21 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 
-from mmcl import device
+from mmcl.colearn.montages import MontageFiles, collate
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
+from mmcl.engine.loop import Losses, Task, fit
+from mmcl.engine.processes import Processes
+from mmcl.engine.resume import fingerprint
+from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError
-from mmcl.files import write_json
+from mmcl.files import write_json, written
 from mmcl.models.cnn import CNN, open_cnn, shrink
 from mmcl.naming import sha256
+from mmcl.settings.jobs import CnnTraining
+from mmcl.settings.model import CnnSettings
 from mmcl.store import Shards
-from mmcl.training.adamw import adamw
-from mmcl.training.augment import Draw, augment, draw
-from mmcl.training.loader import Montages, collate, epoch_seed
-from mmcl.training.resume import LastState, fingerprint, only_writer
+from mmcl.training.augment import MontageDraw, augment, draw_montages
 
 log = logging.getLogger(__name__)
 
@@ -36,24 +39,21 @@ IN_MEMORY = 2 << 30
 
 
 def pretrain_cnn(
-    *, skeletons: Path, montages: Sequence[Path], output: Path, settings: dict, threads: int = 1
+    *, skeletons: Path, montages: Sequence[Path], output: Path, settings: CnnTraining, threads: int = 1
 ) -> None:
-    """Train a CNN to name the action of the training clips' montages.
+    """Train a CNN to classify the action of the training clips' montages.
 
-    Of the clips that do not train, no picture is read. The clips that a run for fusion weights holds out do
-    train here: they are training subjects.
+    No picture is read of clips that do not train. The clips that a run for fusion weights holds out train here, as
+    they are of training subjects.
 
-    While it runs, `last.pt` beside the output holds the state after an epoch; a run that was stopped
-    continues from it.
+    While it runs, `last.pt` beside the output holds the state after an epoch; a run that was stopped resumes from it.
 
     Args:
         skeletons: store `mmcl.skeletons/1`: labels and the numbers that a protocol splits by.
         montages: stores `mmcl.montages/1`.
-        output: the state dict, `.safetensors`; a `.json` of the same name tells classes, clips, settings and
+        output: the state dict, `.safetensors`; a `.json` of the same name holds classes, clips, settings and
             the accuracy on the training clips.
-        settings: `architecture`, `image_size`, `protocol` and what else `mmcl.datasets.selection.select` takes,
-            `epochs`, `batch`, `learning_rate`, `weight_decay`, `warmup_epochs`, `label_smoothing`, `augment` (see
-            `mmcl.training.augment.draw`), `seed`, `version`.
+        settings: of the stage.
         threads: CPU threads and, for pictures that do not fit into memory, processes.
 
     Raises:
@@ -63,71 +63,30 @@ def pretrain_cnn(
 
     output = Path(output)
     torch.set_num_threads(max(1, threads))
-    place = device.pick()
+    processes = Processes()
     source, shards = SkeletonStore(skeletons), Shards(montages, "mmcl.montages/1")
     train = select(source, settings).train
     rows = np.array([row for row in train.nonzero()[0] if source.names[row] in shards], int)
     if len(rows) < 2:
-        raise UserError(f"{source.path}: no training clip of {settings['protocol']} has a picture")
-    pictures = Pictures(shards, [source.names[row] for row in rows], settings["image_size"], threads - 1)
+        raise UserError(f"{source.path}: no training clip of {settings.protocol} has a picture")
+    names = [source.names[row] for row in rows]
+    pictures = Pictures(shards, names, settings.image_size, threads - 1)
     labels = torch.from_numpy(source.labels[rows])
     log.info("%d training pictures, %d classes", len(rows), len(source.class_ids))
 
-    torch.manual_seed(settings["seed"])
+    torch.manual_seed(settings.seed)
     cnn = open_cnn(_as_classifier(settings, len(source.class_ids)))
-    cnn = cnn.to(place).to(memory_format=torch.channels_last)
-    batch = min(settings["batch"], len(rows))
-    optimizer, schedule = adamw(cnn, settings, steps=len(rows) // batch)
-
-    with only_writer(output.parent):
-        inputs = [source.fingerprint, shards.fingerprint]
-        last = LastState(output.with_name("last.pt"), fingerprint(settings, inputs))
-        history: list[dict[str, float]] = []
-        if state := last.load():
-            cnn.load_state_dict(state["cnn"])
-            optimizer.load_state_dict(state["optimizer"])
-            schedule.load_state_dict(state["schedule"])
-            history = state["history"]
-            log.info("continuing after %d of %d epochs", len(history), settings["epochs"])
-
-        cnn.train()
-        for epoch in range(len(history), settings["epochs"]):
-            sums = torch.zeros(3, device=place)
-            for images, truth in _epoch(epoch, pictures, labels, batch, settings, place):
-                logits = cnn(images)
-                loss = cross_entropy(logits, truth, label_smoothing=settings["label_smoothing"])
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                schedule.step()
-                right = (logits.argmax(1) == truth).sum()
-                sums += torch.stack([loss.detach() * len(truth), right, torch.full_like(right, len(truth))])
-            loss_sum, hits, seen = sums.tolist()
-            if not math.isfinite(loss_sum):
-                raise UserError(
-                    f"{output}: the loss is not finite in epoch {epoch + 1}; lower pretrain.learning_rate"
-                )
-            values = (epoch + 1, loss_sum / max(1, seen), round(100 * hits / max(1, seen), 2))
-            history.append(dict(zip(("epoch", "loss", "accuracy"), values, strict=True)))
-            last.save(
-                cnn=cnn.state_dict(),
-                optimizer=optimizer.state_dict(),
-                schedule=schedule.state_dict(),
-                history=history,
-            )
-            log.info("epoch %d: loss %.3f, accuracy %.2f %%", *values)
-
-        hits, seen = _hits(cnn, pictures, labels, batch, place)
-        if not seen:
-            raise UserError(f"{shards.paths[0]}: not one of the training clips' pictures can be read")
+    task = CnnTask(cnn, pictures, labels, settings, processes.device)
+    mark = fingerprint(settings, [source.fingerprint, shards.fingerprint])
+    with fit(task, settings, target=output, fingerprint=mark, processes=processes) as fitted:
+        hits, seen = task.hits()
         state = {name: value.cpu().contiguous() for name, value in cnn.net.state_dict().items()}
-        temporary = output.with_name(f"{output.name}.tmp")
-        save_file(state, temporary)
-        temporary.replace(output)
+        with written(output) as temporary:
+            save_file(state, temporary)
         write_json(
             output.with_suffix(".json"),
             {
-                "settings": settings,
+                "settings": settings.dump(),
                 "versions": {name: version(name) for name in ("mmcl", "torch", "torchvision", "numpy")},
                 "sha256": sha256(output),
                 "classes": source.class_ids,
@@ -136,44 +95,83 @@ def pretrain_cnn(
                 "clips": seen,
                 "without_picture": int(train.sum()) - seen,
                 "training_accuracy": round(100 * hits / seen, 2),
-                "history": history,
+                "history": [
+                    {key: row[key] for key in ("epoch", "loss", "accuracy")} for row in fitted.history
+                ],
             },
         )
-        last.remove()
 
 
-def _epoch(
-    epoch: int, pictures: "Pictures", labels: Tensor, batch: int, settings: dict, place: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Batches in the epoch's own order, augmented: (B, S, S, 3) uint8 and (B) labels.
+class Presented(NamedTuple):
+    """Pictures of a step, augmented: (B, S, S, 3) uint8, and their labels (B)."""
 
-    Order and changes depend on the seed and the epoch alone. Incomplete batches are dropped.
+    images: Tensor
+    labels: Tensor
+
+
+class CnnTask(Task[Presented]):
+    """The training of a CNN.
+
+    Args:
+        cnn: a classifier.
+        pictures: of the training clips.
+        labels: (N) int64, of the same clips.
+        settings: of the stage.
+        device: of the training.
     """
-    seed = epoch_seed(settings["seed"], epoch)
-    torch.manual_seed(seed)  # for the network's dropout
-    generator = torch.Generator().manual_seed(seed)
-    order = torch.randperm(len(labels), generator=generator)[: len(labels) // batch * batch]
-    changes = draw(len(order), settings["augment"], generator)
-    for step, (images, has) in enumerate(pictures.batches(order.split(batch))):
-        here = step * batch + has.nonzero()[:, 0]
-        if len(here) < 2:
-            continue  # batch normalisation needs two
-        change = Draw(*(part[here].to(place) for part in changes))
-        yield augment(images[has].to(place), change), labels[order[here]].to(place)
 
+    net: CNN
+    label = "pretrain_cnn"
+    rate_key = "pretrain.learning_rate"
 
-@torch.inference_mode()
-def _hits(cnn: CNN, pictures: "Pictures", labels: Tensor, batch: int, place: torch.device) -> tuple[int, int]:
-    """Pictures that the finished network, as FAM uses it, names rightly, and how many there are."""
-    cnn.eval()
-    hits = seen = 0
-    parts = torch.arange(len(labels)).split(batch)
-    for rows, (images, has) in zip(parts, pictures.batches(parts), strict=True):
-        if has.any():
-            named = cnn(images[has].to(place)).argmax(1).cpu()
-            hits += int((named == labels[rows[has]]).sum())
-            seen += int(has.sum())
-    return hits, seen
+    def __init__(
+        self, cnn: CNN, pictures: "Pictures", labels: Tensor, settings: CnnTraining, device: torch.device
+    ):
+        self.net = cnn.to(device).to(memory_format=torch.channels_last).train()
+        self.batch = min(settings.batch, len(labels))
+        self.steps = len(labels) // self.batch
+        self.seed = settings.seed
+        self.pictures = pictures
+        self.labels = labels
+        self.settings = settings
+        self.device = device
+
+    def batches(self, epoch: int) -> Iterator[Presented]:
+        """See `Task`: in the epoch's own order, augmented. Incomplete batches are dropped."""
+        generator = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
+        order = torch.randperm(len(self.labels), generator=generator)[: self.steps * self.batch]
+        changes = draw_montages(len(order), self.settings.augment, generator)
+        readable = False
+        for step, (images, has) in enumerate(self.pictures.batches(torch.split(order, self.batch))):
+            here = step * self.batch + has.nonzero()[:, 0]
+            if len(here) < 2:
+                continue  # batch normalisation needs two
+            readable = True
+            change = MontageDraw(*(part[here].to(self.device) for part in changes))
+            labels = self.labels[order[here]].to(self.device)
+            yield Presented(augment(images[has].to(self.device), change), labels)
+        if not readable:
+            raise UserError(f"{self.pictures.path}: not one of the training clips' pictures can be read")
+
+    def losses(self, batch: Presented) -> Losses:
+        """See `Task`; batches weigh as many pictures as they have."""
+        logits = self.net(batch.images)
+        loss = cross_entropy(logits, batch.labels, label_smoothing=self.settings.label_smoothing)
+        right = (logits.argmax(1) == batch.labels).float().mean()
+        return Losses(loss, {"accuracy": right}, weight=len(batch.labels))
+
+    @torch.inference_mode()
+    def hits(self) -> tuple[int, int]:
+        """Pictures that the network classifies correctly in evaluation mode, as FAM uses it, and how many there are."""
+        self.net.eval()
+        hits = seen = 0
+        parts = torch.split(torch.arange(len(self.labels)), self.batch)
+        for rows, (images, has) in zip(parts, self.pictures.batches(parts), strict=True):
+            if has.any():
+                named = self.net(images[has].to(self.device)).argmax(1).cpu()
+                hits += int((named == self.labels[rows[has]]).sum())
+                seen += int(has.sum())
+        return hits, seen
 
 
 class Pictures:
@@ -187,11 +185,12 @@ class Pictures:
     """
 
     def __init__(self, shards: Shards, names: list[str], size: int, workers: int = 0):
+        self.path = shards.paths[0]
         self._files = _Shrunk(shards, names, size)
         self._workers = max(0, workers)
         self._kept: tuple[Tensor, Tensor] | None = None
         if len(names) * size * size * 3 <= IN_MEMORY:
-            parts = list(self._decoded(torch.arange(len(names)).split(64)))
+            parts = list(self._decoded(torch.split(torch.arange(len(names)), 64)))
             images, has = torch.zeros(len(names), size, size, 3, dtype=torch.uint8), []
             for i, (part, there) in enumerate(parts):
                 images[64 * i : 64 * i + len(part)][there] = part[there]
@@ -217,8 +216,8 @@ class Pictures:
         )
 
 
-class _Shrunk(Montages):
-    def __init__(self, shards: Shards, names: list[str], size: int):
+class _Shrunk(MontageFiles):
+    def __init__(self, shards: Shards, names: Sequence[str], size: int):
         super().__init__(shards, names)
         self.size = size
 
@@ -227,12 +226,12 @@ class _Shrunk(Montages):
         return None if picture is None else shrink(picture, self.size)
 
 
-def _as_classifier(settings: dict, classes: int) -> dict:
-    """What `open_cnn` is told for a network of random weights that names the action."""
-    return {
-        "architecture": settings["architecture"],
-        "image_size": settings["image_size"],
-        "weights": None,
-        "num_classes": classes,
-        "feature": "logits",
-    }
+def _as_classifier(settings: CnnTraining, classes: int) -> CnnSettings:
+    """The settings of a network of random weights that classifies the action."""
+    return CnnSettings(
+        architecture=settings.architecture,
+        image_size=settings.image_size,
+        weights=None,
+        num_classes=classes,
+        feature="logits",
+    )

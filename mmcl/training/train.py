@@ -1,44 +1,41 @@
-"""Training of one stream: the skeleton network with FAM and FRM beside it (MMCL, section 3.5).
+"""Training of one stream: the skeleton network with its co-learning terms (MMCL, sections 3.4 and 4).
 
-`train_stream` is the way in. `torchrun --nproc_per_node=2 -m mmcl.training.train JOB.json` is another, for whoever
-starts the processes himself; the file holds the arguments of `train_stream` but `gpus`.
+Called by `train_stream`, or by `torchrun --nproc_per_node=2 -m mmcl.training.train JOB.json`, where the file holds the
+arguments of `train_stream` without `gpus`.
 """
 
 import json
 import logging
 import sys
-import time
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmcl import __version__, checkpoints
+from mmcl.colearn.distil import Distillation
+from mmcl.colearn.learner import CoLearner, build_model
+from mmcl.colearn.term import Batch, Form
+from mmcl.datasets.mapped import seen_as
 from mmcl.datasets.prepare import SkeletonStore
+from mmcl.engine.history import as_csv
+from mmcl.engine.launch import joined, launch
+from mmcl.engine.loop import Fitted, Task, compiled_in_training, fit, on_cpu
+from mmcl.engine.processes import Processes
+from mmcl.engine.resume import fingerprint
 from mmcl.errors import UserError
 from mmcl.files import write_json, write_text
-from mmcl.models.backbone import Backbone
-from mmcl.models.cnn import open_cnn
-from mmcl.models.colearn import CoLearner, Losses, build_model
 from mmcl.naming import sha256
-from mmcl.skeleton.mapped import seen_as
+from mmcl.settings.jobs import StreamTraining
 from mmcl.training.data import read_training_data
-from mmcl.training.distil import Distillation, Teachers
-from mmcl.training.distributed import Processes
-from mmcl.training.history import MEANS, as_csv, as_line
 from mmcl.training.initial import begin_from, open_initial
-from mmcl.training.launch import joined, launch
-from mmcl.training.loader import Batch, Loader, TrainingData, epoch_seed
-from mmcl.training.precision import autocast
+from mmcl.training.loader import Loader, TrainingData
 from mmcl.training.predict import ScoredClips
-from mmcl.training.progress import progress
-from mmcl.training.resume import LastState, fingerprint, only_writer
-from mmcl.training.schedule import learning_rate
-from mmcl.training.trained import SCHEMA
+from mmcl.training.teachers import Teachers
+from mmcl.training.trained import SCHEMA, ModelForm
 
 log = logging.getLogger("mmcl.training.train")  # also where it is run as __main__
 
@@ -47,13 +44,9 @@ def train_stream(
     *,
     skeletons: Path,
     output: Path,
-    settings: dict,
-    montages: Sequence[Path] = (),
-    rgb: Sequence[Path] = (),
-    answers: Sequence[Path] = (),
+    settings: StreamTraining,
+    inputs: Mapping[str, Sequence[Path]] | None = None,
     init: Path | None = None,
-    teachers: Sequence[Path] = (),
-    ensemble: Path | None = None,
     threads: int = 1,
     gpus: int = 1,
 ) -> None:
@@ -62,8 +55,8 @@ def train_stream(
     With `train.evaluate_every`, `best_on_test.pt` is the network of the epoch that scored the test clips best;
     `model.pt` is always that of the last epoch.
 
-    While it runs, `last.pt` beside them holds the state after an epoch. A run that was stopped continues
-    from it, and gives the same model as one that ran through.
+    While it runs, `last.pt` beside them holds the state after an epoch. A run that was stopped resumes from it, and
+    gives the same model as one that ran through.
 
     With several GPUs, each gets an equal part of every batch and has its own batch-norm statistics, as in the
     reference's DataParallel; the first one's are kept. Gradients are averaged.
@@ -71,32 +64,26 @@ def train_stream(
     Args:
         skeletons: store `mmcl.skeletons/1`.
         output: the model file.
-        settings: `protocol`, `stream`, `seed`, `fit` (leave every fifth training subject out), `model`,
-            `train`, `version`.
-        montages: stores `mmcl.montages/1`, for FAM with a CNN that is trained along.
-        rgb: stores `mmcl.rgb/1`, for FAM with a frozen CNN.
-        answers: stores `mmcl.answers/1`, for FRM.
-        init: model.pt of pretrain_streams or distil_student, for `train.init`: of its layout and people are then the
-            network and the model, whatever the skeletons have.
-        teachers: model.pt of an ensemble's members, for `train.distil`.
-        ensemble: its ensemble.json.
+        settings: of the stage.
+        inputs: files of what the terms need, by name: `picture`, stores `mmcl.montages/1` for FAM with a CNN that is
+            trained along, else `mmcl.rgb/1`; `answer`, stores `mmcl.answers/1` for FRM; `teachers`, model.pt of an
+            ensemble's members, and `ensemble`, its ensemble.json, for `train.distil`; for another term's input NAME,
+            stores `mmcl.NAME/1`.
+        init: model.pt of pretrain_streams or distil_student, for `train.init`: the network and the model then have
+            its layout and people, whatever those of the skeletons.
         threads: CPU threads and, for pictures, processes; shared out among the GPUs.
-        gpus: training processes, one a GPU; without GPUs they share the CPU.
+        gpus: training processes, one per GPU; without GPUs they share the CPU.
 
     Raises:
-        UserError: FAM or FRM is on and has nothing to learn from, no training clip, another process
-            trains here, the loss is not finite, too few GPUs; an encoder or teachers that do not fit.
+        UserError: a term has nothing to learn from, no training clip, another process trains here, the loss is not
+            finite, too few GPUs; an encoder or teachers that do not fit.
     """
     job: dict[str, Any] = {
         "skeletons": str(skeletons),
         "output": str(output),
-        "settings": settings,
-        "montages": [str(path) for path in montages],
-        "rgb": [str(path) for path in rgb],
-        "answers": [str(path) for path in answers],
+        "settings": settings.dump(),
+        "inputs": {name: [str(path) for path in paths] for name, paths in (inputs or {}).items()},
         "init": str(init) if init else None,
-        "teachers": [str(path) for path in teachers],
-        "ensemble": str(ensemble) if ensemble else None,
         "threads": threads,
     }
     if gpus > 1:
@@ -105,197 +92,149 @@ def train_stream(
         _train(Processes(), **job)
 
 
+class StreamTask(Task[Batch]):
+    """The training of a stream.
+
+    Args:
+        model: on the device.
+        loader: of its batches.
+        settings: of the stage.
+        scored: clips that are scored during training, with `train.evaluate_every`.
+    """
+
+    net: CoLearner
+
+    def __init__(
+        self, model: CoLearner, loader: Loader, settings: StreamTraining, scored: ScoredClips | None
+    ):
+        self.net = model.train()
+        self.label = settings.stream
+        self.steps = loader.steps
+        self.seed = settings.seed
+        self.rate_key = "train.learning_rate"
+        self.precision = settings.train.precision
+        self.evaluate_every = settings.train.evaluate_every
+        self.loader = loader
+        self.scored = scored
+
+    def batches(self, epoch: int) -> Iterable[Batch]:
+        """See `Task`."""
+        return self.loader.epoch(epoch)
+
+    def evaluate(self) -> float:
+        """See `Task`."""
+        assert self.scored
+        return self.scored.top1(self.net)
+
+    def optional_parameters(self) -> Iterable[nn.Parameter]:
+        """See `Task`: a process may have no clip with a term's input."""
+        return [parameter for term in self.net.terms.values() for parameter in term.parameters()]
+
+    def kept_state(self) -> dict[str, Tensor]:
+        """See `Task`; without the head that learns from teachers."""
+        state = self.net.state_dict()
+        return on_cpu({name: state[name] for name in state if not name.startswith(f"{Distillation.name}.")})
+
+
 def _train(
     processes: Processes,
     *,
     skeletons: str,
     output: str,
-    settings: dict,
-    montages: Sequence[str] = (),
-    rgb: Sequence[str] = (),
-    answers: Sequence[str] = (),
-    init: str | None = None,
-    teachers: Sequence[str] = (),
-    ensemble: str | None = None,
-    threads: int = 1,
+    settings: dict[str, Any],
+    inputs: Mapping[str, Sequence[str]],
+    init: str | None,
+    threads: int,
 ) -> None:
-    """One process of the training."""
-    target, options, place = Path(output), settings["train"], processes.device
+    """One process of the training; its arguments are values of JSON."""
+    stated, target = StreamTraining.model_validate(settings), Path(output)
+    files = {name: [Path(path) for path in paths] for name, paths in inputs.items()}
     threads = max(1, threads // processes.world)
     torch.set_num_threads(threads)
 
-    # ---------------------------------------------------------------------------------------------- data
     source = SkeletonStore(skeletons)
-    encoders = open_initial(init, settings) if init else None
+    encoders = open_initial(init, stated) if init else None
     if encoders:
         source = seen_as(source, encoders.layout, encoders.persons)
-    read = read_training_data(source, settings, montages, rgb, answers, place)
-    inputs = [*read.inputs, *([sha256(Path(init))] if init else [])]
-    rank, world = processes.rank, processes.world
-    loader = Loader(read.data, settings["stream"], options, settings["seed"], threads - 1, rank, world)
-    scored = ScoredClips(source, settings, processes) if options["evaluate_every"] else None
+    data = read_training_data(source, stated, files, processes.device, threads - 1)
+    loader = Loader(data, stated.stream, stated.train, stated.seed, processes.rank, processes.world)
+    scored = ScoredClips(source, stated, processes) if stated.train.evaluate_every else None
+    without = {name: one.without for name, one in data.inputs.items()}
 
-    # --------------------------------------------------------------------------------------------- model
-    model, form = _open_model(settings, source, read.data)
+    model, form = _open_model(stated, source, data)
     if encoders:
-        begin_from(model.backbone, encoders, settings)
-    if ensemble:
-        loader.teachers = taught_by = Teachers(
-            teachers, ensemble, settings, source, read.data.clips.to(place)
-        )
-        inputs += taught_by.inputs
-        model.distil = Distillation(model.backbone.feature_dim, taught_by.memory, options["distil"]).to(place)
-    optimizer = torch.optim.SGD(
-        model.parameters(),
-        lr=options["learning_rate"],
-        momentum=options["momentum"],
-        nesterov=options["nesterov"],
-        weight_decay=options["weight_decay"],
+        begin_from(model.backbone, encoders, stated)
+    if stated.train.distil:
+        teachers = _open_teachers(files, stated, source, data)
+        data.inputs["teachers"] = teachers
+        own = Form(form.num_classes, model.backbone.feature_dim, {"teachers": teachers.shape})
+        model.add(Distillation(stated.train.distil, own, teachers.memory).to(processes.device))
+
+    marks = [mark for one in data.inputs.values() for mark in one.fingerprints]
+    mark = fingerprint(stated, [source.fingerprint, *marks, *([sha256(Path(init))] if init else [])])
+    task = StreamTask(model, loader, stated, scored)
+    with fit(task, stated.train, target=target, fingerprint=mark, processes=processes) as fitted:
+        if processes.first:
+            about = {
+                "settings": settings,
+                "versions": {
+                    "mmcl": __version__,
+                    **{name: version(name) for name in ("torch", "numpy", "h5py")},
+                },
+                "classes": source.class_ids,
+                "class_names": source.class_names,
+                **form.dump(),
+            }
+            counts = {"processes": processes.world, "clips": len(data.names)}
+            _write(
+                target, task, fitted, about, counts | {f"without_{name}": w for name, w in without.items()}
+            )
+
+
+def _write(
+    target: Path, task: StreamTask, fitted: Fitted, about: dict[str, Any], counts: dict[str, Any]
+) -> None:
+    """Write the models, their history and settings."""
+    best, beside = fitted.best, target.with_name("best_on_test.pt")
+    if best:
+        about["best_on_test"] = {key: best[key] for key in ("epoch", "top1")}
+        checkpoints.save(beside, {"schema": SCHEMA, "state": best["state"], **about})
+    else:
+        beside.unlink(missing_ok=True)
+    write_text(target.with_name("history.csv"), as_csv(fitted.history))
+    write_json(target.with_name("settings.json"), {**about, **counts})
+    checkpoints.save(target, {"schema": SCHEMA, "state": task.kept_state(), **about})
+
+
+def _open_model(
+    settings: StreamTraining, source: SkeletonStore, data: TrainingData
+) -> tuple[CoLearner, ModelForm]:
+    """The network on the training device, and the sizes that it is built for."""
+    device = data.labels.device
+    form = ModelForm(
+        num_classes=len(source.class_ids),
+        layout=source.layout,
+        persons=data.clips.joints.shape[3],
+        shapes={name: one.shape for name, one in data.inputs.items()},
     )
-
-    with only_writer(target.parent) if processes.first else nullcontext():
-        last = LastState(target.with_name("last.pt"), fingerprint(settings, inputs))
-        history: list[dict[str, float]] = []
-        best: dict[str, Any] | None = None  # epoch, top1, state
-        with processes.in_turn():  # the first sets a damaged file aside
-            if state := last.load():
-                model.load_state_dict(state["model"])
-                optimizer.load_state_dict(state["optimizer"])
-                history, best = state["history"], state["best"]
-                log.info("continuing after %d of %d epochs", len(history), options["epochs"])
-                if state["processes"] != world:
-                    log.warning("it was begun with %d processes, now there are %d", state["processes"], world)
-
-        # ------------------------------------------------------------------------------------------ loop
-        losses_of = processes.losses_of(model)
-        model.train()
-        done = len(history)
-        with progress(settings["stream"], loader.steps, done, options["epochs"], processes) as bar:
-            for epoch in range(done, options["epochs"]):
-                begin = time.perf_counter()
-                rate = learning_rate(epoch, options)
-                for group in optimizer.param_groups:
-                    group["lr"] = rate
-                # for the dropout of a CNN that is trained along
-                torch.manual_seed(epoch_seed(settings["seed"], epoch, rank))
-                sums = _epoch(losses_of, loader.epoch(epoch), optimizer, options["precision"], bar.update)
-                means = processes.sum(sums) / (loader.steps * world)
-                if not torch.isfinite(means).all():
-                    raise UserError(
-                        f"{target}: the loss is not finite in epoch {epoch + 1}; lower train.learning_rate"
-                    )
-                row = {"epoch": epoch + 1, "lr": rate, **dict(zip(MEANS, means.tolist(), strict=True))}
-                row["accuracy"] = round(100 * row["accuracy"], 2)
-                row["seconds"] = round(time.perf_counter() - begin, 3)
-                processes.share_buffers(model)
-                if scored and _is_due(epoch, options):
-                    row["test_top1"] = scored.top1(model)
-                    if best is None or row["test_top1"] > best["top1"]:
-                        best = {"epoch": epoch + 1, "top1": row["test_top1"], "state": _on_cpu(model)}
-                history.append(row)
-                bar.set_postfix(loss=f"{row['loss']:.3f}", accuracy=f"{row['accuracy']}%")
-                log.debug("%s", as_line(row))
-                if processes.first:
-                    last.save(
-                        model=model.state_dict(),
-                        optimizer=optimizer.state_dict(),
-                        history=history,
-                        best=best,
-                        processes=world,
-                    )
-
-        # --------------------------------------------------------------------------------------- writing
-        if not processes.first:
-            return
-        about = {
-            "settings": settings,
-            "versions": {"mmcl": __version__, **{name: version(name) for name in ("torch", "numpy", "h5py")}},
-            "classes": source.class_ids,
-            "class_names": source.class_names,
-            **form,
-        }
-        if best:
-            about["best_on_test"] = {key: best[key] for key in ("epoch", "top1")}
-        listed = {f"without_{what}": clips for what, clips in read.without.items()}
-        counts = {"processes": world, "clips": len(read.data.names)}
-        write_text(target.with_name("history.csv"), as_csv(history, tested=scored is not None))
-        write_json(target.with_name("settings.json"), {**about, **counts, **listed})
-        beside = target.with_name("best_on_test.pt")
-        if best:
-            checkpoints.save(beside, {"schema": SCHEMA, "state": best["state"], **about})
-        else:
-            beside.unlink(missing_ok=True)
-        checkpoints.save(target, {"schema": SCHEMA, "state": _on_cpu(model), **about})
-        last.remove()
-
-
-def _open_model(settings: dict, source: SkeletonStore, data: TrainingData) -> tuple[CoLearner, dict]:
-    """The network on the training device, and the arguments of `build_model` beside the settings."""
-    place, options = data.labels.device, settings["train"]
-    cnn, picture_dim = None, None
-    if data.montages is not None:
-        torch.manual_seed(settings["seed"])
-        cnn = open_cnn(settings["model"]["fam"]["cnn"])
-        picture_dim = cnn.feature_dim
-    elif data.picture is not None:
-        picture_dim = data.picture.shape[1]
-    form: dict[str, Any] = {
-        "num_classes": len(source.class_ids),
-        "layout": source.layout,
-        "persons": data.clips.joints.shape[3],
-        "picture_dim": picture_dim,
-        "answer_dim": data.answer.shape[1] if data.answer is not None else None,
-    }
-    # seeded here and built backbone first, so that runs with and without FAM start from the same backbone
-    torch.manual_seed(settings["seed"])
-    smoothing = options.get("label_smoothing", 0.0)
-    model = build_model(settings["model"], **form, cnn=cnn, label_smoothing=smoothing).to(place)
-    if options["compile"]:
-        _compile(model.backbone, place)
+    networks = {name: one.network for name, one in data.inputs.items() if one.network is not None}
+    # seeded here and built backbone first, so that runs with and without terms start from the same backbone
+    torch.manual_seed(settings.seed)
+    model = build_model(
+        settings.model, **form.sizes, networks=networks, label_smoothing=settings.train.label_smoothing
+    ).to(device)
+    if settings.train.compile:
+        compiled_in_training(model.backbone, "features", device)
     return model, form
 
 
-def _compile(backbone: Backbone, place: torch.device) -> None:
-    """Let torch.compile translate `features` as it is in training.
-
-    A method is replaced and not the module, so that the names in the state dict stay.
-    """
-    # Inductor's channels-last layouts cut the batched products of graph convolutions up on a CPU: slower than eager
-    options: dict[str, Any] | None = {"layout_optimization": False} if place.type == "cpu" else None
-    eager, compiled = backbone.features, torch.compile(backbone.features, dynamic=False, options=options)
-    backbone.features = lambda x: compiled(x) if backbone.training else eager(x)  # type: ignore[method-assign]
-
-
-def _epoch(
-    losses_of: Callable[..., Losses],
-    batches: Iterable[Batch],
-    optimizer: torch.optim.Optimizer,
-    precision: str,
-    done: Callable[[], Any],
-) -> Tensor:
-    """A pass over the training clips. Returns the sums of MEANS over the steps."""
-    sums: Tensor | float = 0.0
-    for batch in batches:
-        with autocast(precision, batch.x.device):
-            losses = losses_of(**vars(batch))
-        optimizer.zero_grad()
-        losses.total.backward()
-        optimizer.step()
-        right = (losses.logits.argmax(1) == batch.labels).float().mean()
-        sums = sums + torch.stack([*losses[:-1], right]).detach()
-        done()
-    return torch.as_tensor(sums)
-
-
-def _is_due(epoch: int, options: dict) -> bool:
-    """Whether to look at the test clips after an epoch: every so many, and after the last."""
-    return (epoch + 1) % options["evaluate_every"] == 0 or epoch + 1 == options["epochs"]
-
-
-def _on_cpu(model: CoLearner) -> dict[str, Tensor]:
-    """A copy of the network's state, without what is there to learn from teachers alone."""
-    kept = {name: value for name, value in model.state_dict().items() if not name.startswith("distil.")}
-    return {name: value.detach().to("cpu", copy=True) for name, value in kept.items()}
+def _open_teachers(
+    files: Mapping[str, Sequence[Path]], settings: StreamTraining, source: SkeletonStore, data: TrainingData
+) -> Teachers:
+    if not files.get("teachers") or not files.get("ensemble"):
+        raise UserError("train.distil asks for teachers and their ensemble, but none were given")
+    (ensemble,) = files["ensemble"]
+    return Teachers(files["teachers"], ensemble, settings, source, data.clips.to(data.labels.device))
 
 
 def main() -> None:

@@ -7,15 +7,37 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
+from torch import Tensor
 
 from mmcl import checkpoints
+from mmcl.colearn.learner import CoLearner, build_model
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
-from mmcl.layouts import layout as get_layout
-from mmcl.models.colearn import CoLearner, build_model
+from mmcl.layouts import get_layout
 from mmcl.models.inference import Inference
+from mmcl.settings.base import Count, Items, S, Section
+from mmcl.settings.explain import explained
+from mmcl.settings.jobs import Scoring, StreamTraining
 
 SCHEMA = "mmcl.model/1"
+CNN = "fam.cnn."
+"""Prefix of the state of a CNN that was trained along."""
+
+
+class ModelForm(Section):
+    """The sizes that a model is built for beside its settings; they stand in the model file."""
+
+    num_classes: Count
+    layout: str
+    persons: Count
+    shapes: dict[str, Items[Count]]
+    """Input of a term → shape of one clip's value."""
+
+    @property
+    def sizes(self) -> dict[str, Any]:
+        """As arguments of `build_model`."""
+        return {name: getattr(self, name) for name in ModelForm.model_fields}
 
 
 @dataclass
@@ -26,99 +48,116 @@ class Trained:
         model: in evaluation mode, without a CNN.
         settings: with which it was trained.
         classes, class_names: ids and names of labels 0 … C−1.
-        layout: joint layout of the skeletons it takes.
+        layout: joint layout of the skeletons that it takes.
         persons: people per clip.
-        best_on_test: {epoch, top1} of the epoch that was best on the scored clips, if training looked at them;
-            the model is the last epoch's all the same.
+        best_on_test: {epoch, top1} of the epoch that was best on the scored clips, if they were scored during
+            training; the model is the last epoch's all the same.
         cnn_parameters: learned numbers of a CNN that was trained along.
     """
 
     model: CoLearner
-    settings: dict
+    settings: StreamTraining
     classes: list[str]
     class_names: list[str]
     layout: str
     persons: int
-    best_on_test: dict | None = None
-    cnn_parameters: int = 0
+    best_on_test: dict[str, float] | None
+    cnn_parameters: int
 
     @cached_property
     def inference(self) -> Inference:
-        """The backbone as it is run."""
+        """The backbone in the form for inference."""
         return Inference(self.model.backbone)
 
     @property
     def clip_shape(self) -> tuple[int, int, int]:
         """Channels, frames and joints of a clip, (C, T, V)."""
-        return 3, self.settings["train"]["window"], len(get_layout(self.layout))
+        return 3, self.settings.train.window, len(get_layout(self.layout))
 
     @property
     def about(self) -> dict[str, Any]:
-        """What one must know to use the backbone without the rest."""
+        """What is needed to use the backbone without the rest, as values of JSON."""
         return {
             "classes": self.classes,
             "class_names": self.class_names,
-            "backbone": self.settings["model"]["backbone"],
-            "stream": self.settings["stream"],
+            "backbone": self.settings.model.backbone,
+            "stream": self.settings.stream,
             "layout": self.layout,
-            "feeder": self.settings["train"].get("feeder", "resize"),
-            "window": self.settings["train"]["window"],
-            "test_crop": self.settings["train"]["test_crop"],
+            "feeder": self.settings.train.feeder,
+            "window": self.settings.train.window,
+            "test_crop": self.settings.train.test_crop,
             "persons": self.persons,
             "mmcl_version": version("mmcl"),
         }
 
 
-def load_model(path: Path, place: torch.device | str = "cpu") -> Trained:
+def load_model(path: Path, device: torch.device | str = "cpu") -> Trained:
     """Read a `model.pt` of `train_stream`.
+
+    Args:
+        path: the file.
+        device: where the model is put.
 
     Raises:
         UserError: no such file, or not such a model.
     """
-    content = checkpoints.read(path, place)
+    content = checkpoints.read(path, device)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UserError(f"{path}: not a model of train_stream (schema {SCHEMA})")
-    settings = content["settings"]
-    form = ("num_classes", "layout", "persons", "picture_dim", "answer_dim")
-    model = build_model(settings["model"], **{key: content[key] for key in form})
-    model.load_state_dict({k: v for k, v in content["state"].items() if not k.startswith("cnn.")})
-    model.eval().to(place)
+    settings = _validated(StreamTraining, content["settings"], path)
+    form = _validated(ModelForm, {key: content[key] for key in ModelForm.model_fields}, path)
+    model = build_model(settings.model, **form.sizes)
+    state: dict[str, Tensor] = content["state"]
+    model.load_state_dict({name: value for name, value in state.items() if not name.startswith(CNN)})
+    model.eval().to(device)
     return Trained(
         model,
         settings,
         content["classes"],
         content["class_names"],
-        content["layout"],
-        content["persons"],
+        form.layout,
+        form.persons,
         content.get("best_on_test"),
-        _cnn_parameters(content["state"]),
+        _cnn_parameters(state),
     )
 
 
-def _cnn_parameters(state: dict[str, torch.Tensor]) -> int:
+def _validated(model: type[S], stated: Any, path: Path) -> S:
+    try:
+        return model.model_validate(stated)
+    except ValidationError as error:
+        raise UserError(f"{path}: {explained(error, model)}") from None
+
+
+def _cnn_parameters(state: dict[str, Tensor]) -> int:
     learned = ("weight", "bias")
-    return sum(
-        v.numel() for k, v in state.items() if k.startswith("cnn.") and k.rpartition(".")[2] in learned
-    )
+    named = [(name.rpartition(".")[2], value) for name, value in state.items() if name.startswith(CNN)]
+    return sum(value.numel() for entry, value in named if entry in learned)
 
 
-def check_same(path: Path, trained: Trained, source: SkeletonStore, settings: dict, purpose: str) -> None:
+def check_same(
+    path: Path, trained: Trained, source: SkeletonStore, settings: StreamTraining | Scoring, purpose: str
+) -> None:
     """Raise a UserError unless a model was trained for these skeletons, and for this split of them.
 
     Args:
         path: its file.
         trained: the model.
         source: the skeletons.
-        settings: `fit`, and what `mmcl.datasets.selection.select` takes.
+        settings: of what is to be done.
         purpose: what it is to do, for the message.
     """
     for what, own, given in [
         ("classes", trained.classes, source.class_ids),
         ("layout", trained.layout, source.layout),
-        ("protocol", trained.settings["protocol"], settings["protocol"]),
-        ("rule", trained.settings.get("rule"), settings.get("rule")),
-        ("fit", trained.settings["fit"], settings["fit"]),
-        ("exclude", trained.settings.get("exclude"), settings.get("exclude")),
+        *(
+            (key, getattr(trained.settings, key), getattr(settings, key))
+            for key in ("protocol", "rule", "fit", "exclude")
+        ),
     ]:
         if own != given:
-            raise UserError(f"{path}: trained for {what} {own}, {purpose} on {given}")
+            raise UserError(f"{path}: trained for {what} {_shown(own)}, {purpose} on {_shown(given)}")
+
+
+def _shown(value: Any) -> Any:
+    return value.dump() if isinstance(value, Section) else value
