@@ -7,7 +7,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -17,15 +17,23 @@ from mmcl.files import written
 from mmcl.released import COUNTER, DERIVED, HEADS, SIDE_HEAD, WRAPPERS, released_shape
 from mmcl.state_dict import read_tensors
 
-if TYPE_CHECKING:
-    from mmcl.models.backbone import Backbone
-    from mmcl.models.colearn import CoLearner
-    from mmcl.selfsup.distiller import Distiller
-    from mmcl.selfsup.pretrainer import Pretrainer
-
-    Net = Backbone | CoLearner | Pretrainer | Distiller
-
 log = logging.getLogger(__name__)
+
+
+class Net(Protocol):
+    """A network whose weights were published: a backbone, a `CoLearner`, a `Pretrainer` or a `Distiller`."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """See `torch.nn.Module`."""
+
+    def reference_names(self) -> dict[str, list[str]]:
+        """Our state entries → those of the released model that they hold, joined along the first axis."""
+
+    def reference_aliases(self) -> dict[str, str]:
+        """Entries that the released model saves a second time: second name → name in `reference_names`."""
+
+    def reference_constants(self) -> dict[str, Tensor]:
+        """Entries that the released model saves although they are not learned: name → value."""
 
 
 def save(path: str | Path, content: dict[str, Any]) -> None:
@@ -51,10 +59,11 @@ def read(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
     Raises:
         UserError: no such file, or not a checkpoint of tensors and plain values.
     """
-    return read_tensors(path, "checkpoint", device)
+    content: dict[str, Any] = read_tensors(path, "checkpoint", device)
+    return content
 
 
-def load_reference(net: "Net", state_or_path: Mapping[str, Any] | str | Path) -> list[str]:
+def load_reference(net: Net, state_or_path: Mapping[str, Any] | str | Path) -> list[str]:
     """Load a published checkpoint of the reference repositories.
 
     Args:
@@ -104,7 +113,7 @@ def reference_entries(state_or_path: Mapping[str, Any] | str | Path) -> tuple[st
     return where, _state_dict(content, where)
 
 
-def reference_state(net: "Net") -> dict[str, Tensor]:
+def reference_state(net: Net) -> dict[str, Tensor]:
     """The weights as the released model's state dict: what `load_reference` reads, the other way round.
 
     Args:
@@ -125,7 +134,7 @@ def reference_state(net: "Net") -> dict[str, Tensor]:
     return state | {alias: state[name] for alias, name in aliases.items()}
 
 
-def _released_form(net: "Net") -> dict[str, Tensor]:
+def _released_form(net: Net) -> dict[str, Tensor]:
     """All entries of the released model as the net has them; parts of the net's own memory where possible."""
     own = net.state_dict()
     form: dict[str, Tensor] = {}
@@ -157,7 +166,7 @@ def _unused_heads(form: dict[str, Tensor]) -> tuple[str, ...]:
 
 
 def _misfits(
-    net: "Net", form: dict[str, Tensor], state: dict[str, Tensor], dropped: list[str]
+    net: Net, form: dict[str, Tensor], state: dict[str, Tensor], dropped: list[str]
 ) -> Iterator[str]:
     """Everything that speaks against loading `state`, a line each."""
     aliases, constants = net.reference_aliases(), net.reference_constants()

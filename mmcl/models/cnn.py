@@ -59,7 +59,7 @@ class CNN(nn.Module):
 
 
 def shrink(image: np.ndarray, size: int) -> np.ndarray:
-    """A picture (H, W, 3) uint8 resized as `CNN` does it: (size, size, 3), which the CNN's own resizing leaves as it is."""
+    """A picture (H, W, 3) uint8 resized as `CNN` does it: (size, size, 3), which the CNN then leaves as it is."""
     return _resize(torch.from_numpy(image).permute(2, 0, 1), size).permute(1, 2, 0).numpy()
 
 
