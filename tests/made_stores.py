@@ -95,6 +95,10 @@ def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> d
             file.create_dataset(f"classes/{key}", data=texts, dtype=store.TEXT)
         for key, numbers_of_failed in (("subject", [1, 2]), ("camera", [1, 1]), ("setup", [1, 1])):
             file.create_dataset(f"failed/{key}", data=np.array(numbers_of_failed, np.int16))
+        for key in ("action", "split"):
+            file.create_dataset(f"failed/{key}", data=np.array(["", ""], dtype=object), dtype=store.TEXT)
+        for key, texts in (("action", ["a0", "a0"]), ("split", ["", ""])):
+            file.create_dataset(f"failed/{key}", data=np.array(texts, dtype=object), dtype=store.TEXT)
 
     numbers = ("offset", "frames", "persons", "labels", "subject", "camera", "setup")
 
@@ -109,6 +113,7 @@ def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> d
             "subject": [clips[name][1] for name in here],
             "camera": np.ones(len(here)),
             "setup": np.ones(len(here)),
+            "split": [""] * len(here),
         }
         return store.Batch(here, columns, {name: "empty" for name in names if name not in clips})
 
@@ -141,10 +146,11 @@ def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> d
         return store.Batch(names, columns, {})
 
     def montages(names: list[str]) -> store.Batch:
-        images = [jpeg.encode(np.full((16, 16, 3), 20 + 50 * clips[name][0], np.uint8)) for name in names]
+        images = [jpeg.encode(np.full((16, 16, 3), 20 + 50 * clips[name][0], np.uint8), 95) for name in names]
         return store.Batch(names, {"images": images}, {})
 
     skeleton_columns = {key: store.Column("int64") for key in numbers}
+    skeleton_columns["split"] = store.Column("text")
     skeleton_columns["joints"] = store.Column("float32", (joints, 3), flat=True)
     answer_columns = {
         "states": store.Column("float32", (3, 7)),

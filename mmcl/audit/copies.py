@@ -88,7 +88,8 @@ def usable_poses(clip: np.ndarray) -> np.ndarray:
         clip: (T, M, V, 3).
     """
     people = clip.swapaxes(0, 1).reshape(-1, *clip.shape[2:])
-    return people[hold_positions(people)].astype(np.float32)
+    poses: np.ndarray = people[hold_positions(people)].astype(np.float32)
+    return poses
 
 
 def fingerprint(clip: np.ndarray, layout: Layout) -> Fingerprint | None:
@@ -117,7 +118,8 @@ def hash_poses(poses: np.ndarray, layout: Layout) -> np.ndarray:
     factors = np.random.default_rng(0).integers(0, 2**63, steps.shape[1], np.uint64) * np.uint64(
         2
     ) + np.uint64(1)
-    return (steps.astype(np.uint64) * factors).sum(1, dtype=np.uint64)
+    hashes: np.ndarray = (steps.astype(np.uint64) * factors).sum(1, dtype=np.uint64)
+    return hashes
 
 
 def _movement(joints: np.ndarray) -> np.ndarray:
@@ -128,7 +130,8 @@ def _movement(joints: np.ndarray) -> np.ndarray:
     part = (at - low)[:, None, None]
     moments = joints[low] * (1 - part) + joints[high] * part
     moments = moments - moments.mean((0, 1))
-    return (moments / np.sqrt(MOMENTS * joints.shape[1])).ravel().astype(np.float32)
+    scaled: np.ndarray = moments / np.sqrt(MOMENTS * joints.shape[1])
+    return scaled.ravel().astype(np.float32)
 
 
 def find_copies(
@@ -231,7 +234,8 @@ def _motion_between(a: np.ndarray, b: np.ndarray, layout: Layout) -> str | None:
 
 def _distances(poses: np.ndarray) -> np.ndarray:
     """(K, V, V) metres between the joints of (K, V, 3)."""
-    return np.linalg.norm(poses[:, :, None] - poses[:, None], axis=-1)
+    distances: np.ndarray = np.linalg.norm(poses[:, :, None] - poses[:, None], axis=-1)
+    return distances
 
 
 def _turn_between(a: np.ndarray, b: np.ndarray, mirrored: bool) -> float | None:

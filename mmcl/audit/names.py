@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmcl.audit.finding import Finding
 from mmcl.audit.source import Source
+from mmcl.datasets.names import read_names
 from mmcl.errors import UserError
 
 
@@ -14,31 +15,18 @@ def check_list(path: Path, source: Source, protocol: str | None) -> list[Finding
     """How a list of names fits the clips; for an npz, whose rows have no names, how it fits its rows.
 
     Raises:
-        UserError: it cannot be read, or belongs to an npz and there is no protocol that says in which order.
+        UserError: it cannot be read or holds no name, or belongs to an npz and no protocol is given, which orders it.
     """
     if source.skeletons is None or source.skeletons.suffix != ".npz":
-        return compare_names(read_names(path), [*source.clips.names, *source.left_out, *source.unreadable])
+        listed = read_names(path)
+        if not listed:
+            raise UserError(f"{path}: holds no name")
+        return compare_names(listed, [*source.clips.names, *source.left_out, *source.unreadable])
     from mmcl.exchange.order import check_order
 
     if protocol is None:
         raise UserError(f"{path}: the rows of an npz are in the order of a protocol: give --protocol")
-    return [Finding("name_order", (), told) for told in check_order(source.skeletons, path, protocol)]
-
-
-def read_names(path: Path) -> list[str]:
-    """Names in a text file, one a line, in order; `#` begins a comment, and `.skeleton` endings do not count.
-
-    Raises:
-        UserError: it cannot be read as text, or holds no name.
-    """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a list of names ({error})") from None
-    names = [line.partition("#")[0].strip().removesuffix(".skeleton") for line in lines]
-    if not any(names):
-        raise UserError(f"{path}: holds no name")
-    return [name for name in names if name]
+    return [Finding("name_order", (), problem) for problem in check_order(source.skeletons, path, protocol)]
 
 
 def compare_names(listed: Sequence[str], clips: Sequence[str]) -> list[Finding]:
@@ -61,9 +49,9 @@ def compare_names(listed: Sequence[str], clips: Sequence[str]) -> list[Finding]:
     ]
     for line, (before, after) in enumerate(pairwise(listed), 2):
         if after < before:
-            told = (
+            detail = (
                 f"name {line}, {after}, comes after {before}: arrays made in this order are not in name order"
             )
-            found.append(Finding("name_order", (after,), told))
+            found.append(Finding("name_order", (after,), detail))
             break
     return found

@@ -1,24 +1,30 @@
-"""What a user asks an audit for: a name in config.yaml, a store, or a reader and a folder."""
+"""Which clips a user wants audited: a data set of config.yaml, a store, or a reader and a folder."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mmcl.datasets import READERS
 from mmcl.audit.source import Source, open_folder, open_store
+from mmcl.datasets import reader_settings
 from mmcl.errors import UserError
 from mmcl.naming import PROJECT
+from mmcl.settings.base import narrowed, replaced
+from mmcl.settings.dataset import RecordingsSettings
+from mmcl.settings.protocol import Rule
+from mmcl.settings.tables import READERS
 
 
 class Request(NamedTuple):
-    """Attributes:
-    source: the clips.
-    protocol: asked for, or the only one that the config's benchmarks use with this data set; else None.
-    rule: of a protocol of the user's own.
+    """What to audit.
+
+    Attributes:
+        source: the clips.
+        protocol: the one given, or the only one that the config's benchmarks use with this data set; else None.
+        rule: of a protocol under `protocols` in the config.
     """
 
     source: Source
     protocol: str | None
-    rule: dict[str, Any] | None
+    rule: Rule | None
 
 
 def open_request(
@@ -30,17 +36,17 @@ def open_request(
     protocol: str | None = None,
     config: Path | None = None,
 ) -> Request:
-    """Find the clips to look at.
+    """Find the clips to audit.
 
     Args:
         dataset: a key of `datasets` in the config, a store (….h5), or a reader's name.
         skeletons, videos: folders, instead of those in the config.
-        reader, options: instead of those in the config.
+        reader, options: instead of those in the config; options are key → value.
         protocol: whose training and test clips are compared.
-        config: config.yaml in the working directory if None, or the project's.
+        config: the configuration; if None, config.yaml in the working directory, or the project's.
 
     Raises:
-        UserError: no such data set, no folder, or a config that cannot be used.
+        UserError: no such data set, no folder, a wrong option, or a config that cannot be used.
     """
     from mmcl.config import load
 
@@ -51,18 +57,24 @@ def open_request(
     rule = settings.own_rule(protocol) if protocol else None
     if dataset.endswith((".h5", ".hdf5")):
         return Request(open_store(Path(dataset)), protocol, rule)
-    wanted: dict[str, Any] = {"reader": reader or dataset}
-    if dataset in settings.values["datasets"]:
-        wanted = dict(settings.dataset(dataset))
-        used = {b["protocol"] for b in settings.benchmarks.values() if b["dataset"] == dataset}
+    known = settings.datasets.get(dataset)
+    name = reader or (known.reader if known else dataset)
+    if known:
+        used = {b.protocol for b in settings.benchmarks.values() if b.dataset == dataset}
         if protocol is None and len(used) == 1:
             protocol = used.pop()
             rule = settings.own_rule(protocol)
-    elif wanted["reader"] not in READERS:
-        keys = ", ".join(settings.values["datasets"])
+    elif name not in READERS:
+        keys = ", ".join(settings.datasets)
         raise UserError(
             f"{dataset}: no data set in {path} ({keys}), no store (….h5), no reader ({', '.join(READERS)})"
         )
-    given = {"skeletons": skeletons, "videos": videos, "reader": reader, "options": options}
-    wanted |= {key: value for key, value in given.items() if value}
-    return Request(open_folder(wanted), protocol, rule)
+    if known and not options and name == known.reader:
+        reading = narrowed(RecordingsSettings, known)
+    else:
+        reading = narrowed(RecordingsSettings, reader_settings(name, options or {}))
+        if known:
+            reading = replaced(reading, skeletons=known.skeletons, videos=known.videos)
+    given = {"skeletons": skeletons, "videos": videos}
+    folders = {kind: str(folder) for kind, folder in given.items() if folder}
+    return Request(open_folder(replaced(reading, **folders)), protocol, rule)

@@ -17,7 +17,7 @@ from mmcl.audit.sides import find_swaps
 from mmcl.audit.source import Source
 from mmcl.audit.videos import find_video_faults
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 
 log = logging.getLogger(__name__)
 
@@ -88,7 +88,7 @@ def audit(
         UserError: the list cannot be read.
     """
     names, action = source.clips.names, source.clips.action
-    joints = layout(source.layout)
+    joints = get_layout(source.layout)
     findings = [Finding("left_out", (name,), reason) for name, reason in source.left_out.items()]
     findings += [Finding("unreadable", (name,), reason) for name, reason in source.unreadable.items()]
     prints: list[Fingerprint | None] = []
@@ -193,4 +193,5 @@ def _across(
 def _progress(names: Sequence[str]) -> Iterable[str]:
     from tqdm import tqdm
 
-    return tqdm(names, desc="audit", unit="clip", disable=None, leave=False)
+    bar: Iterable[str] = tqdm(names, desc="audit", unit="clip", disable=None, leave=False)
+    return bar

@@ -3,26 +3,29 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from mmcl import store
 from mmcl.datasets import ClipEntry, Reader, open_reader
+from mmcl.datasets.clip import slice_clip
 from mmcl.datasets.prepare import SkeletonStore
-from mmcl.datasets.protocols import Clips, split
+from mmcl.datasets.protocols import Clips, as_clips, split
 from mmcl.errors import UserError
+from mmcl.settings.dataset import RecordingsSettings
+from mmcl.settings.protocol import Rule
 
 
 @dataclass
 class Source:
-    """Clips to look at, one at a time.
+    """Clips to audit, read one at a time.
 
     Attributes:
         layout: joint layout.
         clips: those that can be opened, as protocols see them.
-        read: number of a clip → (T, M, V, 3) metres, as recorded where the reader gives that, else as it is used;
-            raises UserError where it cannot be used.
+        read: number of a clip → (T, M, V, 3) metres, as recorded where the reader has `raw_clip`, else as it is
+            used; raises UserError where it cannot be used.
         left_out: clip → why the data set's own rules leave it out.
         unreadable: clip → why it cannot be used, as far as that is known without opening it.
         skeletons, videos: the folders, None where there are none.
@@ -39,57 +42,52 @@ class Source:
     video: dict[str, str] = field(default_factory=dict)
 
 
-def open_folder(dataset: dict[str, Any]) -> Source:
+def open_folder(dataset: RecordingsSettings) -> Source:
     """Recordings as a data set's reader lists them.
-
-    Args:
-        dataset: settings, see `mmcl.datasets.open_reader`.
 
     Raises:
         UserError: a folder is missing or holds no clip.
     """
-    reader = open_reader(dataset)
+    reader = open_reader(dataset, dataset.skeletons, dataset.videos)
     entries = reader.list_clips()
     used = [entry for entry in entries if entry.skeleton and not entry.left_out]
     return Source(
         layout=reader.layout,
-        clips=_as_clips(used),
+        clips=as_clips(used),
         read=lambda i: read_recorded(reader, used[i]),
         left_out={entry.name: entry.left_out for entry in entries if entry.left_out},
         unreadable={
             entry.name: "no skeleton file" for entry in entries if not (entry.skeleton or entry.left_out)
         },
-        skeletons=Path(dataset["skeletons"]),
-        videos=Path(dataset["videos"]) if dataset.get("videos") else None,
+        skeletons=Path(dataset.skeletons) if dataset.skeletons else None,
+        videos=Path(dataset.videos) if dataset.videos else None,
         video={entry.name: entry.video for entry in entries if entry.video},
     )
 
 
 def open_store(path: Path) -> Source:
-    """A store of skeletons: what its reader cleaned away is not seen any more.
+    """A store of skeletons; it no longer holds what its reader removed in cleaning.
 
     Raises:
         UserError: it cannot be read.
     """
     skeletons = SkeletonStore(path)
-    # pieces of the file, not the store's own array: NTU RGB+D 120 has 3 GB
+    # slices of the file, not the store's own array: NTU RGB+D 120 has 3 GB
     joints = store.open_any(path)["joints"]
-
-    def read(i: int) -> np.ndarray:
-        frames, persons, start = (int(a[i]) for a in (skeletons.frames, skeletons.persons, skeletons.offset))
-        return joints[start : start + frames * persons].reshape(frames, persons, *joints.shape[1:])
-
     return Source(
-        layout=skeletons.layout, clips=skeletons.clips, read=read, unreadable=dict(skeletons.failed)
+        layout=skeletons.layout,
+        clips=skeletons.clips,
+        read=lambda i: slice_clip(joints, *skeletons.place(i)),
+        unreadable=dict(skeletons.failed),
     )
 
 
 @runtime_checkable
 class RawReader(Protocol):
-    """A reader that can also show what its cleaning removes."""
+    """A reader that also gives what its cleaning removes."""
 
     def raw_clip(self, entry: ClipEntry) -> np.ndarray:
-        """(T, M, V, 3) metres, every recorded frame and body as the file has it, NaN and all; who is not there is zero.
+        """(T, M, V, 3) metres, every recorded frame and body as in the file, NaN included; an absent person is zero.
 
         Raises:
             UserError: the recording cannot be read.
@@ -101,13 +99,13 @@ def read_recorded(reader: Reader, entry: ClipEntry) -> np.ndarray:
     return reader.raw_clip(entry) if isinstance(reader, RawReader) else reader.read_clip(entry)
 
 
-def part(source: Source, protocol: str, rule: dict[str, Any] | None) -> tuple[np.ndarray, np.ndarray]:
+def part(source: Source, protocol: str, rule: Rule | None) -> tuple[np.ndarray, np.ndarray]:
     """(N,) training and test clips of a protocol among `source.clips`.
 
-    The rows of an npz read without names tell no protocol their subject; then its own two parts count.
+    The rows of an npz read without names have no subject; then the file's own two parts count.
 
     Raises:
-        UserError: there is no such protocol, or no clip on one of its sides.
+        UserError: there is no such protocol, or a side of it has no clip.
     """
     train, test = split(protocol, source.clips, rule)
     if not (train.any() or test.any()):
@@ -116,14 +114,3 @@ def part(source: Source, protocol: str, rule: dict[str, Any] | None) -> tuple[np
         if not clips.any():
             raise UserError(f"protocol {protocol}: no clip of this data set is for {side}")
     return train, test
-
-
-def _as_clips(entries: list[ClipEntry]) -> Clips:
-    return Clips(
-        names=[entry.name for entry in entries],
-        action=np.array([entry.action for entry in entries], object),
-        subject=np.array([entry.subject for entry in entries], np.int64),
-        camera=np.array([entry.camera for entry in entries], np.int64),
-        setup=np.array([entry.setup for entry in entries], np.int64),
-        split=np.array([entry.split for entry in entries], object),
-    )

@@ -1,28 +1,40 @@
 """Data sets: one reader per data set, all giving the same clips. Light to import."""
 
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-from mmcl.datasets.clip import ClipEntry, Reader
+from pydantic import ValidationError
+
+from mmcl.datasets.clip import ClipEntry, ListedOptions, Reader
 from mmcl.errors import UserError
+from mmcl.settings.dataset import ReaderSettings, RecordingsSettings
+from mmcl.settings.explain import explained
+from mmcl.settings.tables import LISTED, READERS, resolve
 
-__all__ = ["READERS", "ClipEntry", "Reader", "clips_table", "open_reader", "require_folder"]
+__all__ = [
+    "ClipEntry",
+    "EstimatedPoses",
+    "Reader",
+    "clips_table",
+    "open_reader",
+    "reader_class",
+    "reader_settings",
+    "reads_file",
+    "require_folder",
+]
 
-READERS = {
-    "ntu": "mmcl.datasets.ntu:NtuReader",
-    "nw_ucla": "mmcl.datasets.nw_ucla:NwUclaReader",
-    "sysu": "mmcl.datasets.sysu:SysuReader",
-    "own": "mmcl.datasets.own:OwnReader",
-    "utd_mhad": "mmcl.datasets.utd_mhad:UtdMhadReader",
-    "ctr_npz": "mmcl.exchange.npz:CtrNpzReader",
-    "pyskl": "mmcl.exchange.pyskl:PysklReader",
-    "crosclr": "mmcl.exchange.crosclr:CrosclrReader",
-}
-"""Name in config.yaml → module and class."""
 
-LISTED = ("own",)
-"""Readers that know their clips from a list, and so do without a folder of skeletons where there are videos."""
+class EstimatedPoses(NamedTuple):
+    """Skeletons that a pose estimator makes.
+
+    Attributes:
+        stores: of schema `mmcl.poses/1`.
+        joint_confidence: below which a joint is interpolated in time.
+    """
+
+    stores: Sequence[str | Path]
+    joint_confidence: float
 
 
 def reader_class(name: str) -> type[Reader]:
@@ -31,10 +43,25 @@ def reader_class(name: str) -> type[Reader]:
     Raises:
         UserError: there is no such reader.
     """
-    if name not in READERS:
-        raise UserError(f"reader: no reader {name!r}; there are: {', '.join(sorted(READERS))}")
-    module, _, attribute = READERS[name].partition(":")
-    return getattr(import_module(module), attribute)
+    found: type[Reader] = resolve(READERS, name, "reader")
+    return found
+
+
+def reader_settings(reader: str, options: dict[str, Any]) -> ReaderSettings:
+    """Settings from a reader's name and its options as a user states them.
+
+    Args:
+        reader: a name in `mmcl.settings.tables.READERS`.
+        options: key → value.
+
+    Raises:
+        UserError: an unknown reader; or an unknown or wrong option, whose key is named as `options.<key>`.
+    """
+    reader_class(reader)
+    try:
+        return ReaderSettings.model_validate({"reader": reader, "options": options})
+    except ValidationError as error:
+        raise explained(error, ReaderSettings) from None
 
 
 def reads_file(reader: type[Reader]) -> bool:
@@ -42,59 +69,63 @@ def reads_file(reader: type[Reader]) -> bool:
     return getattr(reader, "reads_file", False)
 
 
-def require_folder(dataset: dict[str, Any], kind: str) -> None:
-    """Check that a data set's folder (or file, see `reads_file`) of `skeletons` or `videos` is given and there.
+def require_folder(dataset: RecordingsSettings, kind: Literal["skeletons", "videos"]) -> Path:
+    """A data set's folder (or file, see `reads_file`), which must be given and exist.
 
     Raises:
-        UserError: says which folder was looked for and what belongs into it.
+        UserError: names the folder that was looked for and what belongs into it.
     """
-    reader = reader_class(dataset["reader"])
-    if not dataset.get(kind):
+    return _folder(reader_class(dataset.reader), getattr(dataset, kind), kind)
+
+
+def _folder(reader: type[Reader], folder: str | Path | None, kind: str) -> Path:
+    if not folder:
         raise UserError(f"{kind}: no folder is given. {reader.what_belongs}")
+    path = Path(folder)
     if kind == "skeletons" and reads_file(reader):
-        if not Path(dataset[kind]).is_file():
-            raise UserError(f"{kind}: no file {dataset[kind]}. {reader.what_belongs}")
-    elif not Path(dataset[kind]).is_dir():
-        raise UserError(f"{kind}: no folder {dataset[kind]}. {reader.what_belongs}")
+        if not path.is_file():
+            raise UserError(f"{kind}: no file {folder}. {reader.what_belongs}")
+    elif not path.is_dir():
+        raise UserError(f"{kind}: no folder {folder}. {reader.what_belongs}")
+    return path
 
 
-def clips_table(dataset: dict[str, Any]) -> Path | None:
-    """The table that says what a data set's clips are, where its reader takes one and its folder is given."""
-    folder = dataset.get("skeletons") or dataset.get("videos")
-    if dataset["reader"] not in LISTED or not folder:
+def clips_table(dataset: RecordingsSettings) -> Path | None:
+    """The table that lists a data set's clips, where its reader takes one and its folder is given."""
+    folder = dataset.skeletons or dataset.videos
+    if not isinstance(dataset.options, ListedOptions) or not folder:
         return None
-    return Path(folder, (dataset.get("options") or {}).get("clips", "clips.csv"))
+    return Path(folder, dataset.options.clips)
 
 
-def open_reader(dataset: dict[str, Any]) -> Reader:
+def open_reader(
+    settings: ReaderSettings,
+    skeletons: str | Path | None,
+    videos: str | Path | None = None,
+    poses: EstimatedPoses | None = None,
+) -> Reader:
     """The reader of a data set.
 
     Args:
-        dataset: its settings: `reader`, `skeletons`, and where present `videos` and `options`; where a pose estimator
-            makes the skeletons, their stores as `pose_stores`, and `joint_confidence`.
+        settings: the reader's name and options.
+        skeletons: folder of the recordings, or the file (see `reads_file`); None for a reader of LISTED whose
+            videos are given.
+        videos: folder of the videos, if there is one.
+        poses: where a pose estimator makes the skeletons.
 
     Raises:
-        UserError: an unknown reader or option, or a folder that is not there; says what belongs into it.
+        UserError: an unknown reader, or a folder that does not exist; names what belongs into it.
     """
-    name = dataset["reader"]
-    reader = reader_class(name)
-    options = dataset.get("options") or {}
-    unknown = sorted(set(options) - set(reader.defaults))
-    if unknown:
-        allowed = ", ".join(sorted(reader.defaults)) or "none"
-        raise UserError(
-            f"options: {unknown[0]} is not an option of the reader {name}; its options: {allowed}"
-        )
-    if dataset.get("skeletons") or not (name in LISTED and dataset.get("videos")):
-        require_folder(dataset, "skeletons")
-    if dataset.get("videos"):
-        require_folder(dataset, "videos")
-    skeletons, videos = (
-        Path(dataset[kind]) if dataset.get(kind) else None for kind in ("skeletons", "videos")
+    reader = reader_class(settings.reader)
+    if skeletons or not (settings.reader in LISTED and videos):
+        skeletons = _folder(reader, skeletons, "skeletons")
+    opened = reader(
+        Path(skeletons) if skeletons else None,
+        _folder(reader, videos, "videos") if videos else None,
+        settings.options,
     )
-    opened = reader(skeletons, videos, reader.defaults | options)
-    if not dataset.get("pose_stores"):
+    if poses is None:
         return opened
     from mmcl.datasets.posed import PosedReader
 
-    return PosedReader(opened, dataset["pose_stores"], dataset["joint_confidence"])
+    return PosedReader(opened, poses)

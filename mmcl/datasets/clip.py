@@ -5,19 +5,35 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
+from pydantic import Field
+
+from mmcl.settings import base
 
 FARTHEST = 100.0
-"""Metres. Kinect sees 8; a joint beyond this is no measurement, though its number may be finite."""
+"""Metres. A Kinect's range is 8; a joint beyond this is no measurement, though its number may be finite."""
 
 
 def hold_positions(joints: np.ndarray) -> np.ndarray:
     """(F,) whether a frame of (F, V, 3) metres holds positions: all finite and near, not all zero."""
-    return (np.abs(joints) <= FARTHEST).all((1, 2)) & joints.any((1, 2))  # false for NaN too
+    near: np.ndarray = (np.abs(joints) <= FARTHEST).all((1, 2))  # false for NaN too
+    return near & joints.any((1, 2))
+
+
+def slice_clip(rows: Any, offset: int, frames: int, persons: int) -> np.ndarray:
+    """(frames, persons, V, D) of one clip of a ragged array.
+
+    Args:
+        rows: (sum of frames × persons, V, D) of all clips one after another, an array or an HDF5 data set.
+        offset: the clip's first row.
+        frames, persons: of the clip.
+    """
+    part: np.ndarray = rows[offset : offset + frames * persons]
+    return part.reshape(frames, persons, *part.shape[1:])
 
 
 @dataclass(frozen=True)
 class ClipEntry:
-    """What a file name and a folder's contents say about one clip; no recording is opened for it.
+    """What a file name and a folder's contents state about one clip; no recording is opened for it.
 
     Attributes:
         name: file name without suffix; the clip's address everywhere.
@@ -27,7 +43,7 @@ class ClipEntry:
         skeleton: path relative to the data set's skeleton folder, "" if absent.
         video: path relative to the data set's video folder, "" if absent.
         left_out: why the clip takes part in nothing, "" if it does.
-        split: "train" or "test" where the data set itself says so for each clip, else "".
+        split: "train" or "test" where the data set itself assigns each clip, else "".
     """
 
     name: str
@@ -42,21 +58,41 @@ class ClipEntry:
     split: str = ""
 
 
+TABLE = "clips.csv"
+"""Name of a table of clips."""
+
+
+class ListedOptions(base.Options):
+    """Options of a reader of `mmcl.settings.tables.LISTED`, which takes its clips from a table."""
+
+    clips: base.Text = Field(
+        TABLE,
+        description="The table of clips, from the folder of skeletons (of videos where there are none).",
+    )
+
+
 class Reader(Protocol):
-    """One data set on disk. A class per data set, listed in `mmcl.datasets.READERS`.
+    """One data set on disk. A class per data set, listed in `mmcl.settings.tables.READERS`.
+
+    A class may have a further method `raw_clip`, see `mmcl.audit.source.RawReader`, and further attributes:
+
+    - `reads_file`: true where `skeletons` is one file and not a folder;
+    - `skeleton_suffixes`, `video_suffixes`: lower-case endings of the names of its files; without them every file in
+      the folders counts as a recording in `mmcl.datasets.stamps`;
+    - `lists_content`: true where `list_clips` reads the content of the skeleton files and not only their names.
 
     Attributes:
         layout: joint layout of its skeletons.
         persons: most people in a clip.
         what_belongs: what its folders hold and where it comes from, for messages.
         two_person_actions: class ids in which two people act together.
-        defaults: every option the reader takes, with its default.
+        Options: the model of the options it takes.
     """
 
     what_belongs: ClassVar[str]
-    defaults: ClassVar[dict[str, Any]]
+    Options: ClassVar[type[base.Options]]
 
-    # the same for all of a data set's users, or as its options say
+    # constants of the class, or set by its options
     @property
     def layout(self) -> str: ...
     @property
@@ -64,7 +100,7 @@ class Reader(Protocol):
     @property
     def two_person_actions(self) -> frozenset[str]: ...
 
-    def __init__(self, skeletons: Path | None, videos: Path | None, options: dict[str, Any]): ...
+    def __init__(self, skeletons: Path | None, videos: Path | None, options: Any): ...
 
     def class_names(self) -> dict[str, str]:
         """Class id → name of every class of the data set."""

@@ -1,16 +1,18 @@
-"""Lists of clips that a benchmark leaves out: a text file with one clip name a line, `#` begins a comment."""
+"""Lists of clips that a benchmark leaves out: a text file with one clip name per line, `#` begins a comment."""
 
 import hashlib
 from pathlib import Path
 
+from mmcl.datasets.names import read_names
 from mmcl.errors import UserError
 from mmcl.naming import PROJECT
+from mmcl.settings.protocol import Exclusion
 
 
-def plan_exclusion(file: str) -> dict[str, str]:
-    """What a stage is told of a list: its `file`, and the `sha256` of its sorted names.
+def plan_exclusion(file: str) -> Exclusion:
+    """The settings of a list: its `file`, and the `sha256` of its sorted names.
 
-    So another list makes results anew, and another comment or order does not.
+    So another list changes the settings, and another comment or order does not.
 
     Args:
         file: path from the working directory or, if nothing is there, from the project.
@@ -18,18 +20,18 @@ def plan_exclusion(file: str) -> dict[str, str]:
     Raises:
         UserError: there is no such file, or it is not text.
     """
-    return {"file": file, "sha256": _mark(read_exclusion(file))}
+    return Exclusion(file=file, sha256=_digest(read_exclusion(file)))
 
 
-def read_planned(planned: dict[str, str]) -> set[str]:
+def read_planned(planned: Exclusion) -> set[str]:
     """Names of the list that `plan_exclusion` saw.
 
     Raises:
         UserError: the file holds other names by now, or cannot be read.
     """
-    names = read_exclusion(planned["file"])
-    if _mark(names) != planned["sha256"]:
-        raise UserError(f"{planned['file']}: the list has changed since this run was planned; run again")
+    names = read_exclusion(planned.file)
+    if _digest(names) != planned.sha256:
+        raise UserError(f"{planned.file}: the list has changed since this run was planned; run again")
     return names
 
 
@@ -42,12 +44,8 @@ def read_exclusion(file: str) -> set[str]:
     path = next((p for p in (Path(file), PROJECT / file) if p.is_file()), None)
     if path is None:
         raise UserError(f"no file {file} in {Path.cwd()} or {PROJECT}")
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as a list of clips ({error})") from None
-    return {name for line in lines if (name := line.partition("#")[0].strip())}
+    return set(read_names(path))
 
 
-def _mark(names: set[str]) -> str:
+def _digest(names: set[str]) -> str:
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()

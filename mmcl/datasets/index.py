@@ -1,8 +1,7 @@
-"""The index of a data set: a TSV file with one clip a line."""
+"""The index of a data set: a TSV file with one clip per line."""
 
 import csv
 import dataclasses
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.files import leads_out
 from mmcl.errors import UserError
+from mmcl.files import written
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(ClipEntry))
 NUMBERS = ("subject", "camera", "setup")
@@ -21,13 +21,11 @@ def write_index(path: str | Path, entries: Iterable[ClipEntry]) -> None:
     """Write clips in the order given; `frames` is empty where unknown. Appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp")
-    with open(temporary, "w", newline="") as file:
+    with written(path) as temporary, open(temporary, "w", newline="") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(COLUMNS)
         for entry in entries:
             writer.writerow(getattr(entry, column) for column in COLUMNS)  # None is written as nothing
-    os.replace(temporary, path)
 
 
 def read_index(path: str | Path) -> list[ClipEntry]:
@@ -42,10 +40,6 @@ def read_index(path: str | Path) -> list[ClipEntry]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as an index ({error})") from None
     header = rows[0] if rows else []
-    if sorted([*header, "split"]) == sorted(COLUMNS):
-        raise UserError(
-            f"{path}: lacks the column split, an older mmcl wrote it; delete it to list the clips anew"
-        )
     if sorted(header) != sorted(COLUMNS):
         raise UserError(f"{path}: not an index; its first line must be the columns {' '.join(COLUMNS)}")
     return [_entry(path, line, header, row) for line, row in enumerate(rows[1:], 2)]

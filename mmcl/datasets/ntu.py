@@ -4,19 +4,19 @@ import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from mmcl.datasets import ntu_file
 from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.files import find_recordings, numbered_names
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 from mmcl.naming import PROJECT
-
-if TYPE_CHECKING:
-    from mmcl.skeleton.cleaning import Track
+from mmcl.settings import base
+from mmcl.skeleton.cleaning import PERSONS, Track, clean, find_actors, pack_frames
 
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 MISSING = "listed as missing skeleton by the authors (302/535)"
@@ -44,6 +44,34 @@ def missing_names() -> frozenset[str]:
     return frozenset((PROJECT / "resources" / "ntu" / "missing_skeletons.txt").read_text().split())
 
 
+class NtuOptions(base.Options):
+    """Options of the reader `ntu`."""
+
+    max_action: base.Count = Field(
+        120,
+        description="The last action number that belongs to the set (60 makes NTU-60 out of an NTU-120 folder).",
+    )
+    max_setup: base.Count = Field(
+        32, description="The last setup number that belongs to the set (17 for NTU-60)."
+    )
+    person2: Literal["absent", "duplicated"] = Field(
+        "absent",
+        description="The second person of a clip that has one: nobody, or the first person again.",
+    )
+    gaps: Literal["kept", "packed"] = Field(
+        "kept",
+        description="A body lost and found again under the same id keeps its frames, or continues at once, as in the "
+        "public scripts.",
+    )
+    use_missing_list: bool = Field(
+        True, description="Leave out the 535 clips whose skeletons the authors list as missing."
+    )
+    colour_size: base.Pair[Annotated[int, Field(ge=1)]] = Field(
+        (1920, 1080),
+        description="Width and height in pixels of the picture that the files' colour coordinates refer to.",
+    )
+
+
 class NtuReader:
     """`.skeleton` files and `_rgb.avi` videos as the authors distribute them, in any sub-folders."""
 
@@ -56,37 +84,26 @@ class NtuReader:
     two_person_actions: ClassVar[frozenset[str]] = frozenset(
         f"A{number:03d}" for number in (*range(50, 61), *range(106, 121))
     )
-    defaults: ClassVar[dict[str, Any]] = {
-        "max_action": 120,
-        "max_setup": 32,
-        "person2": "absent",
-        "gaps": "kept",
-        "use_missing_list": True,
-        "colour_size": [1920, 1080],
-    }
+    Options: ClassVar[type[base.Options]] = NtuOptions
+    skeleton_suffixes: ClassVar[tuple[str, ...]] = (".skeleton",)
+    video_suffixes: ClassVar[tuple[str, ...]] = ("_rgb.avi", "_rgb.mp4")
 
-    def __init__(self, skeletons: Path, videos: Path | None, options: dict[str, Any]):
+    def __init__(self, skeletons: Path, videos: Path | None, options: NtuOptions):
         self.skeletons = skeletons
         self.videos = videos
-        self.options = {**self.defaults, **options}
-        if self.options["person2"] not in ("absent", "duplicated"):
-            raise UserError(f"options.person2: {self.options['person2']!r} is not absent or duplicated")
-        if self.options["gaps"] not in ("kept", "packed"):
-            raise UserError(f"options.gaps: {self.options['gaps']!r} is not kept or packed")
+        self.options = options
 
     def class_names(self) -> dict[str, str]:
         """Class id → name, up to the option `max_action`."""
         named = numbered_names("ntu/actions.txt", "A", 3)
-        return {
-            action: name for action, name in named.items() if int(action[1:]) <= self.options["max_action"]
-        }
+        return {action: name for action, name in named.items() if int(action[1:]) <= self.options.max_action}
 
     def list_clips(self) -> list[ClipEntry]:
         """See `Reader`. Clips beyond `max_action` or `max_setup` belong to another set and are not listed."""
-        skeletons = find_recordings(self.skeletons, (".skeleton",))
+        skeletons = find_recordings(self.skeletons, self.skeleton_suffixes)
         if not skeletons:
             raise UserError(f"{self.skeletons}: no .skeleton file in it or below. {self.what_belongs}")
-        videos = find_recordings(self.videos, ("_rgb.avi", "_rgb.mp4")) if self.videos else {}
+        videos = find_recordings(self.videos, self.video_suffixes) if self.videos else {}
         entries = [self._entry(name, skeletons[name], videos.get(name, "")) for name in sorted(skeletons)]
         return [entry for entry in entries if entry]
 
@@ -94,9 +111,9 @@ class NtuReader:
         parts = parse_name(name)
         if parts is None:
             return ClipEntry(name, "", 0, 0, 0, None, skeleton, video, "name is not SsssCcccPpppRrrrAaaa")
-        if parts.action > self.options["max_action"] or parts.setup > self.options["max_setup"]:
+        if parts.action > self.options.max_action or parts.setup > self.options.max_setup:
             return None
-        left_out = MISSING if self.options["use_missing_list"] and name in missing_names() else ""
+        left_out = MISSING if self.options.use_missing_list and name in missing_names() else ""
         action = f"A{parts.action:03d}"
         return ClipEntry(
             name, action, parts.subject, parts.camera, parts.setup, None, skeleton, video, left_out
@@ -104,44 +121,36 @@ class NtuReader:
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
         """(T, M, 25, 3); M is 2 where two people are seen or `person2` is `duplicated`, else 1."""
-        from mmcl.skeleton.cleaning import PERSONS, clean
-
-        people = clean(self._tracks(self._recording(entry)), layout(self.layout).centre)
-        if people.shape[1] == 1 and self.options["person2"] == "duplicated":
+        people = clean(self._tracks(self._read(entry)), get_layout(self.layout).centre)
+        if people.shape[1] == 1 and self.options.person2 == "duplicated":
             people = np.repeat(people, PERSONS, axis=1)
         return people
 
     def raw_clip(self, entry: ClipEntry) -> np.ndarray:
         """(T, M, 25, 3) metres: the people of `read_clip` in every recorded frame, where they are seen, else zero."""
-        from mmcl.skeleton.cleaning import find_actors
-
-        recording = self._recording(entry)
-        actors = find_actors(self._tracks(recording))
-        joints = np.zeros((recording.frames, len(actors), ntu_file.JOINTS, 3), np.float32)
+        file = self._read(entry)
+        actors = find_actors(self._tracks(file))
+        joints = np.zeros((file.frames, len(actors), ntu_file.JOINTS, 3), np.float32)
         for person, actor in enumerate(actors):
-            for body in (recording.bodies[i] for i in actor):
+            for body in (file.bodies[i] for i in actor):
                 joints[body.frames, person] = body.joints
         return joints
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
         """(T, M, 25, 2), the file's colour coordinates scaled from the option `colour_size` to the video."""
-        from mmcl.skeleton.cleaning import find_actors
-
-        recording = self._recording(entry, ["colour"])
-        actors = find_actors(self._tracks(recording))
-        pixels = np.full((recording.frames, len(actors), ntu_file.JOINTS, 2), np.nan, np.float32)
+        file = self._read(entry, ["colour"])
+        actors = find_actors(self._tracks(file))
+        pixels = np.full((file.frames, len(actors), ntu_file.JOINTS, 2), np.nan, np.float32)
         for person, actor in enumerate(actors):
-            for body in (recording.bodies[i] for i in actor):
+            for body in (file.bodies[i] for i in actor):
                 pixels[body.frames, person] = body.fields["colour"]
         return pixels * (
-            np.array([width, height], np.float32) / np.array(self.options["colour_size"], np.float32)
+            np.array([width, height], np.float32) / np.array(self.options.colour_size, np.float32)
         )
 
-    def _recording(self, entry: ClipEntry, fields: Sequence[str] = ()) -> ntu_file.Recording:
+    def _read(self, entry: ClipEntry, fields: Sequence[str] = ()) -> ntu_file.SkeletonFile:
         return ntu_file.read(self.skeletons / entry.skeleton, fields)
 
-    def _tracks(self, recording: ntu_file.Recording) -> "list[Track]":
-        from mmcl.skeleton.cleaning import Track, pack_frames
-
-        tracks = [Track(body.frames, body.joints) for body in recording.bodies]
-        return pack_frames(tracks) if self.options["gaps"] == "packed" else tracks
+    def _tracks(self, file: ntu_file.SkeletonFile) -> list[Track]:
+        tracks = [Track(body.frames, body.joints) for body in file.bodies]
+        return pack_frames(tracks) if self.options.gaps == "packed" else tracks

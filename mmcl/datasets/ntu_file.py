@@ -83,14 +83,14 @@ class Body(NamedTuple):
     fields: dict[str, np.ndarray]
 
 
-class Recording(NamedTuple):
+class SkeletonFile(NamedTuple):
     """A whole file: how many frames it has, and its bodies in order of appearance."""
 
     frames: int
     bodies: list[Body]
 
 
-def read(path: Path, fields: Sequence[str] = ()) -> Recording:
+def read(path: Path, fields: Sequence[str] = ()) -> SkeletonFile:
     """Read a `.skeleton` file.
 
     Frames of a body that hold no positions (`hold_positions`) are dropped; a body without any other frame is
@@ -155,7 +155,7 @@ class _Parser:
         self.at += 1
         return int(text)
 
-    def parse(self) -> Recording:
+    def parse(self) -> SkeletonFile:
         self.count = self.number("frames")
         if self.count == 0:
             raise UserError(f"{self.path}: has no frames")
@@ -174,7 +174,7 @@ class _Parser:
             self.fail(f"{len(self.lines) - self.at} lines follow after the last frame")
         if not ids:
             raise UserError(f"{self.path}: no frame has a body")
-        return Recording(self.count, self.bodies(ids, frames, starts))
+        return SkeletonFile(self.count, self.bodies(ids, frames, starts))
 
     def body_id(self) -> str:
         """The id of the next body; stops at its first joint line."""

@@ -16,6 +16,7 @@ from mmcl.datasets.files import find_recordings, walk
 from mmcl.datasets.one_person import one_person
 from mmcl.errors import UserError
 from mmcl.naming import PROJECT
+from mmcl.settings import base
 
 NAME = re.compile(r"(a\d{2})_s(\d{2})_e(\d{2})_v(\d{2})")
 VIDEO = re.compile(r"(a\d{2})[/\\](v\d{2})_(s\d{2})_(e\d{2})\.(?:avi|mp4)")
@@ -37,9 +38,11 @@ class NwUclaReader:
         " (multiview_action_videos/a01/v01_s01_e00.avi), unpacked into any sub-folders; see docs/datasets.md"
     )
     two_person_actions: ClassVar[frozenset[str]] = frozenset()
-    defaults: ClassVar[dict[str, Any]] = {}
+    Options: ClassVar[type[base.Options]] = base.Options
+    skeleton_suffixes: ClassVar[tuple[str, ...]] = (".json",)
+    video_suffixes: ClassVar[tuple[str, ...]] = (".avi", ".mp4")
 
-    def __init__(self, skeletons: Path, videos: Path | None, options: dict[str, Any]):
+    def __init__(self, skeletons: Path, videos: Path | None, options: base.Options):
         self.skeletons = skeletons
         self.videos = videos
         self.labels = {action: float(label) for label, action in enumerate(self.class_names(), 1)}
@@ -51,7 +54,7 @@ class NwUclaReader:
 
     def list_clips(self) -> list[ClipEntry]:
         """See `Reader`. The camera is the view; there is one setup."""
-        skeletons = find_recordings(self.skeletons, (".json",))
+        skeletons = find_recordings(self.skeletons, self.skeleton_suffixes)
         if not skeletons:
             raise UserError(f"{self.skeletons}: no .json file in it or below. {self.what_belongs}")
         videos = _find_videos(self.videos) if self.videos else {}

@@ -6,7 +6,8 @@ import numpy as np
 
 from mmcl.datasets.clip import FARTHEST, hold_positions
 from mmcl.errors import UserError
-from mmcl.layouts import layout as get_layout
+from mmcl.layouts import get_layout
+from mmcl.skeleton.cleaning import centred
 
 
 def one_person(path: Path, joints: np.ndarray, layout: str) -> np.ndarray:
@@ -21,10 +22,8 @@ def one_person(path: Path, joints: np.ndarray, layout: str) -> np.ndarray:
         (T', 1, V, 3) float32.
 
     Raises:
-        UserError: no frame is left; says why.
+        UserError: no frame is left; gives the reason.
     """
-    from mmcl.skeleton.cleaning import centred
-
     usable = hold_positions(joints)
     if not usable.any():
         if not joints.any():

@@ -4,22 +4,57 @@ import logging
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field, field_validator
 
 from mmcl.datasets import own_files
-from mmcl.datasets.clip import FARTHEST, ClipEntry
+from mmcl.datasets.clip import FARTHEST, TABLE, ClipEntry, ListedOptions
 from mmcl.datasets.files import leads_out, walk
 from mmcl.datasets.own_table import COLUMNS, Row, number, read_table
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
+from mmcl.settings import base
+from mmcl.skeleton.cleaning import centred
+from mmcl.skeleton.gaps import fill_gaps
 
 log = logging.getLogger(__name__)
 
-TABLE = "clips.csv"
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
-MISSING = ("refuse", "interpolate")
+
+
+class OwnOptions(ListedOptions):
+    """Options of the reader `own`."""
+
+    layout: base.Text | None = Field(
+        None,
+        description="Joint layout of the skeletons, a name (docs/layouts.md) or the path of a layout's .json.",
+    )
+    persons: Annotated[int, Field(ge=1, le=10)] = Field(2, description="Most people in a skeleton file.")
+    scale: base.Positive = Field(1.0, description="Metres per unit of 3-D skeletons.")
+    picture_height: base.Positive | None = Field(
+        None,
+        description="What 2-D skeletons are divided by, the pictures' height in the unit of the joints.",
+    )
+    centre: bool | str = Field(
+        True,
+        description="The joint whose first position is subtracted from a clip; true for the layout's, false for none.",
+    )
+    missing_joints: Literal["refuse", "interpolate"] = Field(
+        "refuse", description="What becomes of a clip with joints that are not finite."
+    )
+    two_person: base.Items[str] = Field(
+        (),
+        description="Labels of actions of two people together, whose crops show both (video.people by_action).",
+    )
+
+    @field_validator("two_person")
+    @classmethod
+    def _each_once(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(labels)) < len(labels):
+            raise ValueError(f"{list(labels)} names a label twice")
+        return labels
 
 
 class OwnReader:
@@ -32,37 +67,26 @@ class OwnReader:
         f"a table {TABLE} (columns name, label, …) and a skeleton file (.npz, .csv, .json) or a video per clip; see"
         " docs/own-data.md"
     )
-    defaults: ClassVar[dict[str, Any]] = {
-        "clips": TABLE,
-        "layout": None,
-        "persons": 2,
-        "scale": 1.0,
-        "picture_height": None,
-        "centre": True,
-        "missing_joints": "refuse",
-        "two_person": [],
-    }
+    Options: ClassVar[type[base.Options]] = OwnOptions
+    skeleton_suffixes: ClassVar[tuple[str, ...]] = tuple(own_files.READERS)
+    video_suffixes: ClassVar[tuple[str, ...]] = VIDEOS
 
-    def __init__(self, skeletons: Path | None, videos: Path | None, options: dict[str, Any]):
+    def __init__(self, skeletons: Path | None, videos: Path | None, options: OwnOptions):
         """See `Reader`; the skeletons may be absent where a pose estimator makes them from the videos.
 
         Raises:
-            UserError: an option cannot be.
+            UserError: neither folder is given, or there are skeletons and no layout is named.
         """
         self.skeletons = skeletons
         self.videos = videos
-        self.options = {**self.defaults, **options}
-        self.persons: int = self.options["persons"]
-        self.two_person_actions = frozenset(self.options["two_person"])
+        self.options = options
+        self.persons = options.persons
+        self.two_person_actions = frozenset(options.two_person)
         folder = skeletons or videos
         if folder is None:
             raise UserError(f"skeletons: no folder is given, nor one of videos. {self.what_belongs}")
-        self.table = folder / self.options["clips"]
-        if self.options["missing_joints"] not in MISSING:
-            raise UserError(
-                f"options.missing_joints: {self.options['missing_joints']!r} is none of {', '.join(MISSING)}"
-            )
-        if skeletons and not self.options["layout"]:
+        self.table = folder / options.clips
+        if skeletons and not options.layout:
             raise UserError(
                 "options.layout: is missing; a name (docs/layouts.md) or the path of a layout's .json"
             )
@@ -70,14 +94,15 @@ class OwnReader:
     @property
     def layout(self) -> str:
         """The option `layout`."""
-        return self.options["layout"]
+        assert self.options.layout is not None
+        return self.options.layout
 
     @cached_property
     def _rows(self) -> list[Row]:
         """The table's lines; without a table a line of nothing but a name for every skeleton file."""
         if self.table.is_file():
             return read_table(self.table)
-        if self.options["clips"] != TABLE:
+        if self.options.clips != TABLE:
             raise UserError(f"options.clips: no file {self.table}")
         if not self._skeletons:
             raise UserError(f"{self.table}: no such table, and no skeleton file. {self.what_belongs}")
@@ -85,7 +110,7 @@ class OwnReader:
 
     @cached_property
     def _skeletons(self) -> dict[str, list[str]]:
-        return self._files(self.skeletons, tuple(own_files.READERS))
+        return self._files(self.skeletons, self.skeleton_suffixes)
 
     def _files(self, folder: Path | None, endings: tuple[str, ...]) -> dict[str, list[str]]:
         """Files below a folder by name without ending, the table aside."""
@@ -107,7 +132,7 @@ class OwnReader:
         Raises:
             UserError: something is wrong with the table or with a path in it; names file, line and column.
         """
-        videos = self._files(self.videos, VIDEOS)
+        videos = self._files(self.videos, self.video_suffixes)
         entries = [self._entry(row, videos) for row in self._rows]
         used = {entry.skeleton for entry in entries} | {entry.video for entry in entries}
         files = [path for paths in (*self._skeletons.values(), *videos.values()) for path in paths]
@@ -155,10 +180,8 @@ class OwnReader:
 
         2-D joints in pixels are divided by the option `picture_height`, y is turned up, z is 0.
         """
-        from mmcl.skeleton.cleaning import centred
-
         path = self._path(entry)
-        parts = layout(self.layout)
+        parts = get_layout(self.layout)
         joints = self._scaled(path, own_files.read_joints(path, parts.joints, self.persons))
         present = np.isfinite(joints).any((2, 3)) & (np.nan_to_num(joints) != 0).any((2, 3))
         there = present.any(0)
@@ -170,16 +193,17 @@ class OwnReader:
             raise UserError(f"{path}: a joint at {far:.4g} m; is the option scale (metres per unit) right?")
         joints[~present] = 0
         seen = present.any(1)
-        people, present = joints[seen].astype(np.float32), present[seen]
-        centre = self.options["centre"]
+        people: np.ndarray = joints[seen].astype(np.float32)
+        present = present[seen]
+        centre = self.options.centre
         if centre is False:
             return people
         return centred(people, present, parts.centre if centre is True else self._joint(centre, parts.joints))
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
-        """(T, M, V, 2) of files with 2-D joints in pixels; those with 3-D joints do not tell their camera."""
+        """(T, M, V, 2) of files with 2-D joints in pixels; for 3-D joints the camera is not known."""
         path = self._path(entry)
-        joints = own_files.read_joints(path, layout(self.layout).joints, self.persons)
+        joints = own_files.read_joints(path, get_layout(self.layout).joints, self.persons)
         if joints.shape[-1] == 3:
             raise UserError(f"{path}: 3-D joints cannot be placed in the picture")
         absent = ~(np.nan_to_num(joints) != 0).any((2, 3))
@@ -193,29 +217,27 @@ class OwnReader:
         return self.skeletons / entry.skeleton
 
     def _picture_height(self, path: Path) -> float:
-        if not self.options["picture_height"]:
+        if self.options.picture_height is None:
             raise UserError(
                 f"{path}: 2-D joints need the option picture_height, the pictures' height in their unit"
             )
-        return self.options["picture_height"]
+        return self.options.picture_height
 
     def _scaled(self, path: Path, joints: np.ndarray) -> np.ndarray:
         """Metres, or parts of the picture's height with y up, from the file's own units (T, M, V, 3 or 2)."""
         if joints.shape[-1] == 3:
-            return joints * self.options["scale"]
+            return joints * self.options.scale
         flat = joints / self._picture_height(path) * (1, -1)
         return np.concatenate([flat, np.where(np.isnan(flat[..., :1]), np.nan, 0)], -1)
 
     def _fill(self, path: Path, joints: np.ndarray, present: np.ndarray, names: tuple[str, ...]) -> None:
-        """Fill unknown joints of people who are there, or refuse them, as the option `gaps` says; in place."""
-        from mmcl.skeleton.gaps import fill_gaps
-
+        """Fill unknown joints of present people in place, or refuse them, by the option `missing_joints`."""
         known = np.isfinite(joints).all(-1)
         gaps = np.argwhere(present[..., None] & ~known)
         if not len(gaps):
             return
         frame, person, joint = gaps[0]
-        if self.options["missing_joints"] == "refuse":
+        if self.options.missing_joints == "refuse":
             raise UserError(
                 f"{path}: frame {frame}, person {person}, {names[joint]}: not finite ({len(gaps)} such in all);"
                 " the option missing_joints: interpolate fills them in time"

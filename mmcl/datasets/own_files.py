@@ -7,13 +7,15 @@ import json
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from mmcl.exchange.arrays import npy_header
+from mmcl.datasets.npy_header import npy_header
 from mmcl.datasets.own_table import Row, read_rows
 from mmcl.errors import UserError
+
+T = TypeVar("T")
 
 MAX_FRAMES = 100_000
 MAX_ROWS = 200_000
@@ -66,7 +68,7 @@ def _check_shape(path: Path, shape: tuple[int, ...], joints: int, persons: int) 
 
 def _read_npz(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
     """`joints` (T, V, C) or (T, M, V, C) of an archive of NumPy."""
-    shape, dtype = _told(path, lambda: _npz_header(path))
+    shape, dtype = _read_archive(path, lambda: _npz_header(path))
     if dtype.kind not in "fiu":
         raise UserError(f"{path}: joints holds {dtype}, expected numbers")
     if len(shape) not in (3, 4):
@@ -79,9 +81,10 @@ def _read_npz(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
 
     def load() -> np.ndarray:
         with np.load(path, allow_pickle=False) as archive:
-            return archive["joints"]
+            joints: np.ndarray = archive["joints"]
+        return joints
 
-    return _told(path, load).reshape(full).astype(np.float64)
+    return _read_archive(path, load).reshape(full).astype(np.float64)
 
 
 def _npz_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
@@ -95,8 +98,8 @@ def _npz_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
     return shape, dtype
 
 
-def _told(path: Path, read: Callable[[], Any]) -> Any:
-    """What `read` gives; what goes wrong as a UserError."""
+def _read_archive(path: Path, read: Callable[[], T]) -> T:
+    """What `read` returns; its errors as a UserError."""
     try:
         return read()
     except UserError:

@@ -5,8 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmcl.errors import UserError
-from mmcl.schema import meant
+from mmcl.errors import UserError, meant
 
 COLUMNS = ("name", "label", "subject", "camera", "setup", "split", "skeleton", "video")
 NUMBERS = {"subject": 0, "camera": 1, "setup": 1}

@@ -2,14 +2,18 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from mmcl import store
-from mmcl.datasets.clip import ClipEntry, Reader
+from mmcl.datasets import EstimatedPoses
+from mmcl.datasets.clip import ClipEntry, Reader, slice_clip
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
+from mmcl.settings import base
+from mmcl.skeleton.cleaning import centred
+from mmcl.skeleton.gaps import fill_gaps
 
 SCHEMA = "mmcl.poses/1"
 LAYOUT = "coco17"
@@ -50,10 +54,10 @@ class PoseStores:
             raise UserError(self.failed.get(name, "no poses were estimated"))
         path, row = self.rows[name]
         with store.opened(path, SCHEMA) as h5:
-            frames, persons, start = (int(h5[key][row]) for key in ("frames", "persons", "offset"))
-            rows = h5["keypoints"][start : start + frames * persons]
+            place = (int(h5[key][row]) for key in ("offset", "frames", "persons"))
+            keypoints = slice_clip(h5["keypoints"], *place)
             width, height = h5["size"][row].tolist()
-        return Poses(rows.reshape(frames, persons, *rows.shape[1:]), (width, height))
+        return Poses(keypoints, (width, height))
 
 
 class PosedReader:
@@ -65,19 +69,18 @@ class PosedReader:
     layout: ClassVar[str] = LAYOUT
     persons: ClassVar[int] = PERSONS
     what_belongs: ClassVar[str] = "videos, and the poses that were estimated in them"
-    defaults: ClassVar[dict[str, Any]] = {}
+    Options: ClassVar[type[base.Options]] = base.Options
 
-    def __init__(self, listed: Reader, stores: Sequence[str | Path], least: float):
+    def __init__(self, listed: Reader, poses: EstimatedPoses):
         """Take over another reader's clips.
 
         Args:
-            listed: knows clips and classes.
-            stores: of the poses.
-            least: confidence below which a joint is not believed.
+            listed: lists clips and classes.
+            poses: the stores, and the confidence below which a joint counts as unknown.
         """
         self.listed = listed
-        self.poses = PoseStores(stores)
-        self.least = least
+        self.poses = PoseStores(poses.stores)
+        self.joint_confidence = poses.joint_confidence
         self.two_person_actions = listed.two_person_actions
 
     def class_names(self) -> dict[str, str]:
@@ -89,10 +92,7 @@ class PosedReader:
         return self.listed.list_clips()
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
-        """(T, M, 17, 3). A joint below the least confidence is interpolated in time between the frames around."""
-        from mmcl.skeleton.cleaning import centred
-        from mmcl.skeleton.gaps import fill_gaps
-
+        """(T, M, 17, 3). A joint below `joint_confidence` is interpolated in time between its known frames."""
         keypoints, (_, height) = self.poses.read(entry.name)
         present = (keypoints != 0).any((2, 3))
         seen = present.any(1)
@@ -101,9 +101,9 @@ class PosedReader:
         for person in range(keypoints.shape[1]):
             there = present[:, person]
             points = keypoints[there, person]
-            joints[there, person, :, :2] = fill_gaps(points[..., :2], points[..., 2] >= self.least)
+            joints[there, person, :, :2] = fill_gaps(points[..., :2], points[..., 2] >= self.joint_confidence)
         joints *= np.array([1, -1, 0], np.float32) / np.float32(height)
-        return centred(joints, present, layout(LAYOUT).centre)
+        return centred(joints, present, get_layout(LAYOUT).centre)
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
         """(T, M, 17, 2), scaled to a picture of width × height."""

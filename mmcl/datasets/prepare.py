@@ -4,22 +4,24 @@ import logging
 import multiprocessing
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from mmcl import store
-from mmcl.datasets import ClipEntry, Reader, open_reader
+from mmcl.datasets import ClipEntry, EstimatedPoses, Reader, open_reader
+from mmcl.datasets.clip import slice_clip
 from mmcl.datasets.index import read_index, write_index
 from mmcl.datasets.protocols import Clips
+from mmcl.datasets.stamps import record
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
+from mmcl.settings.jobs import Indexing, Preparation
 
 log = logging.getLogger(__name__)
 
@@ -31,27 +33,40 @@ Result = tuple[np.ndarray | None, str]
 """A clip's joints (T, M, V, 3), or None and why there are none."""
 
 
-def index_clips(dataset: dict[str, Any], output: str | Path) -> None:
-    """List a data set's clips as a TSV file; opens no recording.
+def index_clips(
+    settings: Indexing,
+    output: str | Path,
+    skeletons: str | Path | None,
+    videos: str | Path | None = None,
+    stamp: str | None = None,
+) -> None:
+    """List a data set's clips as a TSV file; opens no recording, but for its stamp.
 
     Args:
-        dataset: settings, see `mmcl.datasets.open_reader`.
+        settings: the reader and its options.
         output: the index to write.
+        skeletons, videos: the folders, see `mmcl.datasets.open_reader`.
+        stamp: of the folders' content as the job was planned, see `mmcl.datasets.stamps`; with it, the files' content
+            is recorded beside the index.
 
     Raises:
         UserError: a folder is missing or holds no clip.
     """
-    entries = open_reader(dataset).list_clips()
+    entries = open_reader(settings, skeletons, videos).list_clips()
     write_index(output, entries)
+    if stamp is not None:
+        record(output, settings, skeletons, videos, stamp)
     for reason, count in Counter(entry.left_out for entry in entries).items():
         log.info("%s: %d clips%s", output, count, f" left out: {reason}" if reason else "")
 
 
 def prepare_skeletons(
     index: str | Path,
-    dataset: dict[str, Any],
     output: str | Path,
-    settings: dict[str, Any],
+    settings: Preparation,
+    skeletons: str | Path | None,
+    videos: str | Path | None = None,
+    pose_stores: Sequence[str | Path] = (),
     processes: int = 1,
 ) -> None:
     """Read, clean and centre every clip of an index into a store of schema `mmcl.skeletons/1`.
@@ -61,9 +76,10 @@ def prepare_skeletons(
 
     Args:
         index: from `index_clips`.
-        dataset: settings, see `mmcl.datasets.open_reader`.
         output: the store.
-        settings: kept in the store; a change of them begins it afresh.
+        settings: kept in the store, which is written from the beginning if they changed.
+        skeletons, videos: the folders, see `mmcl.datasets.open_reader`.
+        pose_stores: of schema `mmcl.poses/1`, where a pose estimator makes the skeletons.
         processes: how many read at a time. With more than one, the calling script must guard its work with
             `if __name__ == "__main__"`, as the processes import it again.
 
@@ -73,12 +89,17 @@ def prepare_skeletons(
     entries = {entry.name: entry for entry in read_index(index)}
     if not entries:
         raise UserError(f"{index}: lists no clip")
-    reader = open_reader(dataset)
-    source = "video" if dataset.get("pose_stores") else "skeleton"
+    poses = None
+    if pose_stores:
+        assert settings.joint_confidence is not None
+        poses = EstimatedPoses(pose_stores, settings.joint_confidence)
+    opening = (settings, skeletons, videos, poses)
+    reader = open_reader(*opening)
+    source = "video" if pose_stores else "skeleton"
     known = {entry.action for entry in entries.values()} & set(reader.class_names())
     classes = sorted(known, key=class_order)
     columns = {
-        "joints": store.Column("float32", (len(layout(reader.layout)), 3), flat=True),
+        "joints": store.Column("float32", (len(get_layout(reader.layout)), 3), flat=True),
         "offset": store.Column("int64"),
         "frames": store.Column("int32"),
         "persons": store.Column("int8"),
@@ -91,7 +112,7 @@ def prepare_skeletons(
 
     def finish(h5: h5py.File) -> None:
         _number_rows(h5, classes, reader.class_names())
-        # so that a clip without a skeleton can still be told to belong to the training or the test set
+        # what assigns a clip without a skeleton to the training or the test set
         failed = [entries[name] for name in h5["failed/names"].asstr()[:]]
         for key in ("subject", "camera", "setup"):
             h5[f"failed/{key}"] = np.array([getattr(entry, key) for entry in failed], np.int16)
@@ -99,16 +120,16 @@ def prepare_skeletons(
             texts = np.array([getattr(entry, key) for entry in failed], dtype=object)
             h5.create_dataset(f"failed/{key}", data=texts, dtype=store.TEXT)
 
-    with _readers(dataset, reader, processes) as read:
+    with _reading(opening, reader, processes) as read:
         store.write(
             output,
             schema=SCHEMA,
-            settings={**settings, "reader": dataset["reader"], "options": dataset.get("options") or {}},
+            settings=settings.dump(),
             names=list(entries),
             columns=columns,
             batch_size=BATCH,
             work=lambda names: _batch([entries[name] for name in names], classes, read, source),
-            inputs=[Path(index), *map(Path, dataset.get("pose_stores") or [])],
+            inputs=[Path(index), *map(Path, pose_stores)],
             finish=finish,
             attributes={"layout": reader.layout},
         )
@@ -184,13 +205,16 @@ def _number_rows(h5: h5py.File, classes: list[str], names: dict[str, str]) -> No
 
 # ------------------------------------------------------------------------------------------- processes
 
+Opening = tuple[Preparation, str | Path | None, str | Path | None, EstimatedPoses | None]
+"""What `open_reader` takes."""
+
 _reader: Reader | None = None
 """A pool process's own reader."""
 
 
-def _start(dataset: dict[str, Any]) -> None:
+def _start(opening: Opening) -> None:
     global _reader
-    _reader = open_reader(dataset)
+    _reader = open_reader(*opening)
 
 
 def _read_in_process(entry: ClipEntry) -> Result:
@@ -208,8 +232,8 @@ def _read(reader: Reader, entry: ClipEntry) -> Result:
 
 
 @contextmanager
-def _readers(
-    dataset: dict[str, Any], reader: Reader, processes: int
+def _reading(
+    opening: Opening, reader: Reader, processes: int
 ) -> Iterator[Callable[[list[ClipEntry]], Iterator[Result]]]:
     """A function that reads clips and gives the results in order, with one process or several."""
     if processes <= 1:
@@ -217,16 +241,11 @@ def _readers(
         return
     # an executor rather than a Pool: it raises when a process is killed, where a Pool would wait for ever
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start, initargs=(dataset,)) as pool:
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=_start, initargs=(opening,)) as pool:
         yield lambda entries: pool.map(_read_in_process, entries, chunksize=16)
 
 
 # --------------------------------------------------------------------------------------------- reading
-
-
-def _texts(h5: h5py.File, key: str, count: int) -> np.ndarray:
-    """(N,) texts; empty ones where an older mmcl wrote the store and left the column out."""
-    return h5[key].asstr()[:] if key in h5 else np.full(count, "", object)
 
 
 class SkeletonStore:
@@ -237,7 +256,7 @@ class SkeletonStore:
         names: clips, in row order.
         labels: (N,) int64, 0 … C−1.
         subject, camera, setup: (N,) numbers.
-        split: (N,) "train" or "test" where the data set itself says so for each clip, else "".
+        split: (N,) "train" or "test" where the data set itself assigns each clip, else "".
         offset, frames, persons: (N,), where clip i lies in `joints` and its shape.
         layout: joint layout.
         class_ids, class_names: of labels 0 … C−1.
@@ -257,7 +276,7 @@ class SkeletonStore:
             self.class_names: list[str] = h5["classes/name"].asstr()[:].tolist()
             self.labels = h5["labels"][:]
             self.subject, self.camera, self.setup = (h5[key][:] for key in ("subject", "camera", "setup"))
-            self.split = _texts(h5, "split", len(self.names))
+            self.split = h5["split"].asstr()[:]
             self.offset, self.frames, self.persons = (h5[key][:] for key in ("offset", "frames", "persons"))
 
     def __len__(self) -> int:
@@ -275,24 +294,24 @@ class SkeletonStore:
         return Clips(self.names, action, self.subject, self.camera, self.setup, self.split)
 
     @cached_property
-    def failed_clips(self) -> Clips | None:
-        """The clips of `failed` as protocols see them; None for a store that does not tell their numbers."""
-        names = list(self.failed)
+    def failed_clips(self) -> Clips:
+        """The clips of `failed` as protocols see them."""
         with store.opened(self.path, SCHEMA) as h5:
-            if "failed/subject" not in h5:
-                return None
             subject, camera, setup = (h5[f"failed/{key}"][:] for key in ("subject", "camera", "setup"))
-            action, said = (_texts(h5, f"failed/{key}", len(names)) for key in ("action", "split"))
-        return Clips(names, action, subject, camera, setup, said)
+            action, side = (h5[f"failed/{key}"].asstr()[:] for key in ("action", "split"))
+        return Clips(list(self.failed), action, subject, camera, setup, side)
 
     @cached_property
     def joints(self) -> np.ndarray:
         """(sum of frames × persons, V, 3) float32; read when first asked for."""
         with store.opened(self.path, SCHEMA) as h5:
-            return h5["joints"][:]
+            joints: np.ndarray = h5["joints"][:]
+        return joints
+
+    def place(self, i: int) -> tuple[int, int, int]:
+        """Where clip i lies in `joints`: first row, frames and people, see `slice_clip`."""
+        return int(self.offset[i]), int(self.frames[i]), int(self.persons[i])
 
     def clip(self, i: int) -> np.ndarray:
         """(T, M, V, 3) of clip i, a view of `joints`; M is the number of people stored for this clip."""
-        frames, persons, start = int(self.frames[i]), int(self.persons[i]), int(self.offset[i])
-        rows = self.joints[start : start + frames * persons]
-        return rows.reshape(frames, persons, *rows.shape[1:])
+        return slice_clip(self.joints, *self.place(i))

@@ -1,9 +1,9 @@
-"""Which clips train and which test: rules over what a clip's name says, never file lists.
+"""Which clips train and which test: rules over what a clip's name states, never file lists.
 
 A protocol is a name and a rule, in `resources/protocols.json` or in the user's `protocols`. Three kinds:
 
 - `by` subject, camera or setup with the numbers that `train` and those that `test` (a list, `odd` or `even`);
-- `by` split: as the data set itself says for each clip;
+- `by` split: as the data set itself assigns each clip;
 - `random` halves: `of` clips_per_class (of every class half of its clips train) or subjects (half of the subjects
   train), `folds` times. `name/7` is the seventh fold, the bare name the first. What is published as the mean over
   such folds is the mean over `name/1` … `name/30`; the halves that the authors drew are not known, so these are
@@ -12,30 +12,33 @@ A protocol is a name and a rule, in `resources/protocols.json` or in the user's 
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
+from pydantic import ValidationError
 
-from mmcl.errors import UserError
+from mmcl.datasets.clip import ClipEntry
+from mmcl.errors import UserError, known
 from mmcl.naming import PROJECT
-from mmcl.schema import known
+from mmcl.settings.explain import explained
+from mmcl.settings.protocol import Rule, is_among
 
 FILE = PROJECT / "resources" / "protocols.json"
 HELD_OUT_EVERY = 5
 
-Rule = dict[str, Any]
+Item = TypeVar("Item", str, int)
 
 
 class Clips(NamedTuple):
-    """What protocols know of N clips.
+    """The columns of N clips that protocols use.
 
     Attributes:
         names: the clips.
         action: (N,) the data set's class ids, "" where unknown.
         subject, camera, setup: (N,) numbers.
-        split: (N,) "train" or "test" where the data set itself says so, else "".
+        split: (N,) "train" or "test" where the data set itself assigns them, else "".
     """
 
     names: Sequence[str]
@@ -46,14 +49,29 @@ class Clips(NamedTuple):
     split: np.ndarray
 
 
+def as_clips(entries: Sequence[ClipEntry]) -> Clips:
+    """Entries as protocols see them."""
+    columns = {key: [getattr(entry, key) for entry in entries] for key in Clips._fields if key != "names"}
+    texts = {key: np.array(columns[key], object) for key in ("action", "split")}
+    numbers = {key: np.array(columns[key], int) for key in ("subject", "camera", "setup")}
+    return Clips([entry.name for entry in entries], **texts, **numbers)
+
+
 @cache
 def protocols() -> dict[str, Rule]:
-    """The published protocols: name → rule, with its `source`."""
-    return json.loads(FILE.read_text())
+    """The published protocols: name → rule, with its `source`.
+
+    Raises:
+        UserError: the file of protocols is damaged; names protocol and key.
+    """
+    try:
+        return {name: Rule.model_validate(rule) for name, rule in json.loads(FILE.read_text()).items()}
+    except ValidationError as error:
+        raise UserError(f"{FILE}: {explained(error, Rule)}") from None
 
 
-def find_rule(protocol: str, own: dict[str, Rule] | None = None) -> tuple[Rule, int]:
-    """The rule of a protocol, and the fold that its name asks for.
+def find_rule(protocol: str, own: Mapping[str, Rule] | None = None) -> tuple[Rule, int]:
+    """The rule of a protocol, and the fold that its name selects.
 
     Args:
         protocol: a name, or `name/fold`.
@@ -66,14 +84,14 @@ def find_rule(protocol: str, own: dict[str, Rule] | None = None) -> tuple[Rule, 
     name, slash, number = protocol.partition("/")
     if name not in rules:
         raise UserError(f"no protocol {name!r}{known(name, rules)}")
+    rule = rules[name]
     if not slash:
-        return rules[name], 1
-    folds = rules[name].get("random", {}).get("folds", 0)
-    if not folds:
+        return rule, 1
+    if rule.random is None:
         raise UserError(f"protocol {name} has no folds, so {protocol!r} names nothing")
-    if number not in map(str, range(1, folds + 1)):
-        raise UserError(f"no protocol {protocol!r}: the folds of {name} are 1 to {folds}")
-    return rules[name], int(number)
+    if number not in map(str, range(1, rule.random.folds + 1)):
+        raise UserError(f"no protocol {protocol!r}: the folds of {name} are 1 to {rule.random.folds}")
+    return rule, int(number)
 
 
 def split(protocol: str, clips: Clips, rule: Rule | None = None) -> tuple[np.ndarray, np.ndarray]:
@@ -89,31 +107,29 @@ def split(protocol: str, clips: Clips, rule: Rule | None = None) -> tuple[np.nda
         rule: the protocol's rule, if it is not a published one.
 
     Returns:
-        Two boolean arrays (N,), disjoint. A clip that the rule says nothing about is in neither.
+        Two boolean arrays (N,), disjoint. A clip that the rule does not cover is in neither.
 
     Raises:
-        UserError: there is no such protocol or fold, or the data set does not say of any clip what it is for.
+        UserError: there is no such protocol or fold, or the data set assigns no clip to a side.
     """
     name = protocol.partition("/")[0]
     rule, fold = find_rule(protocol, {name: rule} if rule else None)
-    if "random" in rule:
-        return _halves(f"{name}/{fold}", rule["random"]["of"], clips)
-    if rule["by"] == "split":
-        said = np.asarray(clips.split)
-        if len(said) and not (said != "").any():
+    if rule.random is not None:
+        return _halves(f"{name}/{fold}", rule.random.of, clips)
+    if rule.train is None or rule.test is None:  # by split
+        side = np.asarray(clips.split)
+        if len(side) and not (side != "").any():
             raise UserError(
                 f"protocol {protocol}: the data set does not say which clips train and which test"
             )
-        return said == "train", said == "test"
-    numbers = np.asarray(getattr(clips, rule["by"]))
-    return among(numbers, rule["train"]), among(numbers, rule["test"])
+        return side == "train", side == "test"
+    numbers = np.asarray(getattr(clips, str(rule.by)))
+    return _among(numbers, rule.train), _among(numbers, rule.test)
 
 
-def among(numbers: np.ndarray, wanted: list[int] | str) -> np.ndarray:
-    """Which numbers a rule's `train` or `test` means: those listed, or the `odd` or `even` ones but 0 (unknown)."""
-    if isinstance(wanted, str):
-        return (numbers % 2 == {"odd": 1, "even": 0}[wanted]) & (numbers != 0)
-    return np.isin(numbers, wanted)
+def _among(numbers: np.ndarray, wanted: tuple[int, ...] | str) -> np.ndarray:
+    """(N,) boolean, `is_among` of each number."""
+    return np.isin(numbers, [n for n in np.unique(numbers).tolist() if is_among(n, wanted)])
 
 
 def _halves(seed: str, of: str, clips: Clips) -> tuple[np.ndarray, np.ndarray]:
@@ -130,7 +146,7 @@ def _halves(seed: str, of: str, clips: Clips) -> tuple[np.ndarray, np.ndarray]:
     return inside & known, ~inside & known
 
 
-def _first_half(seed: str, items: Iterable) -> set:
+def _first_half(seed: str, items: Iterable[Item]) -> set[Item]:
     ordered = sorted(items, key=lambda item: hashlib.sha256(f"{seed}/{item}".encode()).digest())
     return set(ordered[: (len(ordered) + 1) // 2])
 

@@ -7,15 +7,17 @@ is tested on files made in that layout.
 import os
 import re
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Annotated, ClassVar, NoReturn
 
 import numpy as np
+from pydantic import Field, field_validator
 
 from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.files import numbered_names, walk
 from mmcl.datasets.mat_file import read_joints
 from mmcl.datasets.one_person import one_person
 from mmcl.errors import UserError
+from mmcl.settings import base
 
 JOINTS = 20
 RELEASED = r"(?:^|/)(?P<subject>[^/]+)/video(?P<action>\d{1,2})"
@@ -26,6 +28,34 @@ MAX_PIXEL = 1e6
 """A number beyond this is no place in a picture."""
 MAX_BYTES = 8 << 20
 """Of a text file; a clip has some 300 kB."""
+
+
+class SysuOptions(base.Options):
+    """Options of the reader `sysu`."""
+
+    pattern: str = Field(
+        "",
+        description="Regular expression with the groups (?P<action>…) and (?P<subject>…), searched in a skeleton's "
+        "path below the folder without its suffix; empty for the names in docs/datasets.md.",
+    )
+    video_pattern: str = Field("", description="The same for videos.")
+    unit: base.Positive = Field(
+        1.0, description="Metres per unit of the skeleton files; 0.001 for millimetres."
+    )
+    picture_size: base.Pair[Annotated[int, Field(ge=1)]] = Field(
+        (640, 480), description="Width and height of the pictures that sklImage.mat refers to."
+    )
+
+    @field_validator("pattern", "video_pattern")
+    @classmethod
+    def _has_both_groups(cls, pattern: str) -> str:
+        try:
+            groups = re.compile(pattern).groupindex
+        except re.error as error:
+            raise ValueError(f"{pattern!r} is not a regular expression ({error})") from None
+        if pattern and (lacks := {"action", "subject"} - set(groups)):
+            raise ValueError(f"{pattern!r} has no group (?P<{min(lacks)}>…)")
+        return pattern
 
 
 class SysuReader:
@@ -44,30 +74,17 @@ class SysuReader:
         " videos (…/video<activity>/rgb.avi, or a01_s01.avi); from Sun Yat-sen University; see docs/datasets.md"
     )
     two_person_actions: ClassVar[frozenset[str]] = frozenset()
-    defaults: ClassVar[dict[str, Any]] = {
-        "pattern": "",
-        "video_pattern": "",
-        "unit": 1.0,
-        "picture_size": [640, 480],
-    }
+    Options: ClassVar[type[base.Options]] = SysuOptions
+    skeleton_suffixes: ClassVar[tuple[str, ...]] = (".mat", ".txt")
+    video_suffixes: ClassVar[tuple[str, ...]] = (".avi", ".mp4")
 
-    def __init__(self, skeletons: Path, videos: Path | None, options: dict[str, Any]):
+    def __init__(self, skeletons: Path, videos: Path | None, options: SysuOptions):
         self.skeletons = skeletons
         self.videos = videos
-        self.options = {**self.defaults, **options}
-        self.patterns = self._patterns("pattern", SKELETONS)
-        self.video_patterns = self._patterns("video_pattern", VIDEOS)
-
-    def _patterns(self, option: str, default: tuple[str, ...]) -> list[re.Pattern[str]]:
-        own = self.options[option]
-        try:
-            patterns = [re.compile(pattern) for pattern in ((own,) if own else default)]
-        except re.error as error:
-            raise UserError(f"options.{option}: {own!r} is not a regular expression ({error})") from None
-        for pattern in patterns:
-            if lacks := {"action", "subject"} - set(pattern.groupindex):
-                raise UserError(f"options.{option}: {own!r} has no group (?P<{min(lacks)}>…)")
-        return patterns
+        self.options = options
+        own = [(pattern,) if pattern else () for pattern in (options.pattern, options.video_pattern)]
+        self.patterns = [re.compile(pattern) for pattern in own[0] or SKELETONS]
+        self.video_patterns = [re.compile(pattern) for pattern in own[1] or VIDEOS]
 
     def class_names(self) -> dict[str, str]:
         """`a1` … `a12` → name."""
@@ -75,11 +92,11 @@ class SysuReader:
 
     def list_clips(self) -> list[ClipEntry]:
         """See `Reader`. There is one camera and one setup."""
-        skeletons = _find(self.skeletons, (".mat", ".txt"), self.patterns)
+        skeletons = _find(self.skeletons, self.skeleton_suffixes, self.patterns)
         if not skeletons:
             names = ", ".join(pattern.pattern for pattern in self.patterns)
             raise UserError(f"{self.skeletons}: no .mat or .txt file matches {names}. {self.what_belongs}")
-        videos = _find(self.videos, (".avi", ".mp4"), self.video_patterns) if self.videos else {}
+        videos = _find(self.videos, self.video_suffixes, self.video_patterns) if self.videos else {}
         number = _number_subjects({subject for _, subject in skeletons})
         entries = [
             ClipEntry(
@@ -101,7 +118,7 @@ class SysuReader:
         """(T, 1, 20, 3), without the frames that hold no position; times the option `unit`."""
         path = self.skeletons / entry.skeleton
         joints = read_joints(path, "SW", JOINTS, (3,)) if path.suffix == ".mat" else read_text(path)
-        return one_person(path, joints * self.options["unit"], self.layout)
+        return one_person(path, joints * self.options.unit, self.layout)
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
         """(T, 1, 20, 2): `S` of `sklImage.mat` beside the skeleton, on a picture of `picture_size`."""
@@ -110,8 +127,9 @@ class SysuReader:
             raise UserError(f"{path}: where its joints lie in the picture stands in sklImage.mat alone")
         pixels = read_joints(path.with_name("sklImage.mat"), "S", JOINTS, (2, 3))[..., :2]
         pixels = np.where(np.abs(pixels) <= MAX_PIXEL, pixels, np.nan)
-        scale = np.array([width, height]) / np.array(self.options["picture_size"])
-        return (pixels * scale)[:, None].astype(np.float32)
+        scale = np.array([width, height]) / np.array(self.options.picture_size)
+        scaled: np.ndarray = (pixels * scale)[:, None]
+        return scaled.astype(np.float32)
 
 
 def _find(

@@ -2,20 +2,43 @@
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from mmcl.datasets.clip import ClipEntry, hold_positions
 from mmcl.datasets.files import find_recordings, numbered_names
 from mmcl.datasets.mat_file import read_joints
 from mmcl.datasets.one_person import one_person
 from mmcl.errors import UserError
+from mmcl.settings import base
 
 NAME = re.compile(r"a(\d{1,3})_s(\d{1,3})_t(\d{1,3})")
 JOINTS = 20
 NEAREST = 0.1
 """Metres; nothing is seen as near to a Kinect."""
+
+
+class UtdMhadOptions(base.Options):
+    """Options of the reader `utd_mhad`.
+
+    The camera's defaults are those of a Kinect v1's depth camera: 90 to 97 % of the joints then lie on the person.
+    """
+
+    modality: Literal["color", "depth"] = Field("color", description="Which videos to use.")
+    focal_length: base.Positive = Field(
+        285.63,
+        description="For projected_joints: focal length in pixels of the picture of picture_size.",
+    )
+    principal_point: base.Pair[float] = Field(
+        (160.0, 120.0),
+        description="For projected_joints: where the optical axis meets that picture, x and y in pixels.",
+    )
+    picture_size: base.Pair[Annotated[int, Field(ge=1)]] = Field(
+        (320, 240),
+        description="For projected_joints: width and height of that picture; the depth camera's by default.",
+    )
 
 
 class UtdMhadReader:
@@ -28,20 +51,14 @@ class UtdMhadReader:
         " any sub-folders; from the University of Texas at Dallas, free for research"
     )
     two_person_actions: ClassVar[frozenset[str]] = frozenset()
-    # the depth camera of Kinect v1; with these numbers 90-97 % of the joints fall on the person
-    defaults: ClassVar[dict[str, Any]] = {
-        "modality": "color",
-        "focal_length": 285.63,
-        "principal_point": [160, 120],
-        "picture_size": [320, 240],
-    }
+    Options: ClassVar[type[base.Options]] = UtdMhadOptions
+    skeleton_suffixes: ClassVar[tuple[str, ...]] = ("_skeleton.mat",)
+    video_suffixes: ClassVar[tuple[str, ...]] = (".avi", ".mp4")
 
-    def __init__(self, skeletons: Path, videos: Path | None, options: dict[str, Any]):
+    def __init__(self, skeletons: Path, videos: Path | None, options: UtdMhadOptions):
         self.skeletons = skeletons
         self.videos = videos
-        self.options = {**self.defaults, **options}
-        if self.options["modality"] not in ("color", "depth"):
-            raise UserError(f"options.modality: {self.options['modality']!r} is not color or depth")
+        self.options = options
 
     def class_names(self) -> dict[str, str]:
         """`a1` … `a27` → name."""
@@ -49,10 +66,10 @@ class UtdMhadReader:
 
     def list_clips(self) -> list[ClipEntry]:
         """See `Reader`. There is one camera and one setup."""
-        skeletons = find_recordings(self.skeletons, ("_skeleton.mat",))
+        skeletons = find_recordings(self.skeletons, self.skeleton_suffixes)
         if not skeletons:
             raise UserError(f"{self.skeletons}: no …_skeleton.mat file in it or below. {self.what_belongs}")
-        ending = f"_{self.options['modality']}"
+        ending = f"_{self.options.modality}"
         videos = find_recordings(self.videos, (f"{ending}.avi", f"{ending}.mp4")) if self.videos else {}
         return [self._entry(name, skeletons[name], videos.get(name, "")) for name in sorted(skeletons)]
 
@@ -83,11 +100,12 @@ class UtdMhadReader:
         joints = np.where(hold_positions(joints)[:, None, None], joints, np.nan)
         x, y, z = np.moveaxis(joints, -1, 0)
         z = np.where(z > NEAREST, z, np.nan)
-        centre_x, centre_y = self.options["principal_point"]
-        focal = self.options["focal_length"]
+        centre_x, centre_y = self.options.principal_point
+        focal = self.options.focal_length
         pixels = np.stack([centre_x + focal * x / z, centre_y - focal * y / z], axis=-1)
-        scale = np.array([width, height]) / np.array(self.options["picture_size"])
-        return (pixels * scale)[:, None].astype(np.float32)
+        scale = np.array([width, height]) / np.array(self.options.picture_size)
+        scaled: np.ndarray = (pixels * scale)[:, None]
+        return scaled.astype(np.float32)
 
     def _joints(self, entry: ClipEntry) -> np.ndarray:
         """(T, 20, 3) float64 metres, camera space."""

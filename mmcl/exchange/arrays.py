@@ -4,7 +4,6 @@ Reading there with a plain read keeps memory to one row, and a file that is cut 
 a memory map would count every page it touched, and such a file would kill the process.
 """
 
-import io
 import math
 import os
 import tempfile
@@ -15,15 +14,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
-from numpy.lib import format as npy
 
+from mmcl.datasets.npy_header import npy_header
 from mmcl.errors import UserError
 
 MAX_ROW = 64 * 2**20
 """Bytes of one row: a clip of NTU RGB+D has 180,000."""
-
-MAX_HEADER = 10_000
-"""Bytes of a `.npy` header, as in NumPy, which however reads it before it counts."""
 
 MAX_RATIO, SMALL = 100, 256 * 2**20
 """A packed array of more than SMALL bytes that is over MAX_RATIO times its packed size is no recording."""
@@ -61,7 +57,8 @@ class Rows:
         Raises:
             UserError: the file has become shorter.
         """
-        return self.rows(i, i + 1)[0]
+        row: np.ndarray = self.rows(i, i + 1)[0]
+        return row
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Rows start … stop − 1."""
@@ -169,28 +166,6 @@ def _open_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
         raise UserError(f"{where}: its place in the file holds something else")
     begin = member.header_offset + 30 + int.from_bytes(local[26:28], "little")
     return Rows(path, where, begin + int.from_bytes(local[28:30], "little"), member.file_size)
-
-
-def npy_header(file: Any, where: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether in Fortran order, and dtype of a `.npy` stream, which then stands at its data.
-
-    Raises:
-        UserError: no `.npy` header.
-    """
-    try:
-        version = npy.read_magic(file)
-        if version not in ((1, 0), (2, 0)):
-            raise UserError(f"{where}: npy format {version} is not known")
-        size = file.read(2 if version == (1, 0) else 4)
-        length = int.from_bytes(size, "little")
-        if length > MAX_HEADER:
-            raise UserError(f"{where}: not an array in numpy's format (a header of {length} bytes)")
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        return read(io.BytesIO(size + file.read(length)))
-    except UserError:
-        raise
-    except Exception as error:  # numpy parses the header as Python and lets through whatever that leads to
-        raise UserError(f"{where}: not an array in numpy's format ({str(error)[:80]})") from None
 
 
 def read_header(file: Any, where: str) -> tuple[tuple[int, ...], np.dtype]:

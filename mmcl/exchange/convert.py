@@ -1,7 +1,7 @@
-"""`mmcl convert`: from whatever a reader reads to a store or to another tool's files.
+"""`mmcl convert`: from the files of any reader to a store or to another tool's files.
 
-Everything goes through a store: recordings and other tools' files are prepared as for training, and what is written
-for other tools is what training would see.
+Everything is converted through a store: recordings and other tools' files are prepared as for training, and what is
+written for other tools equals the input of training.
 """
 
 import json
@@ -15,14 +15,19 @@ from typing import Any
 import h5py
 
 from mmcl import store
-from mmcl.datasets import READERS
+from mmcl.datasets import reader_settings
+from mmcl.datasets.clip import slice_clip
+from mmcl.datasets.prepare import SCHEMA, SkeletonStore, index_clips, prepare_skeletons
+from mmcl.errors import UserError
 from mmcl.exchange.padding import whole
 from mmcl.exchange.write_crosclr import write_crosclr
 from mmcl.exchange.write_npz import write_npz
 from mmcl.exchange.write_pyskl import write_pyskl
-from mmcl.datasets.prepare import SCHEMA, SkeletonStore, index_clips, prepare_skeletons
-from mmcl.errors import UserError
-from mmcl.layouts import layout as find_layout
+from mmcl.layouts import get_layout
+from mmcl.settings.base import narrowed
+from mmcl.settings.dataset import ReaderSettings
+from mmcl.settings.jobs import Indexing, Preparation
+from mmcl.settings.tables import READERS
 from mmcl.skeleton.cleaning import centred
 from mmcl.skeleton.mapping import map_joints
 from mmcl.stages import VERSIONS
@@ -39,7 +44,7 @@ def guess_reader(source: Path) -> str | None:
     """The reader of an exchange file by its name; None for a store.
 
     Raises:
-        UserError: nothing there, or it takes a reader to be named.
+        UserError: nothing lies there, or its reader has to be named.
     """
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
@@ -53,32 +58,48 @@ def guess_reader(source: Path) -> str | None:
     raise UserError(f"{source}: name its reader, --reader {'|'.join(READERS)}")
 
 
+def source_settings(source: Path, reader: str | None, options: dict[str, Any]) -> ReaderSettings | None:
+    """The reader of a source, as a user states it; None for a store.
+
+    Args:
+        source: a store of skeletons, or what a reader reads.
+        reader: its name; None to recognise an exchange file.
+        options: of the reader, key → value.
+
+    Raises:
+        UserError: nothing lies there, the reader has to be named, or an option is wrong.
+    """
+    if name := reader or guess_reader(source):
+        return reader_settings(name, options)
+    if options:
+        raise UserError(f"{source}: is a store, which has no reader's options")
+    return None
+
+
 def convert(
     source: Path,
     output: Path,
+    settings: ReaderSettings | None = None,
     *,
-    reader: str | None = None,
-    options: dict[str, Any] | None = None,
     protocol: str | None = None,
     layout: str | None = None,
     person2: str = "zeros",
     ikem: bool = False,
     force: bool = False,
-    tell: Callable[[str], None] = log.info,
+    report: Callable[[str], None] = log.info,
 ) -> None:
     """Convert skeletons. The output appears whole or not at all.
 
     Args:
-        source: a store of skeletons, or what `reader` reads; exchange files are recognised.
+        source: a store of skeletons, or what the reader of `settings` reads.
         output: ….h5 (a store), ….npz (CTR-GCN), ….pkl (pyskl) or a folder without suffix (CrosSCLR).
-        reader: see `mmcl.datasets.READERS`.
-        options: of the reader.
+        settings: the reader and its options; None for a store, see `source_settings`.
         protocol: whose training and test clips; npz and folder need one, a store has none.
         layout: joint layout of the output; the source's if None.
-        person2: `zeros` or `duplicated`: what npz and folder hold in place of a second person who is not there.
+        person2: `zeros` or `duplicated`: what npz and folder hold for an absent second person.
         ikem: write IKEM's labels into a folder, with numbers of frames.
         force: replace an output that exists.
-        tell: is told what was written, what was left out and why.
+        report: gets lines about what was written, what was left out and why.
 
     Raises:
         UserError: nothing to read there, the output exists or cannot be of this form, or a clip list does not fit.
@@ -96,16 +117,13 @@ def convert(
         raise UserError(f"{output}: training and test clips are parts of this form: give --protocol")
     if form == "store" and protocol:
         raise UserError(f"{output}: one store serves every protocol: leave --protocol out")
-    reader = reader or guess_reader(source)
-    if reader is None and form == "store" and not layout:
+    if settings is None and form == "store" and not layout:
         raise UserError(f"{source}: is a store already; give --layout or another form of output")
-    if reader is None and options:
-        raise UserError(f"{source}: is a store, which has no reader's options")
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as work:
         skeletons = source
-        if reader is not None:
+        if settings is not None:
             skeletons = Path(work, "read.h5")
-            _prepare(skeletons, {"reader": reader, "skeletons": str(source), "options": options or {}})
+            _prepare(source, settings, skeletons)
         if layout and layout != SkeletonStore(skeletons).layout:
             mapped = Path(work, "mapped.h5")
             map_store(skeletons, mapped, layout)
@@ -121,54 +139,52 @@ def convert(
             counts = write_npz(skeletons, output, protocol or "", person2)
         else:
             counts = write_crosclr(skeletons, output, protocol or "", person2, ikem)
-        _tell_of(SkeletonStore(skeletons), output, counts, protocol, tell)
+        _report(SkeletonStore(skeletons), output, counts, protocol, report)
 
 
-def _prepare(path: Path, dataset: dict[str, Any]) -> None:
+def _prepare(source: Path, settings: ReaderSettings, path: Path) -> None:
     index = path.with_suffix(".tsv")
-    index_clips({**dataset, "videos": None}, index)
-    prepare_skeletons(index, {**dataset, "videos": None}, path, {"version": VERSIONS["prepare_skeletons"]})
+    index_clips(narrowed(Indexing, settings), index, source)
+    preparation = narrowed(Preparation, settings, version=VERSIONS["prepare_skeletons"])
+    prepare_skeletons(index, path, preparation, source)
 
 
-def _tell_of(
+def _report(
     skeletons: SkeletonStore,
     output: Path,
     counts: dict[str, int],
     protocol: str | None,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> None:
     written = ", ".join(f"{count} {key}" for key, count in counts.items())
-    tell(f"{output}: {written}; layout {skeletons.layout}, {len(skeletons.class_ids)} classes")
+    report(f"{output}: {written}; layout {skeletons.layout}, {len(skeletons.class_ids)} classes")
     if protocol and "annotations" not in counts and (beside := len(skeletons) - sum(counts.values())):
-        tell(f"left out: {beside} clips that {protocol} neither trains nor tests with")
+        report(f"left out: {beside} clips that {protocol} neither trains nor tests with")
     for reason, count in Counter(skeletons.failed.values()).most_common(SHOWN):
         some = next(name for name, why in skeletons.failed.items() if why == reason)
-        tell(f"left out: {count} × {reason} ({some}{', …' if count > 1 else ''})")
+        report(f"left out: {count} × {reason} ({some}{', …' if count > 1 else ''})")
     if (more := len(set(skeletons.failed.values())) - SHOWN) > 0:
-        tell(f"left out for {more} further reasons; a store (….h5) names them all")
+        report(f"left out for {more} further reasons; a store (….h5) names them all")
 
 
 def map_store(source: Path, output: Path, target: str) -> None:
-    """Write a store's skeletons in another joint layout; everything else stays as it is.
+    """Write a store's skeletons in another joint layout; everything else is kept.
 
     Joints are mapped by their names (`mmcl.skeleton.mapping`), and clips centred on the new layout's centre.
 
     Raises:
         UserError: the joints cannot be made from those of the source.
     """
-    centre = find_layout(target).centre
+    centre = get_layout(target).centre
     with store.opened(source, SCHEMA) as h5, h5py.File(output, "w") as out:
         own = str(h5.attrs["layout"])
         for key in h5:
             if key != "joints":
                 h5.copy(key, out)
-        joints = out.create_dataset("joints", (len(h5["joints"]), len(find_layout(target)), 3), "float32")
-        shapes = zip(
-            h5["offset"][:].tolist(), h5["frames"][:].tolist(), h5["persons"][:].tolist(), strict=True
-        )
-        for start, frames, persons in shapes:
-            rows = h5["joints"][start : start + frames * persons]
-            people = map_joints(rows.reshape(frames, persons, *rows.shape[1:]), own, target)
+        joints = out.create_dataset("joints", (len(h5["joints"]), len(get_layout(target)), 3), "float32")
+        places = (h5[key][:].tolist() for key in ("offset", "frames", "persons"))
+        for start, frames, persons in zip(*places, strict=True):
+            people = map_joints(slice_clip(h5["joints"], start, frames, persons), own, target)
             people = centred(people, (people != 0).any((2, 3)), centre)
             joints[start : start + frames * persons] = people.reshape(-1, *people.shape[2:])
         settings = {**json.loads(h5.attrs["settings"]), "mapped_from": own, "layout": target}

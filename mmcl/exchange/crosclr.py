@@ -6,20 +6,19 @@ of ST-GCN and 2s-AGCN write the same.
 """
 
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from mmcl.datasets.clip import ClipEntry
-from mmcl.exchange.arrays import Rows, open_npy
-from mmcl.exchange.names import (
-    are_ntu,
-    named_clip,
-)
-from mmcl.exchange.people import ExchangeReader
-from mmcl.exchange.safe_pickle import FileArray, load
 from mmcl.errors import UserError
-from mmcl.layouts import layout as find_layout
+from mmcl.exchange.arrays import Rows, open_npy
+from mmcl.exchange.names import are_ntu, named_clip
+from mmcl.exchange.people import LAYOUT_TEXT, ExchangeOptions, ExchangeReader
+from mmcl.exchange.safe_pickle import FileArray, load
+from mmcl.layouts import get_layout
+from mmcl.settings import base
 
 PARTS = {"train": "train", "val": "test"}
 """Part of the folder → side of the protocol."""
@@ -28,23 +27,25 @@ DATA = ("{}_data_joint.npy", "{}_data.npy", "{}_position.npy")
 """File names of the coordinates; the last is IKEM's after its own preprocessing (50 frames, turned to the front)."""
 
 
-class CrosclrReader(ExchangeReader):
-    """A folder of npy and pkl files.
+class CrosclrOptions(ExchangeOptions):
+    """Options of the reader `crosclr`."""
 
-    Options: see `ExchangeReader`; IKEM's `…_position.npy` is centred in its own way, so it wants `centre: false`.
-    """
+    layout: base.Text = Field("ntu25", description=f"{LAYOUT_TEXT}.")
+    centre: bool = Field(
+        True,
+        description="Whether the first position of person 1's centre joint is subtracted from a clip; false for IKEM's "
+        "…_position.npy, which is centred in another way.",
+    )
+
+
+class CrosclrReader(ExchangeReader):
+    """A folder of npy and pkl files."""
 
     reads_file: ClassVar[bool] = False
     what_belongs: ClassVar[str] = (
         "train_data_joint.npy, train_label.pkl, val_data_joint.npy and val_label.pkl, as CrosSCLR's scripts write them"
     )
-    defaults: ClassVar[dict[str, Any]] = {
-        "layout": "ntu25",
-        "names": None,
-        "classes": None,
-        "person2": "absent",
-        "centre": True,
-    }
+    Options: ClassVar[type[base.Options]] = CrosclrOptions
 
     @cached_property
     def _parts(self) -> dict[str, tuple[Rows, list[str], list[int]]]:
@@ -68,7 +69,7 @@ class CrosclrReader(ExchangeReader):
             raise UserError(f"{path}: labels are not a list of integers")
         files = [self.skeletons / form.format(part) for form in DATA]
         data = open_npy(next((file for file in files if file.is_file()), files[0]))
-        joints = len(find_layout(self.layout))
+        joints = len(get_layout(self.layout))
         if len(data.shape) != 5 or data.shape[1] != 3 or data.shape[3] != joints:
             raise UserError(
                 f"{data.where}: is {data.shape}, expected (clips, 3, frames, {joints} joints, people)"
@@ -105,5 +106,7 @@ class CrosclrReader(ExchangeReader):
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
         """(T, M, V, 3); see `as_clip`."""
-        part, row = self.place(entry, lambda part: len(self._parts[part][0]) if part in self._parts else None)
+        part, row = self.part_and_row(
+            entry, lambda part: len(self._parts[part][0]) if part in self._parts else None
+        )
         return self.finish_clip(entry, self._parts[part][0].row(row).transpose(1, 3, 2, 0))

@@ -1,4 +1,4 @@
-"""What names and labels of other tools' files mean: classes, subjects, cameras, setups."""
+"""Classes, subjects, cameras and setups from the names and labels in other tools' files."""
 
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -7,13 +7,13 @@ from pathlib import Path
 from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.files import numbered_names
 from mmcl.datasets.index import read_index
+from mmcl.datasets.names import read_lines
 from mmcl.datasets.ntu import parse_name
 from mmcl.datasets.prepare import SCHEMA, class_order
 from mmcl.errors import UserError
 from mmcl.store import opened
 
 NTU_CLASSES = (60, 120)
-MAX_TEXT = 64 * 2**20
 MAX_CLASSES = 10_000
 
 
@@ -28,7 +28,7 @@ def ntu_classes(count: int) -> dict[str, str]:
 
 
 def plain_classes(count: int) -> dict[str, str]:
-    """Ids for labels that nothing names: `c0` … ."""
+    """Class ids for labels without names: `c0` … ."""
     return {f"c{label}": f"class {label}" for label in range(min(count, MAX_CLASSES))}
 
 
@@ -36,10 +36,10 @@ def read_classes(path: Path) -> dict[str, str]:
     """Classes of a text file: line i names label i, as `name` or as `id<TAB>name`.
 
     Raises:
-        UserError: no such file, or an id stands there twice.
+        UserError: no such file, or an id occurs twice.
     """
     classes: dict[str, str] = {}
-    for number, line in enumerate(_lines(path), 1):
+    for number, line in enumerate(read_lines(path), 1):
         key, _, name = line.partition("\t")
         if not key or key in classes or not (key + name).isprintable():
             raise UserError(f"{path}: line {number}: is empty, unprintable or stands there twice")
@@ -50,7 +50,7 @@ def read_classes(path: Path) -> dict[str, str]:
 def named_clip(
     name: str, label: int, split: str, place: str, video: str, classes: Sequence[str]
 ) -> ClipEntry:
-    """The entry of a clip that stands in a file with its name and label.
+    """The entry of a clip that a file holds with its name and label.
 
     Args:
         name: the clip's name; subject, camera and setup are those of an NTU name, else 0 (unknown).
@@ -76,8 +76,8 @@ def named_clip(
     return ClipEntry(name, action, parts.subject, parts.camera, parts.setup, None, place, video, wrong, split)
 
 
-def read_names(path: str | Path) -> list[ClipEntry]:
-    """Clips by name, in name order, with what is known of them.
+def list_named_clips(path: str | Path) -> list[ClipEntry]:
+    """The clips that a list names, in name order, with what is known of them.
 
     Args:
         path: a text file with one NTU name a line (the public `skes_available_name.txt`; empty lines, `# comments` and
@@ -85,7 +85,7 @@ def read_names(path: str | Path) -> list[ClipEntry]:
             leaves out do not count.
 
     Raises:
-        UserError: cannot be read, a line is no NTU name, or a name stands there twice.
+        UserError: cannot be read, a line is no NTU name, or a name occurs twice.
     """
     path = Path(path)
     if path.suffix == ".h5":
@@ -93,7 +93,7 @@ def read_names(path: str | Path) -> list[ClipEntry]:
     elif path.suffix == ".tsv":
         entries = [entry for entry in read_index(path) if not entry.left_out]
     else:
-        entries = [_of_line(path, number, line) for number, line in enumerate(_lines(path), 1) if line]
+        entries = [_of_line(path, number, line) for number, line in enumerate(read_lines(path), 1) if line]
     entries.sort(key=lambda entry: entry.name)
     for one, other in pairwise(entries):
         if one.name == other.name:
@@ -127,7 +127,7 @@ def stored_clips(path: str | Path) -> list[ClipEntry]:
         names = h5["names"].asstr()[:]
         actions = h5["classes/id"].asstr()[:][h5["labels"][:]]
         numbers = zip(*(h5[key][:].tolist() for key in ("subject", "camera", "setup")), strict=True)
-        splits = h5["split"].asstr()[:] if "split" in h5 else [""] * len(names)
+        splits = h5["split"].asstr()[:]
     entries = [
         ClipEntry(name, action, subject, camera, setup, None, "", "", "", split)
         for name, action, (subject, camera, setup), split in zip(names, actions, numbers, splits, strict=True)
@@ -135,21 +135,11 @@ def stored_clips(path: str | Path) -> list[ClipEntry]:
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def _lines(path: Path) -> list[str]:
-    try:
-        if path.stat().st_size > MAX_TEXT:
-            raise UserError(f"{path}: larger than {MAX_TEXT >> 20} MB; not a list of names")
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read ({error})") from None
-    return [line.partition("#")[0].strip() for line in text.splitlines()]
-
-
 def label_order(entries: Iterable[ClipEntry], count: int | None = None) -> list[str]:
     """Class ids by label.
 
-    Those of NTU RGB+D stand by their own numbers, 60 or 120 of them; of other sets the classes present count, in
-    their order.
+    Classes of NTU RGB+D are ordered by their own numbers, 60 or 120 of them; of other sets the classes that occur
+    are numbered in the order of `class_order`.
 
     Args:
         entries: clips.

@@ -6,16 +6,15 @@
 
 from dataclasses import replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
+from pydantic import Field
 
 from mmcl.datasets.clip import ClipEntry
+from mmcl.errors import UserError
 from mmcl.exchange.arrays import Rows, open_npz
-from mmcl.exchange.names import (
-    NTU_CLASSES,
-    named_clip,
-)
+from mmcl.exchange.names import NTU_CLASSES, named_clip
 from mmcl.exchange.order import (
     SIDES,
     expected_classes,
@@ -24,30 +23,40 @@ from mmcl.exchange.order import (
     mismatches,
     row_order,
 )
-from mmcl.exchange.people import ExchangeReader
-from mmcl.errors import UserError
-from mmcl.layouts import layout as find_layout
+from mmcl.exchange.people import LAYOUT_TEXT, ExchangeOptions, ExchangeReader
+from mmcl.layouts import get_layout
+from mmcl.settings import base
+
+
+class CtrNpzOptions(ExchangeOptions):
+    """Options of the reader `ctr_npz`."""
+
+    layout: base.Text = Field("ntu25", description=f"{LAYOUT_TEXT}.")
+    names: base.Text | None = Field(
+        None,
+        description="List of all clips (skes_available_name.txt, an index .tsv or a store .h5), which gives the rows "
+        "their names, subjects, cameras and setups.",
+    )
+    protocol: base.Text | None = Field(
+        None,
+        description="The protocol by which the rows are ordered; found by counts and labels if left out.",
+    )
+    centre: bool = Field(
+        False,
+        description="Whether the first position of person 1's centre joint is subtracted from a clip; the public "
+        "scripts have done so.",
+    )
 
 
 class CtrNpzReader(ExchangeReader):
-    """One npz of CTR-GCN's scripts; names from a list of all names, from the file's own, or numbers.
-
-    Options: see `ExchangeReader`; `names` gives the rows their names, in the order of `protocol` (found by counts and
-    labels if null).
-    """
+    """One npz of CTR-GCN's scripts; names from a list of all names, from the file's own, or numbers."""
 
     reads_file: ClassVar[bool] = True
     what_belongs: ClassVar[str] = (
         "An npz file as CTR-GCN's scripts write it, with x_train, y_train, x_test and y_test, such as NTU60_CS.npz"
     )
-    defaults: ClassVar[dict[str, Any]] = {
-        "names": None,
-        "protocol": None,
-        "layout": "ntu25",
-        "classes": None,
-        "person2": "absent",
-        "centre": False,
-    }
+    Options: ClassVar[type[base.Options]] = CtrNpzOptions
+    options: CtrNpzOptions
 
     @cached_property
     def _arrays(self) -> dict[str, Rows]:
@@ -63,7 +72,7 @@ class CtrNpzReader(ExchangeReader):
         count = self._arrays["y_train"].shape[1] if self._labels else 0
         classes = self.classes_of(count, count in NTU_CLASSES and self.layout == "ntu25")
         if len(classes) != count:
-            source = self.options["classes"] or self.options["names"]
+            source = self.options.classes or self.options.names
             raise UserError(f"{self.skeletons}: has {count} classes, {source} names {len(classes)}")
         return classes
 
@@ -72,7 +81,7 @@ class CtrNpzReader(ExchangeReader):
         return self._classes
 
     def list_clips(self) -> list[ClipEntry]:
-        """See `Reader`; `skeleton` is array and row, such as `x_train/17`, and `split` the side the clip stands on.
+        """See `Reader`; `skeleton` is array and row, such as `x_train/17`, and `split` the side of the protocol.
 
         Without any names clips are `train-000000` …, by row, and the protocol is `given`.
 
@@ -89,14 +98,14 @@ class CtrNpzReader(ExchangeReader):
     def _with_list(self) -> list[ClipEntry]:
         clips, ids = expected_classes(self.known, len(self._classes))
         try:
-            protocol = self.options["protocol"] or find_protocol(self._labels, clips, ids)
+            protocol = self.options.protocol or find_protocol(self._labels, clips, ids)
         except UserError as error:
             raise UserError(f"{self.skeletons}: {error}") from None
         if problems := mismatches(self._labels, clips, protocol, ids):
             raise UserError(
-                f"{self.skeletons}: {self.options['names']} is not its list of names: {'; '.join(problems)}"
+                f"{self.skeletons}: {self.options.names} is not its list of names: {'; '.join(problems)}"
             )
-        ids = list(self._classes)  # which the option `classes` may have named otherwise
+        ids = list(self._classes)  # the option `classes` may give them other names
         return [
             replace(
                 clip,
@@ -126,13 +135,14 @@ class CtrNpzReader(ExchangeReader):
             return [f"{side}-{row:06d}" for row in range(len(self._labels[side]))]
         if own.dtype.kind != "U" or own.shape != (len(self._labels[side]),):
             raise UserError(f"{own.where}: expected {len(self._labels[side])} names")
-        return own.rows(0, len(own)).tolist()
+        names: list[str] = own.rows(0, len(own)).tolist()
+        return names
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
         """(T, M, V, 3), coordinates as in the file unless `centre` is true; see `as_clip`."""
-        part, row = self.place(entry, lambda part: len(self._x[part]) if part in self._x else None)
+        part, row = self.part_and_row(entry, lambda part: len(self._x[part]) if part in self._x else None)
         x = self._x[part]
-        joints = len(find_layout(self.layout))
+        joints = len(get_layout(self.layout))
         if len(x.shape) != 3 or x.shape[2] % (3 * joints):
             raise UserError(
                 f"{x.where}: is {x.shape}, expected (clips, frames, people × {joints} joints × 3) for the layout"

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from mmcl.datasets.clip import ClipEntry
-from mmcl.exchange.arrays import Rows, open_npz
-from mmcl.exchange.names import label_order, read_names
-from mmcl.datasets.protocols import Clips, find_rule, protocols, split
+from mmcl.datasets.protocols import as_clips, find_rule, protocols, split
 from mmcl.errors import UserError
+from mmcl.exchange.arrays import Rows, open_npz
+from mmcl.exchange.names import label_order, list_named_clips
 
 SIDES = ("train", "test")
 EXAMPLES = 5
@@ -31,7 +31,7 @@ def row_order(entries: Sequence[ClipEntry], protocol: str) -> dict[str, list[Cli
         UserError: there is no such protocol.
     """
     rule, _ = find_rule(protocol)
-    key = rule.get("by", "split")
+    key = rule.by or "split"
     order = list(entries) if key == "split" else sorted(entries, key=lambda entry: getattr(entry, key))
     sides = split(protocol, as_clips(order))
     return {
@@ -51,14 +51,6 @@ def both_sides(entries: Sequence[ClipEntry], protocol: str) -> dict[str, list[Cl
         if not clips:
             raise UserError(f"protocol {protocol}: no clip is in its {side} set")
     return sides
-
-
-def as_clips(entries: Sequence[ClipEntry]) -> Clips:
-    """Entries as protocols see them."""
-    columns = {key: [getattr(entry, key) for entry in entries] for key in Clips._fields if key != "names"}
-    texts = {key: np.array(columns[key], object) for key in ("action", "split")}
-    numbers = {key: np.array(columns[key], int) for key in ("subject", "camera", "setup")}
-    return Clips([entry.name for entry in entries], **texts, **numbers)
 
 
 def labels_of(arrays: dict[str, Rows], path: Path) -> dict[str, np.ndarray]:
@@ -128,8 +120,7 @@ def find_protocol(labels: dict[str, np.ndarray], entries: Sequence[ClipEntry], c
     candidates = [
         name
         for name, rule in protocols().items()
-        if rule.get("by", "split") != "split"
-        and name.startswith(start or ("ntu60_", "ntu120_")) == bool(start)
+        if rule.by not in (None, "split") and name.startswith(start or ("ntu60_", "ntu120_")) == bool(start)
     ]
     fitting, counts = [], []
     for name in candidates:
@@ -164,7 +155,7 @@ def check_order(npz_path: str | Path, names_path: str | Path, protocol: str) -> 
 
     Args:
         npz_path: npz of CTR-GCN's scripts.
-        names_path: see `read_names`.
+        names_path: see `list_named_clips`.
         protocol: such as `ntu60_xsub`.
 
     Returns:
@@ -177,7 +168,7 @@ def check_order(npz_path: str | Path, names_path: str | Path, protocol: str) -> 
     arrays = open_npz(path)
     labels = labels_of(arrays, path)
     count = arrays["y_train"].shape[1]
-    entries, classes = expected_classes(read_names(names_path), count)
+    entries, classes = expected_classes(list_named_clips(names_path), count)
     problems = mismatches(labels, entries, protocol, classes)
     if len(classes) != count:
         problems.insert(0, f"{path}: has {count} classes, the names have {len(classes)}")

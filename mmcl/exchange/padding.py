@@ -1,4 +1,4 @@
-"""What the writers share: clips of a store read one at a time, zero-padded, in files that appear whole."""
+"""What the writers share: clips of a store read one at a time, zero-padded, in files written whole or not at all."""
 
 import errno
 import os
@@ -11,12 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmcl.datasets.clip import ClipEntry, slice_clip
+from mmcl.datasets.prepare import SCHEMA, SkeletonStore
+from mmcl.errors import UserError
 from mmcl.exchange.names import label_order, stored_clips
 from mmcl.exchange.order import both_sides
 from mmcl.exchange.people import PERSONS
-from mmcl.datasets.prepare import SCHEMA, SkeletonStore
-from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 from mmcl.store import opened
 
 FRAMES = 300
@@ -25,22 +26,13 @@ FRAMES = 300
 
 @contextmanager
 def clips_of(skeletons: SkeletonStore) -> Iterator[Callable[[int], np.ndarray]]:
-    """A function that reads clip i of a store, (T, M, V, 3), without the others."""
+    """A function that reads clip i of a store, (T, M, V, 3), and no other."""
     with opened(skeletons.path, SCHEMA) as h5:
-        joints = h5["joints"]
-
-        def read(i: int) -> np.ndarray:
-            frames, persons, start = (
-                int(part[i]) for part in (skeletons.frames, skeletons.persons, skeletons.offset)
-            )
-            rows = joints[start : start + frames * persons]
-            return rows.reshape(frames, persons, *rows.shape[1:])
-
-        yield read
+        yield lambda i: slice_clip(h5["joints"], *skeletons.place(i))
 
 
 class PaddedRows(NamedTuple):
-    """What padded arrays of a store's clips hold.
+    """The rows of padded arrays, and their sizes.
 
     Attributes:
         skeletons: the store.
@@ -53,14 +45,14 @@ class PaddedRows(NamedTuple):
 
     skeletons: SkeletonStore
     classes: list[str]
-    sides: dict[str, list]
+    sides: dict[str, list[ClipEntry]]
     row: dict[str, int]
     frames: int
     joints: int
 
 
 def padded_rows(store: str | Path, protocol: str) -> PaddedRows:
-    """What padded arrays of a protocol's clips are to hold.
+    """The rows of the padded arrays of a protocol.
 
     Raises:
         UserError: no such protocol, or a side of it has no clip.
@@ -72,7 +64,7 @@ def padded_rows(store: str | Path, protocol: str) -> PaddedRows:
         both_sides(entries, protocol),
         {name: i for i, name in enumerate(skeletons.names)},
         max(FRAMES, int(skeletons.frames.max(initial=0))),
-        len(layout(skeletons.layout)),
+        len(get_layout(skeletons.layout)),
     )
 
 
@@ -82,7 +74,7 @@ def padded(clip: np.ndarray, frames: int, person2: str) -> np.ndarray:
     Args:
         clip: (T, M, V, 3); people beyond the second are left out.
         frames: at least T.
-        person2: `zeros`, or `duplicated` to stand the only person in the second place too.
+        person2: `zeros`, or `duplicated` to repeat the only person as the second.
     """
     out = np.zeros((frames, PERSONS, *clip.shape[2:]), "<f4")
     people = clip[:, :PERSONS]
@@ -94,9 +86,9 @@ def padded(clip: np.ndarray, frames: int, person2: str) -> np.ndarray:
 
 @contextmanager
 def whole(path: Path, folder: bool = False) -> Iterator[Path]:
-    """A place to write to, which gets the name `path` when all is written and goes when anything fails.
+    """A path to write to, renamed to `path` when all is written and removed if anything fails.
 
-    What stands at `path` is replaced; a folder only if it holds nothing but files of the new one's names.
+    What lies at `path` is replaced; a folder only if it holds nothing but files of the new one's names.
 
     Raises:
         UserError: the disk is full, or a folder there holds other files.

@@ -4,24 +4,27 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
+from pydantic import Field
 
 from mmcl.datasets.clip import ClipEntry
+from mmcl.datasets.files import find_recordings
+from mmcl.datasets.ntu import NtuReader
+from mmcl.errors import UserError
 from mmcl.exchange.names import (
     NTU_CLASSES,
     class_names_of,
     label_order,
+    list_named_clips,
     ntu_classes,
     plain_classes,
     read_classes,
-    read_names,
 )
-from mmcl.datasets.files import find_recordings
-from mmcl.datasets.ntu import NtuReader
-from mmcl.errors import UserError
-from mmcl.layouts import layout as find_layout
+from mmcl.layouts import get_layout
+from mmcl.settings import base
+from mmcl.skeleton.cleaning import centred
 
 PERSONS = 2
 FARTHEST = 1e5
@@ -29,14 +32,14 @@ FARTHEST = 1e5
 
 
 def as_clip(people: np.ndarray, person2: str, centre: int | None) -> np.ndarray:
-    """The people of a clip as mmcl's readers give them.
+    """The people of a clip in the form of mmcl's readers.
 
-    Frames in which nobody is are dropped, the padding at the end with them. People who are in no frame are dropped,
+    Frames without a person are dropped, the padding at the end with them. People who are in no frame are dropped,
     and of more than two the first two are kept. A second person who equals the first in every number is the copy that
     NTU RGB+D 120's scripts write into single-person clips.
 
     Args:
-        people: (T, M, V, 3); who is absent from a frame is all zero there.
+        people: (T, M, V, 3); a person who is absent from a frame is all zero there.
         person2: `absent` drops a second person who is such a copy, `duplicated` makes one where there is none.
         centre: the joint of person 1 whose first position becomes the origin; None leaves coordinates as they are.
 
@@ -44,10 +47,8 @@ def as_clip(people: np.ndarray, person2: str, centre: int | None) -> np.ndarray:
         (T', M', V, 3) float32; M' is 1 or 2.
 
     Raises:
-        UserError: nobody is there, or a coordinate is not finite or beyond FARTHEST.
+        UserError: there is no person, or a coordinate is not finite or beyond FARTHEST.
     """
-    from mmcl.skeleton.cleaning import centred
-
     people = people.astype(np.float32)
     with np.errstate(invalid="ignore"):
         good = (np.abs(people) <= FARTHEST).all((1, 2, 3))  # false for NaN too
@@ -65,39 +66,71 @@ def as_clip(people: np.ndarray, person2: str, centre: int | None) -> np.ndarray:
     return people if centre is None else centred(people, present, centre)
 
 
+LAYOUT_TEXT = "Joint layout of the skeletons, a name (docs/layouts.md) or the path of a layout's .json"
+
+
+class ExchangeOptions(base.Options):
+    """Options that all readers of exchange formats have."""
+
+    layout: base.Text | None = Field("ntu25", description=f"{LAYOUT_TEXT}.")
+    names: base.Text | None = Field(
+        None,
+        description="List of all clips (skes_available_name.txt, an index .tsv or a store .h5), from which clips get "
+        "their subjects, cameras and setups.",
+    )
+    classes: base.Text | None = Field(
+        None,
+        description="Text file whose line i names label i, as name or id and name with a tab between.",
+    )
+    person2: Literal["absent", "duplicated"] = Field(
+        "absent",
+        description="The second person of a clip that has one: nobody, or the first person again.",
+    )
+    centre: bool = Field(
+        True,
+        description="Whether the first position of person 1's centre joint is subtracted from a clip.",
+    )
+
+
 class ExchangeReader:
     """What the readers of exchange formats share: options, layout, videos by name.
 
-    See `mmcl.datasets.Reader`. Options that all have: `layout`; `names`, a list of clips with what is known of them
-    (`mmcl.exchange.names.read_names`); `classes`, a file (`read_classes` there); `person2`; `centre`,
-    whether coordinates are centred here (see `as_clip` for both). `skeletons` is a file where `reads_file` says so.
+    See `mmcl.datasets.Reader`, and `list_named_clips` and `read_classes` of `mmcl.exchange.names` for the options
+    `names` and `classes`. `skeletons` is a file where `reads_file` is true.
     """
 
-    layout: str = "ntu25"
+    layout: str
     persons: ClassVar[int] = PERSONS
+    reads_file: ClassVar[bool]
+    lists_content: ClassVar[bool] = True
+    skeleton_suffixes: ClassVar[tuple[str, ...]] = (".npy", ".npz", ".pkl")
+    video_suffixes: ClassVar[tuple[str, ...]] = ("_rgb.avi", "_rgb.mp4", ".avi", ".mp4")
     what_belongs: ClassVar[str]
     two_person_actions: ClassVar[frozenset[str]] = NtuReader.two_person_actions
-    defaults: ClassVar[dict[str, Any]]
+    Options: ClassVar[type[base.Options]]
+    options: ExchangeOptions
 
-    def __init__(self, skeletons: Path, videos: Path | None, options: dict[str, Any]):
+    def __init__(self, skeletons: Path, videos: Path | None, options: ExchangeOptions):
         self.skeletons = skeletons
         self.videos = videos
-        self.options = {**self.defaults, **options}
-        if self.options["person2"] not in ("absent", "duplicated"):
-            raise UserError(f"options.person2: {self.options['person2']!r} is not absent or duplicated")
-        if not isinstance(self.options["centre"], bool):
-            raise UserError(f"options.centre: {self.options['centre']!r} is not true or false")
-        for key in ("names", "classes", "layout", "protocol"):
-            if self.options.get(key) is not None and not isinstance(self.options[key], str):
-                raise UserError(f"options.{key}: {self.options[key]!r} is not text")
-        if self.options["layout"]:
-            find_layout(self.options["layout"])
-            self.layout = self.options["layout"]
+        self.options = options
+        self.layout = options.layout or self.find_layout()
+        get_layout(self.layout)
+
+    def find_layout(self) -> str:
+        """The layout where no option names it.
+
+        Raises:
+            UserError: it cannot be known.
+        """
+        raise UserError(
+            "options.layout: is missing; a name (docs/layouts.md) or the path of a layout's .json"
+        )
 
     @cached_property
     def known(self) -> list[ClipEntry]:
         """The clips of the option `names`; none without it."""
-        return read_names(self.options["names"]) if self.options["names"] else []
+        return list_named_clips(self.options.names) if self.options.names else []
 
     @cached_property
     def _known_by_name(self) -> dict[str, ClipEntry]:
@@ -110,10 +143,10 @@ class ExchangeReader:
             count: labels there are.
             ntu: whether the clips are of NTU RGB+D.
         """
-        if self.options["classes"]:
-            return read_classes(Path(self.options["classes"]))
-        if self.known:
-            named = class_names_of(self.options["names"])
+        if self.options.classes:
+            return read_classes(Path(self.options.classes))
+        if self.options.names:
+            named = class_names_of(self.options.names)
             return {key: named.get(key, key) for key in label_order(self.known, count)}
         if ntu and count <= NTU_CLASSES[-1]:
             return ntu_classes(min(many for many in NTU_CLASSES if count <= many))
@@ -123,7 +156,7 @@ class ExchangeReader:
         """An entry with subject, camera and setup from the option `names`, if that has the clip.
 
         Raises:
-            UserError: its name is empty, or has characters that no file name should have.
+            UserError: its name is empty, or has characters that cannot be printed.
         """
         if not entry.name or not entry.name.isprintable():
             raise UserError(f"{self.skeletons}/{entry.skeleton}: a clip of the name {entry.name[:60]!a}")
@@ -144,26 +177,25 @@ class ExchangeReader:
 
     def find_videos(self) -> dict[str, str]:
         """Clip name → path of its video relative to the folder of videos."""
-        endings = ("_rgb.avi", "_rgb.mp4", ".avi", ".mp4")
-        return find_recordings(self.videos, endings) if self.videos else {}
+        return find_recordings(self.videos, self.video_suffixes) if self.videos else {}
 
     def finish_clip(self, entry: ClipEntry, people: np.ndarray) -> np.ndarray:
         """`as_clip` by the reader's options; an error names the file and the place in it."""
-        centre = find_layout(self.layout).centre if self.options["centre"] else None
+        centre = get_layout(self.layout).centre if self.options.centre else None
         try:
-            return as_clip(people, self.options["person2"], centre)
+            return as_clip(people, self.options.person2, centre)
         except UserError as error:
             raise UserError(f"{self.skeletons}/{entry.skeleton}: {error}") from None
 
-    def place(self, entry: ClipEntry, parts: Callable[[str], int | None]) -> tuple[str, int]:
-        """Part and row that an entry's `skeleton`, such as `x_train/17`, means.
+    def part_and_row(self, entry: ClipEntry, parts: Callable[[str], int | None]) -> tuple[str, int]:
+        """Part and row that an entry's `skeleton`, such as `x_train/17`, names.
 
         Args:
             entry: the clip.
-            parts: name of a part → its number of rows; None for a part that there is not.
+            parts: name of a part → its number of rows; None for a part that does not exist.
 
         Raises:
-            UserError: there is no such row, as when the index is of another file.
+            UserError: there is no such row, as where the index is of another file.
         """
         part, _, row = entry.skeleton.partition("/")
         rows = parts(part)
@@ -172,7 +204,7 @@ class ExchangeReader:
         return part, int(row)
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
-        """See `Reader`. These files do not say where joints are in a picture.
+        """See `Reader`. These files do not hold where joints are in a picture.
 
         Raises:
             UserError: always.

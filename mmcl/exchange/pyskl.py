@@ -9,32 +9,30 @@ in the videos (`ntu60_hrnet.pkl`, 17 joints of COCO).
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from pydantic import Field
 
 from mmcl.datasets.clip import ClipEntry
-from mmcl.exchange.arrays import MAX_ROW
-from mmcl.exchange.names import (
-    are_ntu,
-    named_clip,
-)
-from mmcl.exchange.people import ExchangeReader
-from mmcl.exchange.safe_pickle import FileArray, load
 from mmcl.errors import UserError
-from mmcl.layouts import layout as find_layout
+from mmcl.exchange.arrays import MAX_ROW
+from mmcl.exchange.names import are_ntu, named_clip
+from mmcl.exchange.people import LAYOUT_TEXT, ExchangeOptions, ExchangeReader
+from mmcl.exchange.safe_pickle import FileArray, load
+from mmcl.layouts import get_layout
+from mmcl.settings import base
 
 LAYOUTS = {25: "ntu25", 17: "coco17"}
 """Layout by number of joints, where the option does not say."""
 
 SEEN = 1e-6
-"""A keypoint that is scored no more than this, and stands at 0, 0, was not found at all."""
+"""A keypoint that is scored no more than this, and lies at 0, 0, was not found at all."""
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What a pickle says of one clip; every field but the name as it stands there."""
+    """What a pickle holds of one clip; every field but the name is unchecked."""
 
     name: str
     label: Any
@@ -49,48 +47,46 @@ class Annotation:
 class Content(NamedTuple):
     """What a pickle holds. Classes (id → name) and layout are those that mmcl's own pickles name."""
 
-    splits: dict[str, list]
+    splits: dict[str, list[Any]]
     annotations: list[Annotation]
     classes: dict[str, str]
     layout: str | None
 
 
+class PysklOptions(ExchangeOptions):
+    """Options of the reader `pyskl`."""
+
+    layout: base.Text | None = Field(
+        None, description=f"{LAYOUT_TEXT}; chosen by the number of joints if left out."
+    )
+    split: base.Pair[str] | None = Field(
+        None,
+        description="Names of the two splits that train and test under the protocol given, [xsub_train, xsub_val].",
+    )
+    min_score: base.Probability = Field(
+        0.0, description="2-D keypoints scored below this are interpolated in time."
+    )
+
+
 class PysklReader(ExchangeReader):
     """One annotation pickle.
 
-    Options: see `ExchangeReader`; `layout` goes by the number of joints if null; `split`, the two names of splits that
-    train and test; `min_score`.
-
     Two-dimensional keypoints become x = (u − width/2) / height, y = (height/2 − v) / height, third coordinate 0, so
     that what is done with metres (rotation about an axis, bones, motion) keeps its meaning. A keypoint scored below
-    `min_score` is taken as unseen and interpolated in time between the frames that see it, held at the ends; one that
-    is never seen stands at the mean of the person's seen ones.
+    `min_score` counts as unseen and is interpolated in time between the frames that see it, held at the ends; one that
+    is never seen is put at the mean of the person's seen ones.
     """
 
     reads_file: ClassVar[bool] = True
     what_belongs: ClassVar[str] = (
         "An annotation pickle as PYSKL and MMAction2 use them, such as ntu60_3danno.pkl or ntu60_hrnet.pkl"
     )
-    defaults: ClassVar[dict[str, Any]] = {
-        "layout": None,
-        "names": None,
-        "split": None,
-        "min_score": 0.0,
-        "classes": None,
-        "person2": "absent",
-        "centre": True,
-    }
+    Options: ClassVar[type[base.Options]] = PysklOptions
+    options: PysklOptions
 
-    def __init__(self, skeletons: Path, videos: Path | None, options: dict[str, Any]):
-        super().__init__(skeletons, videos, options)
-        keys, least = self.options["split"], self.options["min_score"]
-        if keys is not None and not (isinstance(keys, list | tuple) and len(keys) == 2):
-            raise UserError(f"options.split: {keys!r} is not the names of two splits, [train, test]")
-        if isinstance(least, bool) or not isinstance(least, int | float):
-            raise UserError(f"options.min_score: {least!r} is not a number")
-        if not self.options["layout"]:
-            self.layout = self._content.layout or self._layout_of_joints()
-            find_layout(self.layout)
+    def find_layout(self) -> str:
+        """See `ExchangeReader`: the layout that the file names, or that has as many joints."""
+        return self._content.layout or self._layout_of_joints()
 
     @cached_property
     def _content(self) -> Content:
@@ -144,7 +140,7 @@ class PysklReader(ExchangeReader):
         _, annotations, own, _ = self._content
         labels = [item.label for item in annotations if type(item.label) is int]
         count = max(labels, default=0) + 1
-        if own and not self.options["classes"] and not self.known:
+        if own and not self.options.classes and not self.options.names:
             return own
         return self.classes_of(count, are_ntu(item.name for item in annotations))
 
@@ -153,7 +149,7 @@ class PysklReader(ExchangeReader):
         return self._classes
 
     def list_clips(self) -> list[ClipEntry]:
-        """See `Reader`; `skeleton` is `annotations/<number>`. A name that stands there twice is left out."""
+        """See `Reader`; `skeleton` is `annotations/<number>`. A name that occurs twice is left out."""
         splits, annotations, *_ = self._content
         sides = self._sides(splits)
         ids, videos = list(self._classes), self.find_videos()
@@ -173,9 +169,9 @@ class PysklReader(ExchangeReader):
             entries[item.name] = entry
         return [entries[name] for name in sorted(entries)]
 
-    def _sides(self, splits: dict[str, list]) -> dict[str, str]:
-        """Clip → train or test, by the option `split`, or the file's only two splits where their names tell."""
-        keys = self.options["split"]
+    def _sides(self, splits: dict[str, list[Any]]) -> dict[str, str]:
+        """Clip → train or test, by the option `split`, or the file's only two splits by their names' endings."""
+        keys: Sequence[str] | None = self.options.split
         if keys is None:
             trains, tests = (
                 [k for k in splits if str(k).endswith(ends)] for ends in (("train",), ("val", "test"))
@@ -208,9 +204,9 @@ class PysklReader(ExchangeReader):
                 axis=-1,
             )
             points[~there] = 0
-            if scores is not None and self.options["min_score"] > 0:
+            if scores is not None and self.options.min_score > 0:
                 for person in range(len(points)):
-                    fill_unseen(points[person], scores[person] >= self.options["min_score"], there[person])
+                    fill_unseen(points[person], scores[person] >= self.options.min_score, there[person])
         return self.finish_clip(entry, points.transpose(1, 0, 2, 3))
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
@@ -227,14 +223,14 @@ class PysklReader(ExchangeReader):
     @staticmethod
     def _there(points: np.ndarray, scores: np.ndarray | None) -> np.ndarray:
         """(M, T) whether a person was found: a keypoint is scored, or without scores any is not at 0, 0."""
-        found = (points != 0).any((2, 3))
+        found: np.ndarray = (points != 0).any((2, 3))
         return found if scores is None else found & (scores > SEEN).any(2)
 
     def _keypoints(self, entry: ClipEntry) -> tuple[np.ndarray, np.ndarray | None, Annotation]:
         """(M, T, V, 2 or 3) float32, (M, T, V) scores where there are any, and the annotation."""
         annotations = self._content.annotations
-        _, number = self.place(entry, {"annotations": len(annotations)}.get)
-        item, joints = annotations[number], len(find_layout(self.layout))
+        _, number = self.part_and_row(entry, {"annotations": len(annotations)}.get)
+        item, joints = annotations[number], len(get_layout(self.layout))
         where = f"{self.skeletons}/{entry.skeleton}"
         shape = item.keypoint.shape if isinstance(item.keypoint, FileArray) else ()
         if len(shape) != 4 or shape[2] != joints or shape[3] not in (2, 3) or 0 in shape:
@@ -268,7 +264,7 @@ class PysklReader(ExchangeReader):
 
 
 def fill_unseen(points: np.ndarray, seen: np.ndarray, there: np.ndarray) -> None:
-    """Put unseen keypoints of one person where they can be supposed.
+    """Estimate the unseen keypoints of one person.
 
     Args:
         points: (T, V, 3), changed in place.

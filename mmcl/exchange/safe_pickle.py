@@ -20,8 +20,8 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
-from mmcl.exchange.arrays import read_at
 from mmcl.errors import UserError
+from mmcl.exchange.arrays import read_at
 
 MAX_STEPS = 50_000_000
 """Instructions; the pickle of all of NTU RGB+D 120 has some 10 million."""
@@ -168,7 +168,8 @@ class _Machine:
         return self.file.read(size)
 
     def number(self, form: str) -> int:
-        return struct.unpack(form, self.take(struct.calcsize(form)))[0]
+        number: int = struct.unpack(form, self.take(struct.calcsize(form)))[0]
+        return number
 
     def line(self) -> bytes:
         line = self.file.readline()
@@ -279,7 +280,8 @@ def _dtype(path: Path, code: Any, *_: Any) -> Dtype:
 
 
 def _scalar(path: Path, dtype: Any, data: Any) -> int | float | bool:
-    return FileArray(path).fill(data, dtype, (), "C").read().item()
+    value: int | float | bool = FileArray(path).fill(data, dtype, (), "C").read().item()
+    return value
 
 
 def _encode(path: Path, text: str, encoding: str) -> bytes:

@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from mmcl.datasets.clip import ClipEntry
+from mmcl.datasets.prepare import SkeletonStore
+from mmcl.datasets.protocols import protocols
+from mmcl.errors import UserError
 from mmcl.exchange.names import are_ntu, label_order, stored_clips
 from mmcl.exchange.order import both_sides
 from mmcl.exchange.padding import clips_of, whole
 from mmcl.exchange.write_pickle import dump
-from mmcl.datasets.prepare import SkeletonStore
-from mmcl.datasets.protocols import protocols
-from mmcl.errors import UserError
 
 SIDES = {"train": "train", "test": "val"}
 """Side of a protocol → ending of the split's name."""
@@ -21,7 +22,7 @@ def write_pyskl(store: str | Path, output: str | Path, protocol: str | None = No
 
     Splits are called as PYSKL does: `xsub_train`, `xsub_val`, `xview_…`, `xset_…` for NTU RGB+D, `<protocol>_train`,
     `<protocol>_val` for others. Beside the usual keys the pickle holds `layout` and `classes` (id → name, in the order
-    of labels), and each annotation `subject`, `camera`, `setup`; other tools pass over them. Clips go through one at a
+    of labels), and each annotation `subject`, `camera`, `setup`; other tools ignore them. Clips go through one at a
     time.
 
     Args:
@@ -67,12 +68,12 @@ def write_pyskl(store: str | Path, output: str | Path, protocol: str | None = No
     return {key: len(names) for key, names in splits.items()} | {"annotations": len(skeletons)}
 
 
-def _splits(entries: list, protocol: str | None) -> dict[str, list[str]]:
+def _splits(entries: list[ClipEntry], protocol: str | None) -> dict[str, list[str]]:
     ntu = are_ntu(entry.name for entry in entries)
     if protocol:
         sides = both_sides(entries, protocol)
         return _named(protocol, sides, ntu)
-    known = [name for name, rule in protocols().items() if "by" in rule]
+    known = [name for name, rule in protocols().items() if rule.by is not None]
     if ntu:
         set_name = "ntu60_" if len(label_order(entries)) == 60 else "ntu120_"
         known = [name for name in known if name.startswith(set_name)]
@@ -87,6 +88,6 @@ def _splits(entries: list, protocol: str | None) -> dict[str, list[str]]:
     return splits
 
 
-def _named(protocol: str, sides: dict[str, list], ntu: bool) -> dict[str, list[str]]:
+def _named(protocol: str, sides: dict[str, list[ClipEntry]], ntu: bool) -> dict[str, list[str]]:
     stem = protocol.partition("_")[2] if ntu and protocol.startswith("ntu") else protocol
     return {f"{stem}_{SIDES[side]}": [clip.name for clip in clips] for side, clips in sides.items()}

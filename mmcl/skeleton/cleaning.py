@@ -53,7 +53,8 @@ def motion(joints: np.ndarray) -> float:
 def plausible_frames(joints: np.ndarray) -> np.ndarray:
     """(F,) whether the body is at most SPREAD times as wide as it is high, joints (F, V, 3)."""
     extent = np.ptp(joints, axis=1)
-    return extent[:, 0] <= SPREAD * extent[:, 1]
+    plausible: np.ndarray = extent[:, 0] <= SPREAD * extent[:, 1]
+    return plausible
 
 
 def choose_bodies(tracks: list[Track]) -> list[int]:

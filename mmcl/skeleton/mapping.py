@@ -56,7 +56,8 @@ def map_joints(x: np.ndarray, source: str, target: str) -> np.ndarray:
     Raises:
         UserError: see `joint_map`.
     """
-    return _weights(source, target).astype(x.dtype) @ x
+    mapped: np.ndarray = _weights(source, target).astype(x.dtype) @ x
+    return mapped
 
 
 @cache

@@ -56,7 +56,8 @@ def rotation_axis(bones: Tensor, references: Tensor) -> Tensor:
     Returns:
         (…, 3, T, V, M).
     """
-    return torch.linalg.cross(bones, references, dim=CHANNELS)
+    axis: Tensor = torch.linalg.cross(bones, references, dim=CHANNELS)
+    return axis
 
 
 def angular_velocity(bones: Tensor, references: Tensor, rate: Tensor | None = None) -> Tensor:

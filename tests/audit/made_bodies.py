@@ -5,13 +5,13 @@ import numpy as np
 from mmcl.audit import Source
 from mmcl.datasets.protocols import Clips
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 from mmcl.report.layout_pictures import rest_pose
 
 
 def body(seed: int, frames: int = 40, name: str = "ucla20") -> np.ndarray:
     """(T, 1, V, 3) metres: somebody stands 3 m away and moves mostly the arms, with a sensor's noise of 2 mm."""
-    skeleton, rng = layout(name), np.random.default_rng(seed)
+    skeleton, rng = get_layout(name), np.random.default_rng(seed)
     pose = np.concatenate([rest_pose(skeleton), np.zeros((len(skeleton), 1))], axis=1)
     for joint in skeleton.joints:
         if joint.startswith("foot"):

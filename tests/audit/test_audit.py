@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_bodies import body, source
+from made_readers import recordings
 from scipy.io import savemat
 from typer.testing import CliRunner
 
-from mmcl.cli import app
 from mmcl.audit import audit, open_folder, part, write_exclusion
+from mmcl.cli import app
 from mmcl.datasets.exclusion import read_exclusion
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 
-UTD_ORDER = [layout("ucla20").index(joint) for joint in layout("utd20").joints]
+UTD_ORDER = [get_layout("ucla20").index(joint) for joint in get_layout("utd20").joints]
 
 
 def clean() -> dict[str, np.ndarray | str]:
@@ -227,7 +228,7 @@ def test_nw_ucla_view_3_of_two_classes_is_view_2(mmcl_data: Path, tmp_path: Path
 
     with ZipFile(mmcl_data / "nw-ucla-skeleton.zip") as archive:
         archive.extractall(tmp_path)
-    source = open_folder({"reader": "nw_ucla", "skeletons": tmp_path})
+    source = open_folder(recordings("nw_ucla", tmp_path))
     report = audit(source, part(source, "nw_ucla", None), "nw_ucla")
     pairs = report.train_test_duplicates
     assert (report.clips, report.test_clips, len(pairs)) == (1484, 464, 95)
@@ -249,7 +250,7 @@ def test_utd_mhad_has_no_leak(mmcl_data: Path, tmp_path: Path) -> None:
 
     with ZipFile(mmcl_data / "utd-mhad-skeleton.zip") as archive:
         archive.extractall(tmp_path)
-    source = open_folder({"reader": "utd_mhad", "skeletons": tmp_path})
+    source = open_folder(recordings("utd_mhad", tmp_path))
     report = audit(source, part(source, "odd_subjects", None), "odd_subjects")
     assert (report.clips, report.test_clips, report.train_test_duplicates) == (861, 430, [])
     kinds = [finding.kind for finding in report.findings]

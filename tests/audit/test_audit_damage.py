@@ -5,9 +5,9 @@ import pytest
 from made_bodies import body
 
 from mmcl.audit.damage import find_damage
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 
-UCLA = layout("ucla20")
+UCLA = get_layout("ucla20")
 
 
 def found(clip: np.ndarray, rate: float = 30.0) -> dict[str, str]:

@@ -6,9 +6,9 @@ from made_bodies import body
 
 from mmcl.audit import copies as module
 from mmcl.audit.copies import Copies, find_copies, fingerprint
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 
-UCLA = layout("ucla20")
+UCLA = get_layout("ucla20")
 OTHERS = [body(seed, 30 + seed) for seed in range(12)]
 ORIGINAL = OTHERS[3]
 

@@ -5,9 +5,9 @@ from made_bodies import body
 
 from mmcl.audit.copies import find_copies, fingerprint
 from mmcl.audit.labels import find_conflicts, find_doubts
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 
-UCLA = layout("ucla20")
+UCLA = get_layout("ucla20")
 
 
 def test_copies_under_different_labels() -> None:

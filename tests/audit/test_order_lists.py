@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from mmcl.audit.names import compare_names, read_names
+from mmcl.audit import Source
+from mmcl.audit.names import check_list, compare_names
+from mmcl.datasets.names import read_names
+from mmcl.datasets.protocols import as_clips
 from mmcl.errors import UserError
 
 CLIPS = ["a", "b", "c", "d"]
@@ -23,8 +26,8 @@ def test_missing_unknown_repeated_and_out_of_order() -> None:
     assert found([*CLIPS, "e"]) == [("name_unknown", ())]
     assert found(["a", "b", "b", "c", "d"]) == [("name_repeated", ("b",))]
     assert found(["b", "a", "c", "d"]) == [("name_order", ("a",))]
-    told = compare_names(["a", "c", "b", "d"], CLIPS)[0].detail
-    assert told.startswith("name 3, b, comes after c")
+    detail = compare_names(["a", "c", "b", "d"], CLIPS)[0].detail
+    assert detail.startswith("name 3, b, comes after c")
 
 
 def test_reading(tmp_path: Path) -> None:
@@ -33,6 +36,6 @@ def test_reading(tmp_path: Path) -> None:
     assert read_names(path) == ["a", "b"]
     path.write_text("# nothing\n")
     with pytest.raises(UserError, match="holds no name"):
-        read_names(path)
+        check_list(path, Source("ntu25", as_clips([]), lambda i: None), None)
     with pytest.raises(UserError, match="cannot be read as a list of names"):
         read_names(tmp_path / "absent.txt")

@@ -5,17 +5,17 @@ import pytest
 from made_bodies import body
 
 from mmcl.audit.sides import find_swaps
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 
 LAYOUTS = ("ucla20", "ntu25", "utd20")
 
 
 def found(clip: np.ndarray, name: str = "ucla20") -> dict[str, str]:
-    return dict(find_swaps(clip, layout(name)))
+    return dict(find_swaps(clip, get_layout(name)))
 
 
 def exchanged(clip: np.ndarray, frames: slice, limbs: tuple[str, ...], name: str = "ucla20") -> np.ndarray:
-    skeleton, clip = layout(name), clip.copy()
+    skeleton, clip = get_layout(name), clip.copy()
     for left, right in skeleton.left_right:
         if skeleton.joints[left].startswith(limbs):
             clip[frames, :, [left, right]] = clip[frames, :, [right, left]]
@@ -51,12 +51,12 @@ def test_a_whole_clip_with_its_sides_exchanged_has_its_feet_backwards(turn: int)
 
 def test_legs_exchanged_in_the_whole_clip() -> None:
     clip = exchanged(body(3), slice(None), ("hip", "knee", "ankle", "foot"))
-    told = [detail for _, detail in find_swaps(clip, layout("ucla20"))]
+    told = [detail for _, detail in find_swaps(clip, get_layout("ucla20"))]
     assert any(detail.startswith("hips and shoulders point in opposite") for detail in told)
 
 
 def test_hands_that_touch_and_part_are_no_exchange() -> None:
-    clip, skeleton = body(3), layout("ucla20")
+    clip, skeleton = body(3), get_layout("ucla20")
     for joint, sign in (("hand_left", 1), ("hand_right", -1), ("wrist_left", 1), ("wrist_right", -1)):
         clip[:, 0, skeleton.index(joint)] = clip[:, 0, 1] + np.outer(
             np.cos(np.linspace(0, 6.3, 40)) * sign, (0.3, 0, 0)

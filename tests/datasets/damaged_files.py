@@ -89,10 +89,10 @@ def nw_ucla(folder: Path) -> Good:
 
 def own(ending: str) -> Callable[[Path], Good]:
     def write(folder: Path) -> Good:
-        from mmcl.layouts import layout
+        from mmcl.layouts import get_layout
 
         path = folder / f"wave{ending}"
-        names, clip = layout("utd20").joints, cloud(4, 20)
+        names, clip = get_layout("utd20").joints, cloud(4, 20)
         if ending == ".npz":
             np.savez_compressed(path, joints=clip)
         elif ending == ".json":
@@ -103,7 +103,7 @@ def own(ending: str) -> Callable[[Path], Good]:
             path.write_text("\n".join([head, *rows]) + "\n")
         table = folder / "clips.csv"
         table.write_text("name,label,subject,split\nwave,waving,1,train\n")
-        return {"reader": "own", "skeletons": str(folder), "options": {"layout": "utd20"}}, path
+        return {"reader": "own", "skeletons": str(folder), "layout": "utd20"}, path
 
     return write
 

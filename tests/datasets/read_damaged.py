@@ -19,10 +19,10 @@ from typing import Any
 import h5py  # noqa: F401
 import numpy as np
 import scipy.io  # noqa: F401
+from made_readers import opened
 
-from mmcl.datasets import open_reader
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 
 CPU_SECONDS = 4
 MIB = 1 << 20
@@ -60,7 +60,7 @@ def attempt(dataset: dict[str, Any], file: Path) -> tuple[str, str]:
     reasons = []
     clips = 0
     try:
-        reader = open_reader(dataset)
+        reader = opened(**dataset)
         for entry in reader.list_clips():
             if why := entry.left_out or ("" if entry.skeleton else "no skeleton file"):
                 reasons.append(f"{file.name}: {why}")
@@ -72,7 +72,7 @@ def attempt(dataset: dict[str, Any], file: Path) -> tuple[str, str]:
                     return "wrong", wrong
                 reasons.append(str(error))
                 continue
-            sizes = clip.ndim == 4 and (clip.shape[2], clip.shape[3]) == (len(layout(reader.layout)), 3)
+            sizes = clip.ndim == 4 and (clip.shape[2], clip.shape[3]) == (len(get_layout(reader.layout)), 3)
             if not sizes or clip.dtype != np.float32 or not len(clip) or not np.isfinite(clip).all():
                 return "wrong", f"a clip of {clip.dtype} {clip.shape}, finite: {np.isfinite(clip).all()}"
             clips += 1

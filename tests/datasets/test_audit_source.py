@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+from made_readers import recordings
 from made_recordings import joints, skeleton_text
 
 from mmcl.audit import audit, open_folder, open_store
@@ -13,7 +14,7 @@ def test_ntu_clips_keep_the_frames_that_cleaning_drops(tmp_path: Path) -> None:
     name = "S001C001P001R001A001"
     there = [*range(5), *range(9, 30)]
     (tmp_path / f"{name}.skeleton").write_text(skeleton_text(30, {"72057594037931101": (there, joints(26))}))
-    source = open_folder({"reader": "ntu", "skeletons": tmp_path})
+    source = open_folder(recordings("ntu", tmp_path))
     clip = source.read(0)
     assert clip.shape == (30, 1, 25, 3)
     assert np.flatnonzero(~clip.any((1, 2, 3))).tolist() == [5, 6, 7, 8]
@@ -36,6 +37,6 @@ def test_left_out_and_missing_clips_are_told(tmp_path: Path) -> None:
         savemat(
             tmp_path / f"{name}_skeleton.mat", {"d_skel": np.random.default_rng(1).normal(size=(20, 3, 9))}
         )
-    source = open_folder({"reader": "utd_mhad", "skeletons": tmp_path})
+    source = open_folder(recordings("utd_mhad", tmp_path))
     assert list(source.clips.names) == ["a1_s1_t1"]
     assert source.left_out == {"noname": "name is not a<action>_s<subject>_t<trial>"}

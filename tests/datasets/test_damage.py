@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from damaged_files import KINDS, cases
+from made_readers import opened, preparation, prepared
 
-from mmcl.datasets import open_reader
 from mmcl.datasets.index import write_index
-from mmcl.datasets.prepare import SkeletonStore, index_clips, prepare_skeletons
+from mmcl.datasets.prepare import SkeletonStore, prepare_skeletons
 from mmcl.errors import UserError
 
 MEMORY = {"nw_ucla": 512, "own_json": 512}
@@ -43,7 +43,7 @@ def results(tmp_path_factory) -> list[Result]:
     (top / "manifest.json").write_text(json.dumps(manifest))
     worker = subprocess.run(
         [sys.executable, HERE / "read_damaged.py", top / "manifest.json"],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        env={**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -86,19 +86,19 @@ def test_memory(results):
 @pytest.mark.parametrize("place", ["../../etc/passwd", "/etc/passwd", "a/../../b.skeleton", "..\\b", "a\0b"])
 def test_an_index_leads_nowhere_else(tmp_path, column, place):
     dataset, file = KINDS["ntu"](tmp_path)
-    entry = replace(open_reader(dataset).list_clips()[0], **{column: place})
+    entry = replace(opened(**dataset).list_clips()[0], **{column: place})
     write_index(tmp_path / "index.tsv", [entry])
     with pytest.raises(UserError, match=rf"index.tsv: line 2: {column} .* leads out of the data folder"):
-        prepare_skeletons(tmp_path / "index.tsv", dataset, tmp_path / "store.h5", {})
+        prepare_skeletons(
+            tmp_path / "index.tsv", tmp_path / "store.h5", preparation("ntu"), dataset["skeletons"]
+        )
     # what lies in a linked folder belongs to the data
     (tmp_path / "elsewhere").mkdir()
     file.rename(tmp_path / "elsewhere" / file.name)
     (tmp_path / "skeletons").mkdir()
     (tmp_path / "skeletons" / "linked").symlink_to(tmp_path / "elsewhere")
-    dataset = {**dataset, "skeletons": str(tmp_path / "skeletons")}
-    index_clips(dataset, tmp_path / "index.tsv")
-    prepare_skeletons(tmp_path / "index.tsv", dataset, tmp_path / "store.h5", {})
-    assert SkeletonStore(tmp_path / "store.h5").names == [file.stem]
+    store = prepared(tmp_path / "store.h5", "ntu", tmp_path / "skeletons")
+    assert SkeletonStore(store).names == [file.stem]
 
 
 def test_the_reason_names_the_place(results):

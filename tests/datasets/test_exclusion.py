@@ -14,7 +14,7 @@ def test_comments_and_order_do_not_count_and_names_do(tmp_path):
     path = tmp_path / "list.txt"
     path.write_text("a\nb\n")
     planned = plan_exclusion(str(path))
-    assert planned["file"] == str(path)
+    assert planned.file == str(path)
     path.write_text("# why\nb\na\n")
     assert plan_exclusion(str(path)) == planned
     assert read_planned(planned) == {"a", "b"}
@@ -36,5 +36,5 @@ def test_found_from_the_working_directory_or_the_project(tmp_path, monkeypatch, 
 
 def test_not_text(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="cannot be read as a list of clips"):
+    with pytest.raises(UserError, match="cannot be read as a list of names"):
         read_exclusion(str(tmp_path / "list.txt"))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from made_stores import make_stores
 
+from mmcl.datasets.mapped import seen_as
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
-from mmcl.datasets.mapped import seen_as
 from mmcl.skeleton.mapping import map_joints
 
 

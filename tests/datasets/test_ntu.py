@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from made_readers import opened
 from made_recordings import joints, skeleton_text, write_ntu
 
-from mmcl.datasets import open_reader
-from mmcl.datasets.ntu import MISSING, missing_names, parse_name
+from mmcl.datasets.ntu import MISSING, NtuOptions, NtuReader, missing_names, parse_name
 from mmcl.errors import UserError
 
 A, B = "72057594037931101", "72057594037931102"
@@ -22,8 +22,7 @@ def folders(tmp_path):
 
 
 def reader(folder, **options):
-    folders = {"skeletons": str(folder / "skeletons"), "videos": str(folder / "videos")}
-    return open_reader({"reader": "ntu", **folders, "options": options})
+    return opened("ntu", folder / "skeletons", folder / "videos", **options)
 
 
 def test_names():
@@ -55,12 +54,15 @@ def test_options(folders):
     assert [entry.name for entry in reader(folders, max_setup=17).list_clips()] == [ONE, LISTED]
     assert not any(entry.left_out for entry in reader(folders, use_missing_list=False).list_clips())
     assert len(reader(folders, max_action=60).class_names()) == 60
-    with pytest.raises(UserError, match=r"person2: 'twice'"):
+    with pytest.raises(
+        UserError, match=r'options\.person2: "twice" is not allowed; allowed: "absent", "duplicated"'
+    ):
         reader(folders, person2="twice")
-    with pytest.raises(UserError, match=r"gaps: 'filled' is not kept or packed"):
+    with pytest.raises(UserError, match=r'options\.gaps: "filled" is not allowed; allowed: "kept", "packed"'):
         reader(folders, gaps="filled")
     with pytest.raises(
-        UserError, match=r"max_actions is not an option of the reader ntu; its options: colour_size"
+        UserError,
+        match=r"options\.max_actions: unknown key; did you mean 'max_action'\?; allowed here: colour_size",
     ):
         reader(folders, max_actions=60)
 
@@ -91,15 +93,13 @@ def test_missing_folders(tmp_path):
     with pytest.raises(UserError, match=r"no .skeleton file in it or below. NTU RGB"):
         reader(tmp_path).list_clips()
     with pytest.raises(UserError, match=r"no folder is given. NTU RGB"):
-        open_reader({"reader": "ntu", "skeletons": None})
-    with pytest.raises(UserError, match=r"no reader 'nut'; there are: .*\bntu\b"):
-        open_reader({"reader": "nut", "skeletons": "x"})
+        opened("ntu", None)
+    with pytest.raises(UserError, match=r"no reader 'nut'; did you mean 'ntu'\?; known: .*\bntu\b"):
+        opened("nut", "x")
 
 
 def test_classes_and_lists():
-    from mmcl.datasets.ntu import NtuReader
-
-    names = NtuReader.class_names(NtuReader("", None, {}))
+    names = NtuReader("", None, NtuOptions()).class_names()
     assert len(names) == 120
     assert names["A001"] == "drink water"
     assert names["A080"] == "squat down"

@@ -7,7 +7,7 @@ import pytest
 
 from mmcl.datasets import ntu
 from mmcl.datasets.index import read_index, write_index
-from mmcl.datasets.ntu import NtuReader, missing_names, parse_name
+from mmcl.datasets.ntu import NtuOptions, NtuReader, missing_names, parse_name
 from mmcl.datasets.protocols import Clips, protocols, split
 
 PAIRS = {
@@ -51,7 +51,7 @@ def listed(names, monkeypatch, **options):
     monkeypatch.setattr(
         ntu, "find_recordings", lambda folder, endings: {name: f"{name}.skeleton" for name in names}
     )
-    entries = NtuReader("nowhere", None, options).list_clips()
+    entries = NtuReader("nowhere", None, NtuOptions(**options)).list_clips()
     left = [entry for entry in entries if not entry.left_out]
     columns = {
         key: np.array([getattr(entry, key) for entry in left]) for key in ("subject", "camera", "setup")

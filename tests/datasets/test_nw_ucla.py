@@ -3,8 +3,8 @@ import zipfile
 
 import numpy as np
 import pytest
+from made_readers import opened
 
-from mmcl.datasets import open_reader
 from mmcl.datasets.protocols import protocols
 from mmcl.errors import UserError
 
@@ -12,7 +12,7 @@ NAME = "a03_s02_e01_v03"
 
 
 def reader(folder, videos=None):
-    return open_reader({"reader": "nw_ucla", "skeletons": str(folder), "videos": videos and str(videos)})
+    return opened("nw_ucla", folder, videos)
 
 
 def content(frames=4, **more):

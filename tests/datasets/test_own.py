@@ -6,14 +6,14 @@ import zipfile
 
 import numpy as np
 import pytest
+from made_readers import opened, prepared
 
-from mmcl.datasets import open_reader
 from mmcl.datasets.own_files import read_joints
-from mmcl.datasets.prepare import SkeletonStore, index_clips, prepare_skeletons
+from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 
-JOINTS = layout("utd20").joints
+JOINTS = get_layout("utd20").joints
 
 
 def walking(frames=6, persons=1, seed=0):
@@ -49,7 +49,7 @@ def folder(tmp_path):
 
 
 def open_own(folder, **options):
-    return open_reader({"reader": "own", "skeletons": folder, "options": {"layout": "utd20", **options}})
+    return opened("own", folder, **{"layout": "utd20", **options})
 
 
 def read(folder, name="a", **options):
@@ -169,7 +169,7 @@ def test_all_kinds_of_files_give_the_same_centred_joints(folder):
     write_csv(folder / "more" / "b.csv", clip, ";", persons=True)
     ragged = [frame.tolist() if frame[1].any() else frame[:1].tolist() for frame in clip]
     (folder / "c.json").write_text(json.dumps({"joints": ragged}))
-    wanted = clip - clip[0, 0, layout("utd20").centre]
+    wanted = clip - clip[0, 0, get_layout("utd20").centre]
     wanted[3:, 1] = 0
     for name in "abc":
         np.testing.assert_allclose(read(folder, name), wanted, atol=1e-6)
@@ -275,21 +275,23 @@ def test_what_a_header_promises_is_checked_before_memory_is_taken(tmp_path):
 def test_the_store_names_the_labels_and_lists_what_cannot_be_used(folder, tmp_path_factory):
     results = tmp_path_factory.mktemp("results")
     (folder / "c.json").write_text("[")
-    dataset = {"reader": "own", "skeletons": folder, "videos": None, "options": {"layout": "utd20"}}
-    index_clips(dataset, results / "index.tsv")
-    prepare_skeletons(results / "index.tsv", dataset, results / "skeletons.h5", {})
-    skeletons = SkeletonStore(results / "skeletons.h5")
+    skeletons = SkeletonStore(prepared(results / "skeletons.h5", "own", folder, layout="utd20"))
     assert (skeletons.names, skeletons.class_ids) == (["a", "b"], ["sit down", "wave"])
     assert skeletons.layout == "utd20"
     assert skeletons.labels.tolist() == [1, 0]
     assert skeletons.failed["c"].startswith("c.json: cannot be read as JSON")
-    assert np.abs(skeletons.clip(1)[0, 0, layout("utd20").centre]).max() == 0
+    assert np.abs(skeletons.clip(1)[0, 0, get_layout("utd20").centre]).max() == 0
 
 
 def test_options_that_cannot_be_are_told(folder):
     for options, message in [
         ({"layout": None}, "options.layout: is missing"),
-        ({"missing_joints": "drop"}, "options.missing_joints: 'drop' is none of refuse, interpolate"),
+        (
+            {"missing_joints": "drop"},
+            'options.missing_joints: "drop" is not allowed; allowed: "refuse", "interpolate"',
+        ),
+        ({"centre": 3}, "options.centre: 3 is not of type boolean"),
+        ({"two_person": ["a", "a"]}, "options.two_person: ['a', 'a'] names a label twice"),
         ({"centre": "tail"}, "the layout utd20 has no joint 'tail'"),
         ({"layout": "utd99"}, "no joint layout 'utd99'"),
     ]:

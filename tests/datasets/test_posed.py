@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from mmcl import store
-from mmcl.datasets import ClipEntry
+from mmcl.datasets import ClipEntry, EstimatedPoses
 from mmcl.datasets.posed import SCHEMA, PosedReader
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 
-NOSE = layout("coco17").centre
+NOSE = get_layout("coco17").centre
 
 
 def entry(name):
@@ -43,11 +43,11 @@ def reader(tmp_path):
         batch_size=2,
         work=lambda names: batch,
     )
-    return PosedReader(Listed(), [tmp_path / "poses.h5"], 0.3), keypoints
+    return PosedReader(Listed(), EstimatedPoses([tmp_path / "poses.h5"], 0.3)), keypoints
 
 
 class Listed:
-    """Knows no class in which two people act together."""
+    """Lists no class in which two people act together."""
 
     two_person_actions = frozenset()
 

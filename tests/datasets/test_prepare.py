@@ -5,6 +5,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from made_readers import indexing, preparation, prepared
 from made_recordings import joints, write_ntu
 
 from mmcl.datasets.index import read_index, write_index
@@ -20,13 +21,11 @@ def dataset(tmp_path):
     for i, name in enumerate([*NAMES, LISTED, BROKEN]):
         write_ntu(tmp_path / "raw", name, frames=15 + i, seed=i)
     (tmp_path / "raw" / f"{BROKEN}.skeleton").write_text("15\n1\n")
-    return {"reader": "ntu", "skeletons": str(tmp_path / "raw"), "videos": None, "options": {}}
+    return tmp_path / "raw"
 
 
-def prepare(tmp_path, dataset, name="a.h5", processes=1):
-    index_clips(dataset, tmp_path / "index.tsv")
-    prepare_skeletons(tmp_path / "index.tsv", dataset, tmp_path / name, {"version": 1}, processes)
-    return SkeletonStore(tmp_path / name)
+def prepare(tmp_path, dataset, name="a.h5", processes=1, **options):
+    return SkeletonStore(prepared(tmp_path / name, "ntu", dataset, processes, **options))
 
 
 def test_store(tmp_path, dataset):
@@ -57,11 +56,11 @@ def test_store(tmp_path, dataset):
 
 
 def test_what_protocols_see(tmp_path, dataset):
-    index_clips(dataset, tmp_path / "index.tsv")
+    index_clips(indexing("ntu"), tmp_path / "index.tsv", dataset)
     said = {name: ("train", "test")[i % 2] for i, name in enumerate(sorted([*NAMES, LISTED, BROKEN]))}
     entries = [replace(entry, split=said[entry.name]) for entry in read_index(tmp_path / "index.tsv")]
     write_index(tmp_path / "index.tsv", entries)
-    prepare_skeletons(tmp_path / "index.tsv", dataset, tmp_path / "a.h5", {"version": 1})
+    prepare_skeletons(tmp_path / "index.tsv", tmp_path / "a.h5", preparation("ntu"), dataset)
     skeletons = SkeletonStore(tmp_path / "a.h5")
     assert skeletons.split.tolist() == [said[name] for name in skeletons.names]
     used, failed = skeletons.clips, skeletons.failed_clips
@@ -70,13 +69,6 @@ def test_what_protocols_see(tmp_path, dataset):
     assert dict(zip(failed.names, failed.action, strict=True)) == {LISTED: "A008", BROKEN: "A050"}
     assert dict(zip(failed.names, failed.camera, strict=True)) == {LISTED: 2, BROKEN: 3}
     assert dict(zip(failed.names, failed.split, strict=True)) == {key: said[key] for key in (LISTED, BROKEN)}
-    # as an older mmcl wrote it
-    with h5py.File(tmp_path / "a.h5", "r+") as h5:
-        for key in ("split", "failed/split", "failed/action"):
-            del h5[key]
-    skeletons = SkeletonStore(tmp_path / "a.h5")
-    assert skeletons.split.tolist() == [""] * 12
-    assert skeletons.failed_clips.action.tolist() == ["", ""]
 
 
 def test_what_failed_and_why(tmp_path, dataset):
@@ -104,23 +96,25 @@ def test_several_batches(tmp_path, dataset, monkeypatch):
 
 
 def test_duplicated_person(tmp_path, dataset):
-    clip = prepare(tmp_path, {**dataset, "options": {"person2": "duplicated"}}).clip(3)
+    skeletons = prepare(tmp_path, dataset, person2="duplicated", max_action=120)
+    assert skeletons.settings["options"] == {"person2": "duplicated"}  # what differs from the defaults
+    clip = skeletons.clip(3)
     assert clip.shape[1] == 2
     np.testing.assert_array_equal(clip[:, 0], clip[:, 1])
 
 
 def test_index_tells_everything(tmp_path, dataset):
-    index_clips(dataset, tmp_path / "index.tsv")
+    index_clips(indexing("ntu"), tmp_path / "index.tsv", dataset)
     entries = read_index(tmp_path / "index.tsv")
     assert [entry.name for entry in entries] == sorted([*NAMES, LISTED, BROKEN])
 
 
 def test_nothing_usable(tmp_path, dataset):
-    index_clips(dataset, tmp_path / "index.tsv")
+    index_clips(indexing("ntu"), tmp_path / "index.tsv", dataset)
     for name in NAMES:
         (tmp_path / "raw" / f"{name}.skeleton").unlink()
     with pytest.raises(UserError, match=r"no clip could be used: "):
-        prepare_skeletons(tmp_path / "index.tsv", dataset, tmp_path / "a.h5", {}, 1)
+        prepare_skeletons(tmp_path / "index.tsv", tmp_path / "a.h5", preparation("ntu"), dataset)
     assert not (tmp_path / "a.h5").exists()
 
 

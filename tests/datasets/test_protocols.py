@@ -4,6 +4,7 @@ import pytest
 from mmcl.datasets.ntu import missing_names, parse_name
 from mmcl.datasets.protocols import Clips, find_rule, fit_split, protocols, split
 from mmcl.errors import UserError
+from mmcl.settings.protocol import Rule
 
 
 def clips(count, **columns):
@@ -75,12 +76,12 @@ def test_odd_subjects():
 
 @pytest.mark.parametrize("name", sorted(protocols()))
 def test_every_protocol_names_its_source(name):
-    assert protocols()[name]["source"]
+    assert protocols()[name].source
 
 
-@pytest.mark.parametrize("name", [n for n, rule in protocols().items() if rule.get("by", "split") != "split"])
+@pytest.mark.parametrize("name", [n for n, r in protocols().items() if r.by not in (None, "split")])
 def test_every_protocol_parts_its_numbers(name):
-    by = protocols()[name]["by"]
+    by = protocols()[name].by
     count = {"subject": 40 if name == "ntu60_xsub" else 106, "camera": 3, "setup": 32}[by]
     train, test = numbers(name, by, count)
     assert sorted(train + test) == list(range(1, count + 1))
@@ -111,8 +112,8 @@ def test_what_the_data_set_says():
 
 
 def test_a_protocol_of_ones_own():
-    rule = {"by": "camera", "train": [1, 4], "test": "even"}
-    assert numbers("mine", "camera", 6, {**rule, "train": [1, 3]}) == ([1, 3], [2, 4, 6])
+    rule = Rule(by="camera", train=[1, 3], test="even")
+    assert numbers("mine", "camera", 6, rule) == ([1, 3], [2, 4, 6])
     assert numbers("mine", "subject", 2, rule) == ([1, 2], [])
 
 

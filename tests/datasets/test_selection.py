@@ -8,9 +8,10 @@ from made_stores import make_stores
 from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
-from mmcl.store import TEXT
+from mmcl.settings.base import replaced
+from mmcl.settings.protocol import Rule, SelectionSettings
 
-PLAIN = {"protocol": "odd_subjects"}
+PLAIN = SelectionSettings(protocol="odd_subjects")
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,7 @@ def test_excluded_clips_do_neither(path, tmp_path, caplog):
     store, plain = SkeletonStore(path), select(SkeletonStore(path), PLAIN)
     exclude = plan_exclusion(str(tmp_path / "list.txt"))
     with caplog.at_level(logging.WARNING):
-        selection = select(store, {**PLAIN, "exclude": exclude})
+        selection = select(store, replaced(PLAIN, exclude=exclude))
     assert names(store, plain.train & ~selection.train) == ["a3_s1"]
     assert names(store, plain.test & ~selection.test) == ["a0_s2"]
     reason = f"excluded by {tmp_path / 'list.txt'}"
@@ -51,17 +52,17 @@ def test_a_list_moves_no_other_clip_of_a_random_half(path, tmp_path):
     store = SkeletonStore(path)
     (tmp_path / "list.txt").write_text("a0_s1\na0_s2\na0_s3\n")
     exclude = plan_exclusion(str(tmp_path / "list.txt"))
-    whole = select(store, {"protocol": "sysu_setting1/4"})
-    part = select(store, {"protocol": "sysu_setting1/4", "exclude": exclude})
+    whole = select(store, SelectionSettings(protocol="sysu_setting1/4"))
+    part = select(store, SelectionSettings(protocol="sysu_setting1/4", exclude=exclude))
     assert (whole.train & ~part.train).sum() + (whole.test & ~part.test).sum() == 3
     assert not (part.train & ~whole.train).any()
     assert not (part.test & ~whole.test).any()
 
 
 def test_a_rule_of_ones_own(path):
-    rule = {"by": "subject", "train": [1, 2], "test": [3]}
+    rule = Rule(by="subject", train=[1, 2], test=[3])
     store = SkeletonStore(path)
-    selection = select(store, {"protocol": "mine", "rule": rule})
+    selection = select(store, SelectionSettings(protocol="mine", rule=rule))
     assert (selection.train.sum(), selection.test.sum()) == (8, 4)
     assert [entry["name"] for entry in selection.train_left_out] == ["bad_s1", "bad_s2"]
 
@@ -71,18 +72,9 @@ def test_a_failed_clip_counts_in_its_half(path, tmp_path):
     copy = tmp_path / "copy.h5"
     copy.write_bytes(path.read_bytes())
     with h5py.File(copy, "r+") as h5:
-        h5.create_dataset("failed/action", data=np.array(["a0", "a0"], object), dtype=TEXT)
-    selection = select(SkeletonStore(copy), {"protocol": "sysu_setting1"})
+        h5["failed/action"][:] = np.array(["a0", "a0"], object)
+    selection = select(SkeletonStore(copy), SelectionSettings(protocol="sysu_setting1"))
     left_out = {entry["name"] for entry in selection.train_left_out + selection.test_left_out}
     assert left_out == {"bad_s1", "bad_s2"}
     of_a0 = selection.train[:8].sum() + len(selection.train_left_out)
     assert of_a0 == 5  # of ten
-
-
-def test_a_store_that_does_not_tell_the_numbers_of_failed_clips(path, tmp_path):
-    copy = tmp_path / "copy.h5"
-    copy.write_bytes(path.read_bytes())
-    with h5py.File(copy, "r+") as h5:
-        del h5["failed/subject"]
-    selection = select(SkeletonStore(copy), PLAIN)
-    assert len(selection.train_left_out) == len(selection.test_left_out) == 2

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from made_readers import opened
 from scipy.io import savemat
 
-from mmcl.datasets import open_reader
 from mmcl.errors import UserError
 
 
 def reader(folder, videos=None, **options):
     videos = videos and str(videos)
-    return open_reader({"reader": "sysu", "skeletons": str(folder), "videos": videos, "options": options})
+    return opened("sysu", folder, videos, **options)
 
 
 def made(frames=3):

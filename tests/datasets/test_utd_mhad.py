@@ -3,16 +3,14 @@ import zipfile
 
 import numpy as np
 import pytest
+from made_readers import opened
 from scipy.io import savemat
 
-from mmcl.datasets import open_reader
 from mmcl.errors import UserError
 
 
 def reader(folder, **options):
-    return open_reader(
-        {"reader": "utd_mhad", "skeletons": str(folder), "videos": str(folder), "options": options}
-    )
+    return opened("utd_mhad", folder, folder, **options)
 
 
 def write(folder, name, value, key="d_skel"):
@@ -35,7 +33,9 @@ def test_lists(tmp_path, skeleton):
     assert three.video == "a3_s1_t4_color.avi"
     assert odd.left_out == "name is not a<action>_s<subject>_t<trial>"
     assert reader(tmp_path, modality="depth").list_clips()[1].video == "a3_s1_t4_depth.mp4"
-    with pytest.raises(UserError, match=r"modality: 'rgb' is not color or depth"):
+    with pytest.raises(
+        UserError, match=r'options\.modality: "rgb" is not allowed; allowed: "color", "depth"'
+    ):
         reader(tmp_path, modality="rgb")
     assert list(reader(tmp_path).class_names().items())[-1] == ("a27", "squat")
 

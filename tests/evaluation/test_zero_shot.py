@@ -39,7 +39,9 @@ def skeletons(path):
         one = [1] * len(good)
         rows = {"joints": joints, "labels": labels, "frames": one, "persons": one}
         return Batch(
-            good, rows | dict.fromkeys(("subject", "camera", "setup"), one), {"a6_s9_t9": "is empty"}
+            good,
+            rows | dict.fromkeys(("subject", "camera", "setup"), one) | {"split": [""] * len(good)},
+            {"a6_s9_t9": "is empty"},
         )
 
     def finish(h5: h5py.File):
@@ -49,6 +51,7 @@ def skeletons(path):
 
     columns = {"joints": Column("float32", (20, 3), flat=True), "labels": Column("int64")}
     columns |= {k: Column("int32") for k in ("frames", "persons", "subject", "camera", "setup")}
+    columns["split"] = Column("text")
     names = [*CLIPS, "a6_s9_t9"]
     more = {"finish": finish, "attributes": {"layout": "utd20"}}
     write(

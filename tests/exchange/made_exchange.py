@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from datasets.made_recordings import joints, write_ntu
-
-from mmcl.datasets.prepare import index_clips, prepare_skeletons
+from made_readers import prepared
 
 NAMES = sorted(
     f"S001C00{c}P00{p}R001A0{a:02d}" for a in (1, 9, 23, 60) for p in (1, 2, 3, 4) for c in (1, 2, 3)
@@ -104,7 +103,4 @@ def make_store(folder: Path, names: list[str] = NAMES[:24]) -> Path:
     """A store of NTU clips read from `.skeleton` files; every third has two people."""
     for i, name in enumerate(names):
         write_ntu(folder / "raw", name, frames=14 + i, seed=i)
-    dataset = {"reader": "ntu", "skeletons": str(folder / "raw"), "videos": None, "options": {}}
-    index_clips(dataset, folder / "index.tsv")
-    prepare_skeletons(folder / "index.tsv", dataset, folder / "store.h5", {})
-    return folder / "store.h5"
+    return prepared(folder / "store.h5", "ntu", folder / "raw")

@@ -9,12 +9,12 @@ from made_exchange import NAMES, action, camera, in_rows, make_store, save_names
 from typer.testing import CliRunner
 
 from mmcl.cli import app
-from mmcl.exchange import padding
-from mmcl.exchange.convert import convert, map_store
-from mmcl.exchange.order import check_order
-from mmcl.exchange.write_npz import write_npz
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
+from mmcl.exchange import padding
+from mmcl.exchange.convert import convert, map_store, source_settings
+from mmcl.exchange.order import check_order
+from mmcl.exchange.write_npz import write_npz
 from mmcl.skeleton.mapping import map_joints
 
 CLIPS = NAMES[:24]
@@ -30,6 +30,10 @@ def run(*arguments):
     return CliRunner().invoke(app, ["convert", *map(str, arguments)])
 
 
+def converted(source, output, reader=None, options=None, **rest):
+    convert(source, output, source_settings(source, reader, options or {}), **rest)
+
+
 def assert_same_clips(one, other):
     one, other = SkeletonStore(one), SkeletonStore(other)
     assert one.names == other.names
@@ -41,10 +45,10 @@ def assert_same_clips(one, other):
 
 def test_store_to_npz_and_back(store, tmp_path):
     write_npz(store, tmp_path / "a.npz", "ntu60_xsub")
-    convert(tmp_path / "a.npz", tmp_path / "own.h5")  # names from the file itself
+    converted(tmp_path / "a.npz", tmp_path / "own.h5")  # names from the file itself
     assert_same_clips(store, tmp_path / "own.h5")
     names = save_names(tmp_path / "names.txt", CLIPS)
-    convert(tmp_path / "a.npz", tmp_path / "listed.h5", options={"names": str(names)})
+    converted(tmp_path / "a.npz", tmp_path / "listed.h5", options={"names": str(names)})
     assert_same_clips(store, tmp_path / "listed.h5")
     assert check_order(tmp_path / "a.npz", names, "ntu60_xsub") == []
     assert check_order(tmp_path / "a.npz", store, "ntu60_xview") != []
@@ -80,13 +84,13 @@ def test_longer_clips_and_the_second_person(store, tmp_path, monkeypatch):
     x = np.load(tmp_path / "a.npz")["x_train"]
     assert x.shape[1] == 37  # the longest clip
     np.testing.assert_array_equal(x[..., :75], x[..., 75:])
-    convert(tmp_path / "a.npz", tmp_path / "b.h5")
+    converted(tmp_path / "a.npz", tmp_path / "b.h5")
     assert_same_clips(store, tmp_path / "b.h5")
 
 
 def test_store_to_pickle_and_back(store, tmp_path):
-    convert(store, tmp_path / "a.pkl")
-    convert(tmp_path / "a.pkl", tmp_path / "b.h5")
+    converted(store, tmp_path / "a.pkl")
+    converted(tmp_path / "a.pkl", tmp_path / "b.h5")
     assert_same_clips(store, tmp_path / "b.h5")
     with open(tmp_path / "a.pkl", "rb") as file:
         content = pickle.load(file)
@@ -95,15 +99,15 @@ def test_store_to_pickle_and_back(store, tmp_path):
     first = content["annotations"][0]
     assert (first["frame_dir"], first["label"], first["total_frames"]) == (CLIPS[0], 0, 14)
     np.testing.assert_array_equal(first["keypoint"], SkeletonStore(store).clip(0).transpose(1, 0, 2, 3))
-    convert(store, tmp_path / "c.pkl", protocol="odd_subjects")
+    converted(store, tmp_path / "c.pkl", protocol="odd_subjects")
     with open(tmp_path / "c.pkl", "rb") as file:
         assert list(pickle.load(file)["split"]) == ["odd_subjects_train", "odd_subjects_val"]
 
 
 @pytest.mark.parametrize("ikem", [False, True])
 def test_store_to_folder_and_back(store, tmp_path, ikem):
-    convert(store, tmp_path / "xsub", protocol="ntu60_xsub", ikem=ikem)
-    convert(tmp_path / "xsub", tmp_path / "b.h5")
+    converted(store, tmp_path / "xsub", protocol="ntu60_xsub", ikem=ikem)
+    converted(tmp_path / "xsub", tmp_path / "b.h5")
     assert_same_clips(store, tmp_path / "b.h5")
     with open(tmp_path / "xsub" / "train_label.pkl", "rb") as file:
         labels = pickle.load(file)
@@ -154,7 +158,7 @@ def test_recordings_to_anything(store, tmp_path):
         in result.stderr
     )
     assert result.stdout == ""
-    convert(tmp_path / "a.npz", tmp_path / "b.h5")
+    converted(tmp_path / "a.npz", tmp_path / "b.h5")
     assert_same_clips(store, tmp_path / "b.h5")
     result = run(store, tmp_path / "d.npz", "--protocol", "ntu120_xset")
     assert result.exit_code == 1
@@ -183,7 +187,7 @@ def test_clips_of_neither_side(store, tmp_path):
 )
 def test_refused(store, tmp_path, output, options, message):
     with pytest.raises(UserError, match=message):
-        convert(store, tmp_path / output, **options)
+        converted(store, tmp_path / output, **options)
     assert {path.name for path in tmp_path.iterdir()} == {"raw", "index.tsv", "store.h5"}
 
 
@@ -194,26 +198,26 @@ def test_whole_or_not_at_all(store, tmp_path, monkeypatch):
     (tmp_path / "xsub" / "mine.txt").write_text("kept")
     for output in ("a.npz", "xsub"):
         with pytest.raises(UserError, match=r"is there already; --force replaces it"):
-            convert(store, tmp_path / output, protocol="ntu60_xsub")
+            converted(store, tmp_path / output, protocol="ntu60_xsub")
     with pytest.raises(UserError, match=r"xsub: holds mine.txt too; not replaced"):
-        convert(store, tmp_path / "xsub", protocol="ntu60_xsub", force=True)
+        converted(store, tmp_path / "xsub", protocol="ntu60_xsub", force=True)
     with pytest.raises(UserError, match=r"store.h5: is the input"):
-        convert(store, store, layout="ucla20", force=True)
+        converted(store, store, layout="ucla20", force=True)
 
     def full(clip, *_):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("mmcl.exchange.write_npz.padded", full)
     with pytest.raises(UserError, match=r"a.npz: disk full; nothing was written"):
-        convert(store, tmp_path / "a.npz", protocol="ntu60_xsub", force=True)
+        converted(store, tmp_path / "a.npz", protocol="ntu60_xsub", force=True)
     monkeypatch.undo()
     assert (tmp_path / "a.npz").read_text() == "kept"
     assert {path.name for path in tmp_path.iterdir()} == {"raw", "index.tsv", "store.h5", "a.npz", "xsub"}
-    convert(store, tmp_path / "a.npz", protocol="ntu60_xsub", force=True)
+    converted(store, tmp_path / "a.npz", protocol="ntu60_xsub", force=True)
     assert len(np.load(tmp_path / "a.npz")["x_train"]) == 20
     (tmp_path / "xsub" / "mine.txt").unlink()
     for _ in range(2):
-        convert(store, tmp_path / "xsub", protocol="ntu60_xsub", force=True)
+        converted(store, tmp_path / "xsub", protocol="ntu60_xsub", force=True)
     assert len(list((tmp_path / "xsub").iterdir())) == 4
     assert store.read_bytes() == before
 
@@ -248,15 +252,15 @@ def test_real_round_trip(mmcl_data, tmp_path, archive, reader, protocol, counts)
     with zipfile.ZipFile(mmcl_data / archive) as packed:
         packed.extractall(tmp_path / "raw")
     store = tmp_path / "store.h5"
-    convert(tmp_path / "raw", store, reader=reader)
+    converted(tmp_path / "raw", store, reader=reader)
     layout = SkeletonStore(store).layout
     options = {"layout": layout, "names": str(store)}
     assert tuple(write_npz(store, tmp_path / "a.npz", protocol).values()) == counts
-    convert(tmp_path / "a.npz", tmp_path / "npz.h5", options=options)
+    converted(tmp_path / "a.npz", tmp_path / "npz.h5", options=options)
     assert_same_clips(store, tmp_path / "npz.h5")
-    convert(store, tmp_path / "a.pkl")
-    convert(tmp_path / "a.pkl", tmp_path / "pkl.h5")
+    converted(store, tmp_path / "a.pkl")
+    converted(tmp_path / "a.pkl", tmp_path / "pkl.h5")
     assert_same_clips(store, tmp_path / "pkl.h5")
-    convert(store, tmp_path / "folder", protocol=protocol)
-    convert(tmp_path / "folder", tmp_path / "folder.h5", options=options)
+    converted(store, tmp_path / "folder", protocol=protocol)
+    converted(tmp_path / "folder", tmp_path / "folder.h5", options=options)
     assert_same_clips(store, tmp_path / "folder.h5")

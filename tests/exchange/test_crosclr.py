@@ -3,8 +3,8 @@ import pickle
 import numpy as np
 import pytest
 from made_exchange import NAMES, TEST_SUBJECTS, TRAIN_SUBJECTS, action, people, subject
+from made_readers import opened
 
-from mmcl.datasets import open_reader
 from mmcl.errors import UserError
 
 TRAIN = [name for name in NAMES if subject(name) in TRAIN_SUBJECTS]
@@ -27,7 +27,7 @@ def save(folder, ikem=False, suffix=".skeleton", file="{}_data_joint.npy"):
 
 
 def reader(folder, **options):
-    return open_reader({"reader": "crosclr", "skeletons": str(folder), "options": options})
+    return opened("crosclr", folder, **options)
 
 
 @pytest.mark.parametrize("form", [{}, {"ikem": True}, {"file": "{}_data.npy"}, {"suffix": ""}])

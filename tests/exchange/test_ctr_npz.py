@@ -16,16 +16,16 @@ from made_exchange import (
     save_xsub,
     subject,
 )
+from made_readers import opened
 
-from mmcl.datasets import open_reader
-from mmcl.exchange.arrays import PackedRows, Rows, open_npz
-from mmcl.exchange.names import read_names
-from mmcl.exchange.order import check_order, row_order
 from mmcl.errors import UserError
+from mmcl.exchange.arrays import PackedRows, Rows, open_npz
+from mmcl.exchange.names import list_named_clips
+from mmcl.exchange.order import check_order, row_order
 
 
 def reader(path, **options):
-    return open_reader({"reader": "ctr_npz", "skeletons": str(path), "options": options})
+    return opened("ctr_npz", path, **options)
 
 
 def clips(path, **options):
@@ -68,9 +68,9 @@ def test_camera_order_is_told_from_subject_order(tmp_path, names):
 
 
 def test_order_of_rows(names):
-    sides = row_order(read_names(names), "ntu60_xsub")
+    sides = row_order(list_named_clips(names), "ntu60_xsub")
     assert [clip.name for clip in sides["train"]] == in_rows(NAMES, subject, TRAIN_SUBJECTS)
-    sides = row_order(read_names(names), "ntu60_xview")
+    sides = row_order(list_named_clips(names), "ntu60_xview")
     assert [clip.name for clip in sides["train"]] == in_rows(NAMES, camera, TRAIN_CAMERAS)
 
 
@@ -140,7 +140,9 @@ def test_second_person(tmp_path, names):
         np.testing.assert_array_equal(dropped[name], people(name))
         assert dropped[name].shape[1] == (2 if i % 3 == 0 else 1)
         assert kept[name].shape[1] == 2
-    with pytest.raises(UserError, match=r"options.person2: 'x' is not absent or duplicated"):
+    with pytest.raises(
+        UserError, match=r'options\.person2: "x" is not allowed; allowed: "absent", "duplicated"'
+    ):
         reader(tmp_path / "dup.npz", person2="x")
 
 
@@ -168,14 +170,7 @@ def test_packed_like_plain(tmp_path, npz, names, monkeypatch):
 def test_videos_by_name(npz, names, tmp_path):
     (tmp_path / "videos" / "deep").mkdir(parents=True)
     (tmp_path / "videos" / "deep" / f"{NAMES[0]}_rgb.avi").touch()
-    own = open_reader(
-        {
-            "reader": "ctr_npz",
-            "skeletons": str(npz),
-            "videos": str(tmp_path / "videos"),
-            "options": {"names": names},
-        }
-    )
+    own = opened("ctr_npz", npz, tmp_path / "videos", names=names)
     assert own.list_clips()[0].video == f"deep/{NAMES[0]}_rgb.avi"
     assert own.list_clips()[1].video == ""
     with pytest.raises(UserError, match=r"does not say where joints are in a video"):

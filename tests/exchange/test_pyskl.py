@@ -4,14 +4,14 @@ import pickle
 import numpy as np
 import pytest
 from made_exchange import NAMES, annotation, camera, save_pyskl, subject
+from made_readers import opened
 
-from mmcl.datasets import open_reader
-from mmcl.exchange.pyskl import fill_unseen
 from mmcl.errors import UserError
+from mmcl.exchange.pyskl import fill_unseen
 
 
 def reader(path, **options):
-    return open_reader({"reader": "pyskl", "skeletons": str(path), "options": options})
+    return opened("pyskl", path, **options)
 
 
 def test_three_dimensions(tmp_path):
@@ -54,7 +54,7 @@ def test_splits(tmp_path):
         reader(tmp_path / "a.pkl", split=["train", "val"]).list_clips()
     with pytest.raises(UserError, match=r"S001C002P001R001A001 is in xsub_train and in xview_train"):
         reader(tmp_path / "a.pkl", split=["xsub_train", "xview_train"]).list_clips()
-    with pytest.raises(UserError, match=r"options.split: 'x' is not the names of two splits"):
+    with pytest.raises(UserError, match=r'options\.split: "x" is not of type array .Names of the two splits'):
         reader(tmp_path / "a.pkl", split="x")
     save_pyskl(tmp_path / "b.pkl", split={"train": NAMES[:40], "test": NAMES[40:]})
     assert [entry.split for entry in reader(tmp_path / "b.pkl").list_clips()] == ["train"] * 40 + ["test"] * 8
@@ -127,7 +127,7 @@ def test_unseen_keypoints(tmp_path):
     np.testing.assert_allclose(read[:, 9, 1], (540 - straight[:, 1]) / 1080, atol=1e-6)
     others = [joint for joint in range(17) if joint != 3]
     np.testing.assert_allclose(read[:, 3], read[:, others].mean(1), atol=1e-6)
-    with pytest.raises(UserError, match=r"options.min_score: 'x' is not a number"):
+    with pytest.raises(UserError, match=r'options\.min_score: "x" is not of type number'):
         reader(tmp_path / "a.pkl", min_score="x")
 
 

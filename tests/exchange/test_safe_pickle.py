@@ -7,9 +7,9 @@ import time
 import numpy as np
 import pytest
 
+from mmcl.errors import UserError
 from mmcl.exchange.safe_pickle import FileArray, load
 from mmcl.exchange.write_pickle import dump
-from mmcl.errors import UserError
 
 PROTOCOLS = range(6)
 DTYPES = ("f2", "f4", "f8", ">f4", "i1", "i4", ">i8", "u2", "?")
