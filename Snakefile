@@ -5,6 +5,7 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
+configfile: "resources/demo/config.yaml"
 configfile: "config.yaml"
 
 

@@ -52,6 +52,7 @@ class Config:
         datasets: name → settings; `video` holds the common settings with its own on top.
         benchmarks: name → settings with everything inherited.
         protocols: the user's own, by name.
+        demo_weights: how the demo's small networks are trained.
         vlms, cnns: what benchmarks call by the same name in paths.
 
     Raises:
@@ -64,6 +65,7 @@ class Config:
         _check_recipe(recipe, "recipe")
         self.file = _validated(ConfigFile, self._merged(recipe), self._origin([], recipe))
         self.protocols: dict[str, Rule] = self.file.protocols
+        self.demo_weights = self.file.demo_weights
         for name in self.protocols:
             if name in protocols():
                 raise ConfigError(f"protocols.{name}: a published protocol has this name; choose another")
@@ -266,7 +268,7 @@ class Config:
 
 
 def with_demo(raw: Plain) -> Plain:
-    """A configuration on top of the demo's data sets and benchmarks."""
+    """A configuration on top of the demo's data sets and benchmarks, as the Snakefile loads both."""
     import yaml
 
     return merge(yaml.safe_load(DEMO.read_text(encoding="utf-8")), raw)

@@ -49,12 +49,16 @@ def at(pattern: str, **values: str | int) -> str:
 
 def log(pattern: str, rule: str) -> str:
     """Where a rule keeps the log of a file or folder."""
-    return pattern.replace("results/", f"results/logs/{rule}/", 1) + ".log"
+    return _beside(pattern, f"results/logs/{rule}/") + ".log"
 
 
 def times(pattern: str, rule: str) -> str:
     """Where a rule keeps the time and memory that a file or folder took."""
-    return pattern.replace("results/", f"results/times/{rule}/", 1) + ".tsv"
+    return _beside(pattern, f"results/times/{rule}/") + ".tsv"
+
+
+def _beside(pattern: str, folder: str) -> str:
+    return re.sub(r"\.[a-z0-9]+$", "", pattern).replace("results/", folder, 1)
 
 
 def in_folder(pattern: str, file: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mmcl.cli.app import app
-from mmcl.cli.common import console, reader_options, reported, require_parent
+from mmcl.cli.common import reader_options, reported, require_parent, table_console
 
 
 @app.command(
@@ -72,9 +72,9 @@ def audit(
         sides = audits.part(asked.source, asked.protocol, asked.rule) if asked.protocol else None
         within = audits.TOLERANCE if tolerance is None else tolerance
         report = audits.audit(asked.source, sides, asked.protocol, within, rate, names)
-    console = console()
+    out = table_console()
     for table in audits.tables(report, rows):
-        console.print(table)
+        out.print(table)
     if json:
         write_json(json, report.as_json())
     if exclude:

@@ -28,7 +28,7 @@ def message(text: str) -> None:
     typer.echo(f"mmcl: {text}", err=True)
 
 
-def console() -> "Console":
+def table_console() -> "Console":
     """Where tables go: at least as wide as they are, also where the output is no terminal."""
     from rich.console import Console
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mmcl.cli.app import app
-from mmcl.cli.common import console, message, reported, require_parent
+from mmcl.cli.common import message, reported, require_parent, table_console
 
 
 @app.command(
@@ -50,9 +50,9 @@ def compare(
     require_parent(json, "--json")
     with reported():
         result = compared(benchmarks, member, metric)
-    console = console()
+    out = table_console()
     for table in tables(result):
-        console.print(table)
+        out.print(table)
     for note in result["notes"]:
         message(note)
     if json:

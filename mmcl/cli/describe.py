@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mmcl.cli.app import app
-from mmcl.cli.common import console, reported
+from mmcl.cli.common import reported, table_console
 
 
 @app.command(
@@ -33,7 +33,7 @@ def describe(
     if sum((model is not None, backbone is not None, every)) != 1:
         raise typer.BadParameter("give one of MODEL, --backbone and --all")
     form = {"num_classes": classes, "layout": layout, "persons": persons, "width": width}
-    console = console()
+    out = table_console()
     with reported():
         if model is not None:
             shown = trained_model(model)
@@ -42,4 +42,4 @@ def describe(
         else:
             shown = all_backbones(window, form)
     for part in shown:
-        console.print(part)
+        out.print(part)

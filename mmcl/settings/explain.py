@@ -46,7 +46,11 @@ def explained(
         model: what was validated.
         where: path in the model → path in the file that the user wrote.
     """
-    first: dict[str, Any] = dict(error.errors()[0])
+    errors = error.errors()
+    # of a union the member that text can be, where the user wrote text
+    same = [one for one in errors if _stated(one["loc"]) == _stated(errors[0]["loc"])]
+    named = [one for one in same if one["type"] == "literal_error" and isinstance(one["input"], str)]
+    first: dict[str, Any] = dict((named or errors)[0])
     if first["type"] == "nested":  # of a reader's, backbone's or term's own model
         inner = first["ctx"]
         model, inside = inner["model"], tuple(inner["error"]["loc"])
@@ -54,9 +58,7 @@ def explained(
     else:
         inside = first["loc"]
     path, text = _stated(first["loc"]), ""
-    if (
-        first["type"] == "value_error"
-    ):  # a model's own check, whose message may begin with a key below the model
+    if first["type"] == "value_error":  # of a model's own check, which may begin with a key below the model
         below, colon, text = str(first["ctx"]["error"]).partition(": ")
         if colon and re.fullmatch(r"[a-z0-9_.]+", below):
             path = (*path, *below.split("."))
@@ -68,7 +70,9 @@ def explained(
 def _stated(loc: KeyPath) -> KeyPath:
     """A location without what pydantic adds for the members of a union."""
     return tuple(
-        part for part in loc if not (isinstance(part, str) and re.search(r"[\[(-]|^(int|str|float)$", part))
+        part
+        for part in loc
+        if not (isinstance(part, str) and re.search(r"[\[(-]|^(bool|int|str|float)$", part))
     )
 
 
@@ -89,8 +93,8 @@ def _message(error: Any, path: KeyPath, model: type[Section], inside: KeyPath, a
             return f"{dotted(path[:-1]) or 'config'}: the key {path[-1]!r} is missing"
         case "one_of":
             options = ", ".join(json.dumps(option) for option in context["allowed"])
-            return f"{key}: {value} is not allowed{meant(str(error['input']), context['allowed'])}; allowed: "
-            f"{options}{about}"
+            hint = meant(str(error["input"]), context["allowed"])
+            return f"{key}: {value} is not allowed{hint}; allowed: {options}{about}"
         case "literal_error":
             options = context["expected"].replace("'", '"').replace(" or ", ", ")
             return f"{key}: {value} is not allowed; allowed: {options}{about}"
@@ -160,10 +164,15 @@ def _field(model: type[Section], key: str) -> FieldInfo | None:
 
 def _model(model: type[Section], path: KeyPath) -> type[Section] | None:
     """The settings model at a path below another."""
+    inside_mapping = False
     for key in path:
         if isinstance(key, int):
             continue
+        if inside_mapping:  # the name of an entry
+            inside_mapping = False
+            continue
         field = _field(model, key)
+        inside_mapping = field is not None and typing.get_origin(field.annotation) is dict
         inner = _section_of(field.annotation) if field else None
         if inner is None:
             return None

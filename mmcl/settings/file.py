@@ -6,6 +6,7 @@ from pydantic import Field
 
 from mmcl.settings.base import Name, Question, Section
 from mmcl.settings.benchmark import EnsembleSettings, Seeds, ZeroShotSettings
+from mmcl.settings.demo import DemoWeightsSettings
 from mmcl.settings.model import ModelSettings
 from mmcl.settings.protocol import Rule
 from mmcl.settings.selfsup import SelfsupSettings
@@ -59,4 +60,7 @@ class ConfigFile(Section):
         "stores it "
         "shares.",
     )
-    demo_weights: Plain = Field({}, description="How the demo's small networks are trained, by hand.")
+    demo_weights: DemoWeightsSettings = Field(
+        DemoWeightsSettings(),
+        description="How the demo's small networks are trained (rules train_demo_*, run by hand).",
+    )

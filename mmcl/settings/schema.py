@@ -28,7 +28,11 @@ Schema = dict[str, Any]
 def json_schema() -> Schema:
     """The schema, JSON Schema 2020-12."""
     backbones = {name: _own(entry.path, "Options") for name, entry in tables.BACKBONES.items()}
-    terms = {name: _own(path, "Settings") for name, path in tables.TERMS.items() if name not in ("fam", "frm", "distil")}
+    terms = {
+        name: _own(path, "Settings")
+        for name, path in tables.TERMS.items()
+        if name not in ("fam", "frm", "distil")
+    }
     readers = {name: _own(path, "Options") for name, path in tables.READERS.items()}
     models: list[type[Section]] = [ConfigFile, DatasetSettings, BenchmarkSettings]
     models += [*backbones.values(), *terms.values(), *readers.values()]
@@ -41,7 +45,11 @@ def json_schema() -> Schema:
         defs[name].pop("required", None)
     top = defs.pop("ConfigFile")
     for key, model in (("datasets", DatasetSettings), ("benchmarks", BenchmarkSettings)):
-        top["properties"][key]["additionalProperties"] = by_model[model]
+        [pattern] = top["properties"][key]["patternProperties"]
+        top["properties"][key] |= {
+            "patternProperties": {pattern: by_model[model]},
+            "additionalProperties": False,
+        }
     del defs["DatasetSettings"]["properties"]["options"]["$ref"]
     defs["DatasetSettings"]["allOf"] = [
         {
@@ -54,7 +62,12 @@ def json_schema() -> Schema:
         node = defs["ModelSettings"]["properties"][section]
         node["properties"] = {name: by_model[model] for name, model in chosen.items()}
         node["additionalProperties"] = False
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, "title": "mmcl configuration", "$defs": defs}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **top,
+        "title": "mmcl configuration",
+        "$defs": defs,
+    }
 
 
 def _own(path: str, attribute: str) -> type[Section]:

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mmcl import paths
-from mmcl.config import Config, with_demo
+from mmcl.config import Config
 from mmcl.errors import UserError
 from mmcl.naming import SHARD
 from mmcl.plan import GPU, Plan
@@ -11,7 +11,7 @@ from mmcl.times import equalise_copied
 from snakemake.exceptions import WorkflowError
 
 try:
-    CONFIG = Config(with_demo(config))
+    CONFIG = Config(config)
 except UserError as mistake:
     raise WorkflowError(f"configuration: {mistake}") from None
 
