@@ -95,8 +95,6 @@ def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> d
             file.create_dataset(f"classes/{key}", data=texts, dtype=store.TEXT)
         for key, numbers_of_failed in (("subject", [1, 2]), ("camera", [1, 1]), ("setup", [1, 1])):
             file.create_dataset(f"failed/{key}", data=np.array(numbers_of_failed, np.int16))
-        for key in ("action", "split"):
-            file.create_dataset(f"failed/{key}", data=np.array(["", ""], dtype=object), dtype=store.TEXT)
         for key, texts in (("action", ["a0", "a0"]), ("split", ["", ""])):
             file.create_dataset(f"failed/{key}", data=np.array(texts, dtype=object), dtype=store.TEXT)
 

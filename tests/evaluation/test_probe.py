@@ -1,4 +1,4 @@
-"""Probes of encoders: what is written, and that it is what the networks make of the clips."""
+"""Probes of encoders: what is written, and that it follows from the features of the clips."""
 
 import json
 
@@ -6,48 +6,59 @@ import numpy as np
 import pytest
 import torch
 from made_stores import make_stores
+from seeds import shifted
 
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
 from mmcl.evaluation.compare import compare
 from mmcl.evaluation.probe import features, probe_stream
 from mmcl.evaluation.probed import write_result
-from mmcl.selfsup.files import Encoders, load_encoders, new_encoders, save_encoders
+from mmcl.selfsup.files import (
+    Encoders,
+    EncodersDescription,
+    load_encoders,
+    new_encoders,
+    save_encoders,
+)
 from mmcl.selfsup.heads import Labelled, standardised, train_heads
 from mmcl.selfsup.neighbours import joined_features, nearest_classes
 from mmcl.selfsup.norms import measure_norms
+from mmcl.settings.base import replaced
+from mmcl.settings.jobs import IkemResult, Probing
+from mmcl.settings.selfsup import ProbeSettings, SelfsupSettings
 from mmcl.skeleton import to_stream
 from mmcl.skeleton.ragged import join
 from mmcl.skeleton.transforms import crop_resize
 from mmcl.store import Shards
 
-ABOUT = {
-    "inputs": {"joint": ["joint"], "bone": ["bone"]},
-    "encoder": {"backbone": "stgcn16", "layout": "utd20", "persons": 1, "width": 0.25},
-    "dim": 8,
-    "hidden": None,
-    "view": {"window": 8, "convention": "ctr", "facing": "frame", "true_timeline": True},
-}
-PROBE = {
-    "from": None,
-    "epochs": 30,
-    "batch": 8,
-    "standardise": False,
-    "learning_rate": 3.0,
-    "momentum": 0.9,
-    "weight_decay": 0.0,
-    "steps": [20],
-    "decay": 0.1,
-    "evaluate_every": 5,
-    "neighbours": [1, 3],
-}
-SETTINGS = {"protocol": "odd_subjects", "what": "pretrain", "seed": 1, "version": 1, "probe": PROBE}
+ABOUT = EncodersDescription.model_validate(
+    {
+        "inputs": {"joint": ["joint"], "bone": ["bone"]},
+        "encoder": {"backbone": "stgcn16", "layout": "utd20", "persons": 1, "width": 0.25},
+        "dim": 8,
+        "hidden": None,
+        "view": {"window": 8},
+    }
+)
+PROBE = ProbeSettings(
+    epochs=30,
+    batch=8,
+    standardise=False,
+    learning_rate=3.0,
+    momentum=0.9,
+    weight_decay=0.0,
+    steps=(20,),
+    decay=0.1,
+    evaluate_every=5,
+    neighbours=(1, 3),
+)
+SETTINGS = Probing(protocol="odd_subjects", what="pretrain", seed=shifted(1), version=1, probe=PROBE)
 
 
 @pytest.fixture
 def model(stores, tmp_path):
     """Encoders at random weights, with the clips' statistics."""
-    torch.manual_seed(5)
+    torch.manual_seed(shifted(5))
     nets = new_encoders(ABOUT)
     source = SkeletonStore(stores["skeletons"])
     encoders = Encoders(nets.eval(), ABOUT)
@@ -60,17 +71,17 @@ def model(stores, tmp_path):
 def probe(model, stores, folder, **more):
     folder.mkdir(parents=True, exist_ok=True)
     files = {"output": folder / "scores.h5", "metrics": folder / "metrics.json"}
-    probe_stream(model=model, skeletons=stores["skeletons"], settings=SETTINGS | more, **files)
+    probe_stream(model=model, skeletons=stores["skeletons"], settings=replaced(SETTINGS, **more), **files)
     return json.loads(files["metrics"].read_text())
 
 
 def parts(model, stores):
     """Features of the training and the test clips."""
     encoders, source = load_encoders(model), SkeletonStore(stores["skeletons"])
-    selection, place = select(source, SETTINGS), torch.device("cpu")
+    selection, device = select(source, SETTINGS), torch.device("cpu")
     return [
         Labelled(
-            features(encoders, source, np.flatnonzero(rows), place), torch.from_numpy(source.labels[rows])
+            features(encoders, source, np.flatnonzero(rows), device), torch.from_numpy(source.labels[rows])
         )
         for rows in (selection.train, selection.test)
     ]
@@ -86,22 +97,24 @@ def test_what_is_written(model, stores, tmp_path):
     assert [one["name"] for one in found["left_out"]] == ["bad_s2"]
     assert list(found["encoders"]) == ["joint", "bone"]
     train, test = parts(model, stores)
-    apart, best = train_heads(train, test, 4, PROBE, 1)
+    apart, best = train_heads(train, test, 4, PROBE, shifted(1))
     joined = [joined_features(part.features) for part in (train, test)]
     expected = {
         "joint": (share(apart[0].argmax(1), test), train.features[0], test.features[0]),
         "bone": (share(apart[1].argmax(1), test), train.features[1], test.features[1]),
         "together": (
-            share(train_heads(train, test, 4, PROBE, 1, together=True)[0][0].argmax(1), test),
+            share(train_heads(train, test, 4, PROBE, shifted(1), together=True)[0][0].argmax(1), test),
             *joined,
         ),
     }
-    told = found["encoders"] | {"together": found["together"]["trained"] | {"knn": found["together"]["knn"]}}
+    written = found["encoders"] | {
+        "together": found["together"]["trained"] | {"knn": found["together"]["knn"]}
+    }
     for name, (top1, *features_of) in expected.items():
-        assert told[name]["top1"] == top1
+        assert written[name]["top1"] == top1
         nearest = nearest_classes(features_of[0], train.labels, features_of[1], [1, 3])
-        assert told[name]["knn"] == {str(k): share(classes, test) for k, classes in nearest.items()}
-        assert told[name]["top5"] == 100
+        assert written[name]["knn"] == {str(k): share(classes, test) for k, classes in nearest.items()}
+        assert written[name]["top5"] == 100
     assert [one["best_on_test"] for one in found["encoders"].values()] == [one._asdict() for one in best]
     assert found["together"]["posthoc"]["top1"] == share(apart.mean(0).argmax(1), test)
     assert len({top1 for top1, *_ in expected.values()}) > 1
@@ -127,9 +140,9 @@ def test_features_are_those_of_whole_clips_in_evaluation_mode(model, stores):
 
 
 def test_the_linear_classifiers_may_see_standardised_features(model, stores, tmp_path):
-    found = probe(model, stores, tmp_path / "probe", probe=PROBE | {"standardise": True})
+    found = probe(model, stores, tmp_path / "probe", probe=replaced(PROBE, standardise=True))
     train, test = parts(model, stores)
-    apart, _ = train_heads(*standardised(train, test), 4, PROBE, 1)
+    apart, _ = train_heads(*standardised(train, test), 4, PROBE, shifted(1))
     assert [one["top1"] for one in found["encoders"].values()] == [
         share(logits.argmax(1), test) for logits in apart
     ]
@@ -141,10 +154,10 @@ def test_the_linear_classifiers_may_see_standardised_features(model, stores, tmp
 def test_random_takes_the_form_alone(model, stores, tmp_path):
     random = probe(model, stores, tmp_path / "random", what="random")
     assert random != probe(model, stores, tmp_path / "pretrain")
-    torch.manual_seed(9)
+    torch.manual_seed(shifted(9))
     save_encoders(tmp_path / "other.pt", new_encoders(ABOUT), ABOUT)
     assert probe(tmp_path / "other.pt", stores, tmp_path / "other", what="random") == random
-    assert probe(model, stores, tmp_path / "seed", what="random", seed=2) != random
+    assert probe(model, stores, tmp_path / "seed", what="random", seed=shifted(2)) != random
 
 
 def test_clips_of_another_data_set_are_probed(model, tmp_path):
@@ -166,9 +179,13 @@ def test_the_result_is_mean_and_deviation_over_seeds(tmp_path):
     write_result(
         tmp_path / "result.json",
         metrics={"random": paths[:1], "pretrain": paths},
-        settings={"benchmark": "b", "seeds": [1, 2]},
+        settings=IkemResult(
+            benchmark="b", dataset="d", protocol="odd_subjects", seeds=(1, 2), selfsup=SelfsupSettings()
+        ),
     )
-    found = json.loads((tmp_path / "result.json").read_text())["probes"]
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert (result["benchmark"], result["seeds"]) == ("b", [1, 2])
+    found = result["probes"]
     sd = round(float(np.std([40, 44], ddof=1)), 2)
     joint = found["pretrain"]["encoders"]["joint"]
     assert joint["top1"] == {"mean": 42.0, "sd": sd, "seeds": [40.0, 44.0]}

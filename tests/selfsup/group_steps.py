@@ -13,16 +13,16 @@ from small import distiller, pretrainer, views
 from torch.nn.parallel import DistributedDataParallel
 
 from mmcl import checkpoints
+from mmcl.engine.launch import joined
+from mmcl.engine.processes import Processes
 from mmcl.selfsup import CONTRAST, EXCHANGE, MANDATORY
-from mmcl.training.distributed import Processes
-from mmcl.training.launch import joined
 
 CLIPS, STEPS, MEMORY = 6, 2, 20
 
 
 def train(processes: Processes) -> dict[str, torch.Tensor]:
     """State of both after some steps; in evaluation mode, as batch norms see other clips in a group."""
-    first = pretrainer(MANDATORY, memory=MEMORY, momentum=0.5, keys_start_apart=True).double().eval()
+    first = pretrainer(MANDATORY, memory=MEMORY, key_momentum=0.5, keys_start_apart=True).double().eval()
     for stage in (CONTRAST, EXCHANGE):
         first.enter(stage)
         descend(first, processes, 10 * stage)
@@ -40,11 +40,11 @@ def descend(net: torch.nn.Module, processes: Processes, seed: int) -> None:
     optimizer = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9)
     wrapped = DistributedDataParallel(net, broadcast_buffers=False) if processes.world > 1 else net
     for number in range(STEPS):
-        step = wrapped(*(part(seed + number, view, processes) for view in (0, 1)))
+        losses = wrapped(*(part(seed + number, view, processes) for view in (0, 1)))
         optimizer.zero_grad()
-        step.total.backward()
+        losses.total.backward()
         optimizer.step()
-        net.advance(step.keys)
+        net.advance(losses.carry)
 
 
 def part(seed: int, view: int, processes: Processes) -> dict[str, torch.Tensor]:

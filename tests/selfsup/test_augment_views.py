@@ -5,26 +5,34 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from small_settings import selfsup
+from seeds import shifted
 
 from mmcl.errors import UserError
-from mmcl.layouts import layout as get_layout
+from mmcl.layouts import get_layout
 from mmcl.selfsup import MODALITIES
-from mmcl.selfsup.augment import Draw, draw, mirrored_frames, shear_matrices, stretch_bones, transform
+from mmcl.selfsup.augment import (
+    ViewDraw,
+    draw_views,
+    mirrored_frames,
+    shear_matrices,
+    stretch_bones,
+    transform,
+)
 from mmcl.selfsup.facing import face_camera
 from mmcl.selfsup.pairs import Pairs
-from mmcl.selfsup.views import Views
+from mmcl.selfsup.views import AugmentedViews, Views
+from mmcl.settings.selfsup import AugmentationSettings, ViewSettings
 from mmcl.skeleton.ragged import join
 from mmcl.skeleton.streams import to_streams
 from mmcl.skeleton.transforms import crop_resize
 
 
 def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator().manual_seed(shifted(seed))
 
 
 def clips(count=6, persons=2):
-    random = np.random.default_rng(3)
+    random = np.random.default_rng(shifted(3))
     return join([random.normal(0, 1, (9 + i, persons, 20, 3)).astype(np.float32) for i in range(count)], 2)
 
 
@@ -49,14 +57,14 @@ def test_a_shear_has_ones_on_its_diagonal():
 
 
 def test_what_is_drawn_covers_its_range_and_no_more():
-    drawn = draw(4000, 20, {"crop": [0.5, 1.0], "shear": 0.5, "rotation": 0, "bones": 0.3}, generator())
+    drawn = draw_views(4000, 20, AugmentationSettings(bones=0.3), generator())
     beside = drawn.matrix[:, ~torch.eye(3, dtype=torch.bool)]
     assert (drawn.matrix.diagonal(dim1=1, dim2=2) == 1).all()
     assert 0.49 < beside.abs().max() <= 0.5
     assert abs(float(beside.std()) - 1 / 12**0.5) < 0.005
     assert 0.7 <= drawn.bones.min() < 0.71 < 1.29 < drawn.bones.max() <= 1.3
     assert 0.5 <= drawn.share.min() < 0.51 < 0.99 < drawn.share.max() < 1
-    turned = draw(100, 20, {"crop": [1, 1], "shear": 0, "rotation": 0.3, "bones": 0}, generator()).matrix
+    turned = draw_views(100, 20, AugmentationSettings(shear=0, rotation=0.3), generator()).matrix
     assert torch.allclose(turned @ turned.transpose(1, 2), torch.eye(3).expand(100, 3, 3), atol=1e-6)
     assert not torch.allclose(turned[0], torch.eye(3), atol=0.01)
 
@@ -73,28 +81,30 @@ def test_stretched_bones_keep_their_directions_and_the_root_its_place():
         assert torch.allclose(bone, before * factors[:, joint, None, None, None], atol=1e-5)
 
 
-def test_views_have_stretched_bones_only_if_asked():
+def test_views_have_stretched_bones_only_if_configured():
     def bones(**more):
-        settings = selfsup(window=8, augmentation={"shear": 0, "padding": 20, **more})
-        one = draw(2, 20, settings["augmentation"], generator(1))
-        views = Views(clips(), settings, "utd20").augmented(torch.tensor([1, 1]), one, ["bone"])
+        how = AugmentationSettings(shear=0, padding=20, **more)
+        one = draw_views(2, 20, how, generator(1))
+        views = AugmentedViews(clips(), ViewSettings(window=8), "utd20", how)
+        views = views.augmented(torch.tensor([1, 1]), one, ["bone"])
         return one.bones, views["bone"].norm(dim=1).mean((1, 3))
 
-    (still, before), (factors, after) = bones(), bones(bones=0.4)
+    (ones, before), (factors, after) = bones(), bones(bones=0.4)
     edges = [joint for joint, _ in get_layout("utd20").edges]
-    assert (still == 1).all()
+    assert (ones == 1).all()
     assert torch.allclose((after / before)[:, edges], factors[:, edges], atol=1e-4)
 
 
 @pytest.mark.parametrize("convention", ["ctr", "ikem"])
 @pytest.mark.parametrize("crop_by", ["mirror", "resize"])
-def test_a_view_is_resampled_cropped_and_sheared_before_it_is_taken_apart(convention, crop_by):
+def test_a_view_is_resampled_cropped_and_sheared_before_it_is_split(convention, crop_by):
     """A clip at a time, step by step in the released order."""
     data = clips()
-    settings = selfsup(convention=convention, window=12, augmentation={"crop_by": crop_by})
-    one = draw(3, 20, settings["augmentation"], generator(1))
+    how = AugmentationSettings(crop_by=crop_by)
+    one = draw_views(3, 20, how, generator(1))
     rows = torch.tensor([4, 0, 4])
-    found = Views(data, settings, "utd20").augmented(rows, one, MODALITIES)
+    views = AugmentedViews(data, ViewSettings(convention=convention, window=12), "utd20", how)
+    found = views.augmented(rows, one, MODALITIES)
     for i, row in enumerate(rows):
         row, length = row[None], data.length[row][None]
         first, kept = torch.zeros(1, dtype=torch.int64), length
@@ -111,10 +121,10 @@ def test_a_view_is_resampled_cropped_and_sheared_before_it_is_taken_apart(conven
             assert torch.allclose(found[name][i], expected[0], atol=1e-5), name
 
 
-def test_motion_is_timed_by_recorded_frames_only_if_asked():
+def test_motion_is_timed_by_recorded_frames_only_if_configured():
     data, rows = clips(), torch.tensor([5])  # 14 frames
     timed, untimed = (
-        Views(data, selfsup(convention="ikem", window=7, true_timeline=by), "utd20").plain(
+        Views(data, ViewSettings(convention="ikem", window=7, true_timeline=by), "utd20").plain(
             rows, ["joint", "joint_motion"]
         )
         for by in (True, False)
@@ -124,9 +134,8 @@ def test_motion_is_timed_by_recorded_frames_only_if_asked():
 
 
 def pairs(seed=1, same=False, **more):
-    settings = selfsup(window=8, augmentation={"same": same})
-    views = Views(clips(7), settings, "utd20")
-    return Pairs(views, ["joint"], ["joint", "bone"], settings=settings, seed=seed, **{"batch": 4} | more)
+    views = AugmentedViews(clips(7), ViewSettings(window=8), "utd20", AugmentationSettings(same=same))
+    return Pairs(views, ["joint"], ["joint", "bone"], seed=seed, **{"batch": 4} | more)
 
 
 def test_the_processes_share_out_what_one_would_have_seen():
@@ -156,18 +165,19 @@ def test_an_epoch_follows_from_the_seed_and_its_number():
     assert not torch.equal(joint(1, 2), joint(2, 2))
 
 
-def test_the_same_changes_every_epoch_if_asked(monkeypatch):
+def test_the_same_changes_every_epoch_if_configured():
     """Other clips stand in the places, the changes of a place stay."""
     drawn = []
-    views = SimpleNamespace(
-        clips=clips(7), augmented=lambda rows, one, names: drawn.append((rows, one)) or {}
-    )
     for same in (True, False):
         drawn.clear()
-        how = {"augmentation": selfsup(augmentation={"same": same})["augmentation"]}
-        loader = Pairs(views, [], [], batch=4, settings=how, seed=1)
+        views = SimpleNamespace(
+            clips=clips(7),
+            augmentation=AugmentationSettings(same=same),
+            augmented=lambda rows, one, names: drawn.append((rows, one)) or {},
+        )
+        loader = Pairs(views, [], [], batch=4, seed=1)
         list(loader.epoch(0)), list(loader.epoch(1))
         (rows, one), _, (others, other), _ = drawn
         assert not torch.equal(rows, others)
-        assert isinstance(one, Draw)
+        assert isinstance(one, ViewDraw)
         assert torch.equal(one.matrix, other.matrix) == torch.equal(one.position, other.position) == same

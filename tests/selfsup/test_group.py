@@ -1,4 +1,4 @@
-"""Pre-training in two processes; on the CPU, where they talk by Gloo."""
+"""Pre-training in two processes; on the CPU, where they communicate by Gloo."""
 
 import os
 from pathlib import Path
@@ -7,8 +7,8 @@ import group_steps
 import torch
 
 from mmcl import checkpoints
-from mmcl.training.distributed import Processes
-from mmcl.training.launch import launch
+from mmcl.engine.launch import launch
+from mmcl.engine.processes import Processes
 
 
 def test_two_processes_train_what_one_does(tmp_path, monkeypatch):

@@ -1,23 +1,24 @@
 """A batch norm between the features and the heads that see them."""
 
 import torch
-from small import DIM, SETTINGS, pretrainer, views
+from seeds import shifted
+from small import DIM, description, distiller, form, pretrainer, views
 
-from mmcl.selfsup import EXCHANGE, MANDATORY, Distiller
+from mmcl.selfsup import EXCHANGE, MANDATORY
 from mmcl.selfsup.encoder import build_encoder
 from mmcl.selfsup.files import load_encoders, save_encoders
 
-NORMED = SETTINGS | {"head_norm": True, "dropout": 0.0}
+NORMED = {"head_norm": True, "dropout": 0.0}
 X = views(["joint"], clips=16)["joint"]
 
 
-def encoder(settings):
-    torch.manual_seed(0)
-    return build_encoder(settings, DIM)
+def encoder(**settings):
+    torch.manual_seed(shifted(0))
+    return build_encoder(form(**settings), DIM)
 
 
 def test_heads_see_features_without_what_all_clips_have_in_common():
-    plain, normed = encoder(NORMED | {"head_norm": False}), encoder(NORMED)
+    plain, normed = encoder(dropout=0.0), encoder(**NORMED)
     (q, features), (q_normed, h) = plain.train()(X), normed.train()(X)
     deviation, mean = torch.std_mean(features, 0, correction=0)
     varied = deviation > 0.05  # beside what keeps the norm from dividing by zero
@@ -27,20 +28,19 @@ def test_heads_see_features_without_what_all_clips_have_in_common():
 
 
 def test_keys_follow_joint_heads_see_them_and_files_hold_them(tmp_path):
-    net = pretrainer(MANDATORY, settings=NORMED, momentum=0.5)
+    net = pretrainer(MANDATORY, encoder=NORMED, key_momentum=0.5)
     net.enter(EXCHANGE)
-    step = net(views(MANDATORY, 1), views(MANDATORY, 2))
-    step.total.backward()
+    losses = net(views(MANDATORY, 1), views(MANDATORY, 2))
+    losses.total.backward()
     norm = net.queries["joint_motion"].norm
     assert norm.weight.grad.abs().max() > 0
     with torch.no_grad():
         norm.weight += 1
-    net.advance(step.keys)
+    net.advance(losses.carry)
     assert (net.keys["joint_motion"].norm.weight == 1.5).all()
 
-    about = {"inputs": {name: [name] for name in MANDATORY}, "encoder": NORMED, "dim": DIM, "hidden": None}
-    save_encoders(tmp_path / "model.pt", net.queries, {**about, "view": {}})
+    save_encoders(tmp_path / "model.pt", net.queries, description(MANDATORY, **NORMED))
     assert list(load_encoders(tmp_path / "model.pt").backbones) == list(MANDATORY)
-    students = Distiller(MANDATORY, NORMED, dim=DIM, memory=32)
+    students = distiller(MANDATORY, encoder=NORMED)
     students.teachers.load_state_dict(net.queries.state_dict())
     assert students.students["joint"].norm.num_features == 64

@@ -3,11 +3,12 @@
 import naive
 import pytest
 import torch
-from small import CLIPS, DIM, SETTINGS, pretrainer, views
+from pydantic import ValidationError
+from small import CLIPS, DIM, pretrainer, views
 
 from mmcl.errors import UserError
-from mmcl.models import BACKBONES
 from mmcl.selfsup import CONTRAST, EXCHANGE, MANDATORY, MODALITIES
+from mmcl.settings.tables import BACKBONES
 
 FIRST, SECOND = views(MODALITIES, 1), views(MODALITIES, 2)
 
@@ -20,6 +21,15 @@ def outputs(net):
     return torch.stack([q for q, _ in found.values()]), k, torch.stack(z)
 
 
+def named(parts, modalities):
+    """Term → (U), as the history has them."""
+    return {
+        f"{term}_{name}": loss
+        for term, losses in parts.items()
+        for name, loss in zip(modalities, losses, strict=True)
+    }
+
+
 @pytest.mark.parametrize("modalities", [MANDATORY, MODALITIES])
 @pytest.mark.parametrize("weights", [(1, 1), (0.5, 2)])
 def test_both_stages_give_the_losses_as_written(modalities, weights):
@@ -29,17 +39,19 @@ def test_both_stages_give_the_losses_as_written(modalities, weights):
     memory = net.memory.keys
     assert z.shape == (len(modalities), CLIPS, DIM * len(modalities))
     torch.testing.assert_close(z.norm(dim=2), torch.ones(z.shape[:2]))
-    step = net(FIRST, SECOND)
-    torch.testing.assert_close(step.total, naive.info_nce(q, k, memory, 0.07).sum())
-    torch.testing.assert_close(step.keys, k)
+    losses = net(FIRST, SECOND)
+    parts = {"contrast": naive.info_nce(q, k, memory, 0.07)}
+    torch.testing.assert_close(losses.terms, named(parts, modalities))
+    torch.testing.assert_close(losses.total, parts["contrast"].sum())
+    torch.testing.assert_close(losses.carry, k)
     net.enter(EXCHANGE)
-    step = net(FIRST, SECOND)
+    losses = net(FIRST, SECOND)
     parts = {
         "mining": naive.knowledge_mining(q, k, memory, 0.07),
         "joint": naive.joint_embedding(z, k, memory, 0.07),
     }
-    torch.testing.assert_close(step.parts, parts)
-    torch.testing.assert_close(step.total, mining * parts["mining"].sum() + joint * parts["joint"].sum())
+    torch.testing.assert_close(losses.terms, named(parts, modalities))
+    torch.testing.assert_close(losses.total, mining * parts["mining"].sum() + joint * parts["joint"].sum())
 
 
 def test_a_forward_pass_leaves_memory_and_key_encoders_alone():
@@ -49,30 +61,30 @@ def test_a_forward_pass_leaves_memory_and_key_encoders_alone():
     torch.testing.assert_close(net.state_dict(), before, rtol=0, atol=0)
 
 
-def test_key_encoders_follow_and_the_locked_ones_stand_still():
-    net = pretrainer(MODALITIES, momentum=0.75)
+def test_key_encoders_follow_and_the_locked_ones_are_frozen():
+    net = pretrainer(MODALITIES, key_momentum=0.75)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     for stage, locked in ((CONTRAST, ()), (EXCHANGE, ("joint", "bone", "rotation_axis"))):
         net.enter(stage)
         keys = {name: value.clone() for name, value in net.keys.named_parameters()}
-        step = net(FIRST, SECOND)
+        losses = net(FIRST, SECOND)
         optimizer.zero_grad()
-        step.total.backward()
+        losses.total.backward()
         optimizer.step()
-        net.advance(step.keys)
+        net.advance(losses.carry)
         queries = dict(net.queries.named_parameters())
         for name, value in net.keys.named_parameters():
-            still = name.partition(".")[0] in locked
-            expected = keys[name] if still else 0.75 * keys[name] + 0.25 * queries[name]
-            torch.testing.assert_close(value, expected, rtol=0, atol=0 if still else 1e-6)
-            assert still or not torch.equal(value, keys[name])
+            frozen = name.partition(".")[0] in locked
+            expected = keys[name] if frozen else 0.75 * keys[name] + 0.25 * queries[name]
+            torch.testing.assert_close(value, expected, rtol=0, atol=0 if frozen else 1e-6)
+            assert frozen or not torch.equal(value, keys[name])
             assert value.grad is None
     # locked modalities are remembered like the others
     assert net.memory.pointer.tolist() == [2 * CLIPS]
-    torch.testing.assert_close(net.memory.keys[:, :, CLIPS : 2 * CLIPS], step.keys.transpose(1, 2))
+    torch.testing.assert_close(net.memory.keys[:, :, CLIPS : 2 * CLIPS], losses.carry.transpose(1, 2))
 
 
-def test_key_encoders_begin_as_copies_unless_told_otherwise():
+def test_key_encoders_begin_as_copies_unless_configured_otherwise():
     for apart in (False, True):
         net = pretrainer(("joint",), keys_start_apart=apart)
         query, key = (dict(part["joint"].named_parameters()) for part in (net.queries, net.keys))
@@ -82,16 +94,14 @@ def test_key_encoders_begin_as_copies_unless_told_otherwise():
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_every_backbone_s_weights_learn_in_their_stage(backbone):
-    settings = SETTINGS | {"backbone": backbone, "width": 0.125}
-    if backbone == "stgcn16":
-        settings["width"] = 0.25
-    net = pretrainer(MANDATORY, settings=settings)
+    width = 0.25 if backbone == "stgcn16" else 0.125
+    net = pretrainer(MANDATORY, encoder={"backbone": backbone, "width": width})
     for stage in (CONTRAST, EXCHANGE):
         net.enter(stage)
         net.zero_grad()
         net(FIRST, SECOND).total.backward()
         idle = [name for name, p in net.named_parameters() if p.requires_grad and p.grad is None]
-        assert idle == []  # else other processes would wait for them
+        assert idle == []  # other processes would wait for their gradients
         heads = [p.grad for p in net.joint_heads.parameters()]
         assert all((gradient is not None) == (stage == EXCHANGE) for gradient in heads)
 
@@ -106,17 +116,17 @@ def test_descent_lowers_the_losses_of_both_stages():
         net.enter(stage)
         found = []
         for _ in range(6):
-            step = net(FIRST, SECOND)
+            losses = net(FIRST, SECOND)
             optimizer.zero_grad()
-            step.total.backward()
+            losses.total.backward()
             optimizer.step()
-            found.append(step.total.item())
+            found.append(losses.total.item())
         assert found[-1] < 0.9 * found[0]
 
 
 def test_a_training_goes_on_from_its_state():
     net, other = pretrainer(MANDATORY).eval(), pretrainer(MANDATORY, seed=1).eval()
-    net.advance(net(FIRST, SECOND).keys)
+    net.advance(net(FIRST, SECOND).carry)
     other.load_state_dict(net.state_dict())
     other.enter(EXCHANGE)
     net.enter(EXCHANGE)
@@ -128,10 +138,10 @@ def test_losses_are_exact_whatever_the_networks_compute_in():
     net = pretrainer(MANDATORY).eval()
     net.enter(EXCHANGE)
     with torch.autocast("cpu", torch.bfloat16):
-        step = net(FIRST, SECOND)
-    assert step.total.dtype == step.keys.dtype == torch.float32
-    torch.testing.assert_close(step.total, net(FIRST, SECOND).total, rtol=0.02, atol=0)
-    step.total.backward()
+        losses = net(FIRST, SECOND)
+    assert losses.total.dtype == losses.carry.dtype == torch.float32
+    torch.testing.assert_close(losses.total, net(FIRST, SECOND).total, rtol=0.02, atol=0)
+    losses.total.backward()
 
 
 def test_impossible_trainings_are_refused():
@@ -139,7 +149,9 @@ def test_impossible_trainings_are_refused():
     assert len(net.joint_heads) == 0
     with pytest.raises(UserError, match="joint alone has no other modality"):
         net.enter(EXCHANGE)
-    with pytest.raises(UserError, match="at least one is needed, and none twice"):
+    with pytest.raises(ValidationError, match="has non-unique elements"):
         pretrainer(("joint", "joint"))
-    with pytest.raises(UserError, match="no setting 'depth' of an encoder; there are: backbone, layout"):
-        pretrainer(("joint",), settings={"depth": 3})
+    with pytest.raises(ValidationError, match=r"modalities\n.*at least 1 item"):
+        pretrainer(())
+    with pytest.raises(ValidationError, match=r"depth\n.*Extra inputs are not permitted"):
+        pretrainer(("joint",), encoder={"depth": 3})

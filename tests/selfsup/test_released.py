@@ -3,13 +3,15 @@
 import pytest
 import torch
 from models import golden
-from small import SETTINGS, pretrainer
+from small import ENCODER, description, pretrainer, pretraining
 
 from mmcl import checkpoints
 from mmcl.errors import UserError
 from mmcl.models import build_backbone
-from mmcl.selfsup import EARLY, EXCHANGE, MANDATORY, MODALITIES, STUDENTS, Distiller, Pretrainer
+from mmcl.selfsup import EXCHANGE, MANDATORY, MODALITIES, Distiller, Pretrainer
+from mmcl.selfsup.encoder import EncoderForm
 from mmcl.selfsup.released import load_encoder
+from mmcl.settings.selfsup import DistillationSettings, EncoderSettings
 
 
 def learned(net):
@@ -21,7 +23,8 @@ def learned(net):
     [(MODALITIES, 1, 2208, 10_248_216), (MANDATORY, 1, 1104, 3_499_788), (MANDATORY, 0, 1092, 2_760_204)],
 )
 def test_pre_training_has_the_released_entries(modalities, joint_weight, entries, parameters):
-    net = Pretrainer(modalities, {}, memory=64, joint_weight=joint_weight)
+    settings = pretraining(modalities, dim=128, memory=64, joint_weight=joint_weight)
+    net = Pretrainer(settings, EncoderForm.of(EncoderSettings(), "ntu25", 2))
     net.enter(EXCHANGE)
     state = checkpoints.reference_state(net)
     assert (len(state), learned(net)) == (entries, parameters)
@@ -38,21 +41,23 @@ def test_pre_training_has_the_released_entries(modalities, joint_weight, entries
 
 
 @pytest.mark.parametrize(
-    ("modalities", "students", "entries", "parameters"),
-    [(MODALITIES, STUDENTS, 1643, 4_828_044), (MANDATORY, EARLY, 732, None)],
+    ("modalities", "early", "entries", "parameters"),
+    [(MODALITIES, False, 1643, 4_828_044), (MANDATORY, True, 732, None)],
 )
-def test_distillation_has_the_released_entries(modalities, students, entries, parameters):
-    net = Distiller(modalities, {}, students, memory=64)
+def test_distillation_has_the_released_entries(modalities, early, entries, parameters):
+    teachers = description(modalities, 128, layout="ntu25", persons=2, width=1.0)
+    settings = DistillationSettings(early=early, memory=64)
+    net = Distiller(teachers, settings)
     state = checkpoints.reference_state(net)
     # the release saves the teachers' joined queue besides
     wide = 128 * len(modalities)
     state |= {"queue_teacher": torch.zeros(wide, 64), "queue_ptr_teacher": torch.zeros(1, dtype=torch.int64)}
     assert len(state) == entries
     assert parameters in (None, learned(net))
-    name = "encoder_student" if students is EARLY else "encoder_student_m"
+    name = "encoder_student" if early else "encoder_student_m"
     assert state[f"{name}.fc.0.weight"].shape == (wide, 256)
-    assert state[f"{name}.data_bn.weight"].shape == (225 if students is EARLY else 75,)
-    target = Distiller(modalities, {}, students, memory=64)
+    assert state[f"{name}.data_bn.weight"].shape == (225 if early else 75,)
+    target = Distiller(teachers, settings)
     assert checkpoints.load_reference(target, state) == ["queue_teacher", "queue_ptr_teacher"]
     same(target, net)
 
@@ -68,7 +73,7 @@ def test_out_and_in_again():
     state = {f"module.{name}": value for name, value in checkpoints.reference_state(source).items()}
     checkpoints.load_reference(target, state)
     same(target, source)
-    # the order of names in the file tells which modality a part belongs to
+    # the modalities' order decides which part of the memory is whose
     torch.testing.assert_close(state["module.queue_omega"], source.memory.keys[5])
     torch.testing.assert_close(
         state["module.mlp2r.2.bias"], source.joint_heads["rotation_axis"].layers[2].bias.detach()
@@ -108,8 +113,7 @@ def test_a_classifier_of_linear_evaluation():
 )
 def test_an_encoder_of_pre_training(modality, role):
     source = pretrainer(MODALITIES, keys_start_apart=True)
-    settings = {key: value for key, value in SETTINGS.items() if key != "backbone"}
-    net = build_backbone("stgcn16", 5, **settings)
+    net = build_backbone("stgcn16", 5, layout="utd20", persons=1, width=ENCODER["width"])
     head = net.head.weight.clone()
     assert not load_encoder(net, checkpoints.reference_state(source), modality, role)
     expected = (source.queries if role == "query" else source.keys)[modality].backbone_state()

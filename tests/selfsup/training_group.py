@@ -9,27 +9,33 @@ import sys
 from pathlib import Path
 
 import torch.distributed as dist
+from test_train_selfsup import without_student
 
+from mmcl.engine.launch import joined
 from mmcl.selfsup import train
-from mmcl.training.launch import joined
+from mmcl.settings.jobs import StudentTraining
 
 
 def main() -> None:
     job = json.loads(Path(sys.argv[1]).read_text())
-    folder = Path(job.pop("folder"))
+    folder, skeletons = Path(job["folder"]), Path(job["skeletons"])
+    settings = StudentTraining.model_validate(job["settings"])
+    trained, whole = [], train._train
+
+    def keep(task, *arguments):
+        trained.append(task.net)
+        whole(task, *arguments)
+
+    train._train = keep
     with joined() as processes:
-        for what, build in (("pretrain", "build_pretrainer"), ("student", "build_distiller")):
-            nets, plain = [], getattr(train, build)
-
-            def keep(*arguments, nets=nets, plain=plain):
-                nets.append(plain(*arguments))
-                return nets[-1]
-
-            setattr(train, build, keep)
-            more = {"teachers": str(folder / "pretrain/model.pt")} if what == "student" else {}
-            train._train(processes, output=str(folder / what / "model.pt"), **more, **job)
+        for what in ("pretrain", "student"):
+            output, teachers = folder / what / "model.pt", folder / "pretrain/model.pt"
+            if what == "pretrain":
+                train._pretrain(processes, skeletons, output, without_student(settings), 1)
+            else:
+                train._distil(processes, skeletons, teachers, output, settings, 1)
             digest = hashlib.sha256()
-            for value in nets[0][0].state_dict().values():
+            for value in trained[-1].state_dict().values():
                 digest.update(value.numpy().tobytes())
             hashes: list[str] = [""] * processes.world
             dist.all_gather_object(hashes, digest.hexdigest())
