@@ -11,19 +11,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from mmcl.engine import launch as module
+from mmcl.engine.launch import launch
 from mmcl.errors import UserError
 from mmcl.logs import job_log
-from mmcl.training import launch as module
-from mmcl.training.launch import launch
 
 HERE = Path(__file__).parent
 
 
 @pytest.fixture
 def order(tmp_path, monkeypatch):
-    """Start two processes of crew.py with an order; afterwards none may be left."""
+    """Start two processes of started.py with an order; afterwards none may be left."""
     monkeypatch.setenv("PYTHONPATH", str(HERE))
-    yield lambda what: launch("crew", {"order": what, "folder": str(tmp_path)}, 2)
+    yield lambda what: launch("started", {"order": what, "folder": str(tmp_path)}, 2)
     pids = [int(path.read_text()) for path in tmp_path.glob("pid-*")]
     assert pids
     for pid in pids:
@@ -54,7 +54,7 @@ def test_one_that_fails_ends_all(order, what, error, message):
 
 
 def test_ctrl_c_ends_all(order, tmp_path):
-    # a job in a shell's background is started deaf to Ctrl-C
+    # a shell starts background jobs with SIGINT ignored
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def interrupt():
@@ -71,7 +71,7 @@ def test_ctrl_c_ends_all(order, tmp_path):
 
 
 def test_a_process_ends_with_its_starter():
-    code = "from mmcl.training.launch import joined\nwith joined(): import time; time.sleep(60)"
+    code = "from mmcl.engine.launch import joined\nwith joined(): import time; time.sleep(60)"
     process = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, env=os.environ | {"MMCL_STARTER": "/"}
     )
@@ -81,8 +81,8 @@ def test_a_process_ends_with_its_starter():
     assert process.wait(60) == 1
 
 
-def test_too_few_gpus_are_told(monkeypatch):
-    monkeypatch.setattr(module.device, "pick", lambda: torch.device("cuda"))
+def test_too_few_gpus_are_an_error(monkeypatch):
+    monkeypatch.setattr(module, "pick_device", lambda: torch.device("cuda"))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with pytest.raises(UserError, match=r"gpus: 2 wanted, this job sees 1; lower the benchmark's `gpus`"):
-        launch("crew", {}, 2)
+        launch("started", {}, 2)

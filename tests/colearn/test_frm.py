@@ -3,17 +3,19 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from made_terms import batch
+from made_terms import frm as make
 from torch import nn
 
-from mmcl.models.colearn import build_model
-from mmcl.models.frm import FRM
+from mmcl.colearn.learner import build_model
+from mmcl.settings.model import StreamModelSettings
 
 
 @pytest.mark.parametrize("matrices", ["diagonal", "full"])
 @pytest.mark.parametrize("n", [1, 2, 3])
 def test_equation_8(matrices, n):
     torch.manual_seed(0)
-    frm = FRM(4, 6, n=n, matrices=matrices, normalise=True)
+    frm = make(4, 6, n=n, matrices=matrices, input="hidden")
     scores, answer = torch.randn(5, 4), torch.randn(5, 6)
     torch.testing.assert_close(frm.refine(scores, answer), scores)  # the identity at first
     torch.nn.init.normal_(frm.matrices)
@@ -35,15 +37,17 @@ def test_any_number_of_classes_and_persons(classes, persons, layout, matrices):
     torch.manual_seed(0)
     joints = 25 if layout == "ntu25" else 20
     refine = {"n": 2, "hidden": 4, "matrices": matrices, "input": "answer_ids", "detach": False}
-    align = {"hidden": 4, "temperature": 0.4, "loss": "grace"}
-    settings = {"backbone": "ctrgcn", "graph": "natural", "width": 0.125, "fam": align, "frm": refine}
+    stated = {"backbone": "ctrgcn", "graph": "natural", "width": 0.125, "fam": {"hidden": 4}, "frm": refine}
     form = {"num_classes": classes, "layout": layout, "persons": persons}
-    model = build_model(settings, **form, picture_dim=5, answer_dim=3)
-    labels, has = torch.tensor([0, classes - 1]), torch.ones(2, dtype=torch.bool)
+    settings = StreamModelSettings.model_validate(stated)
+    model = build_model(settings, **form, shapes={"picture": (5,), "answer": (3,)})
+    labels = torch.tensor([0, classes - 1])
     ids = torch.tensor([[30522.0, 2748, 102], [30522, 2053, 102]])
     x = torch.randn(2, 3, 8, joints, persons)
-    losses = model.losses(x, labels, torch.randn(2, 5), has, ids, has)
-    assert losses.frm.item() == pytest.approx(losses.cls.item(), rel=1e-5)  # the identity at first
+    losses = model.losses(batch(x, labels, picture=torch.randn(2, 5), answer=ids))
+    assert losses.terms["frm"].item() == pytest.approx(
+        losses.terms["cls"].item(), rel=1e-5
+    )  # the identity at first
     losses.total.backward()
     assert model.frm.matrices.grad.shape == (
         (2, classes) if matrices == "diagonal" else (2, classes, classes)
@@ -53,22 +57,22 @@ def test_any_number_of_classes_and_persons(classes, persons, layout, matrices):
 
 def test_clips_without_an_answer_take_no_part():
     torch.manual_seed(0)
-    frm = FRM(4, 6)
+    frm = make(4, 6)
     scores, answer = torch.randn(5, 4, requires_grad=True), torch.randn(5, 6)
     labels, mask = torch.tensor([0, 1, 2, 3, 0]), torch.tensor([True, False, True, False, True])
-    loss = frm(scores, answer, labels, mask)
+    loss = frm.refined_loss(scores, answer, mask, labels)
     assert loss.item() == pytest.approx(F.cross_entropy(scores[mask], labels[mask]).item(), rel=1e-6)
     loss.backward()
     assert (scores.grad[~mask] == 0).all()
     assert (scores.grad[mask] != 0).all()
-    assert frm(scores, answer, labels, torch.zeros(5, dtype=torch.bool)).item() == 0
+    assert frm.refined_loss(scores, answer, torch.zeros(5, dtype=torch.bool), labels).item() == 0
 
 
 def test_detached_scores_get_no_gradient():
-    frm = FRM(4, 6, detach=True)
+    frm = make(4, 6, detach=True)
     scores = torch.randn(5, 4, requires_grad=True)
-    frm(
-        scores, torch.randn(5, 6), torch.zeros(5, dtype=torch.long), torch.ones(5, dtype=torch.bool)
+    frm.refined_loss(
+        scores, torch.randn(5, 6), torch.ones(5, dtype=torch.bool), torch.zeros(5, dtype=torch.long)
     ).backward()
     assert scores.grad is None
     assert frm.matrices.grad.abs().sum() > 0

@@ -1,4 +1,4 @@
-"""Processes that behave as they are told, without torch; run by `launch` in test_launch.py."""
+"""Processes with a given behaviour, without torch; run by `launch` in test_launch.py."""
 
 import json
 import os
@@ -16,7 +16,7 @@ match job["order"]:
     case "leave" if rank == 1:
         sys.exit(3)
     case "complain" | "break":
-        # a lost connection is noticed after its cause has been told
+        # a lost connection is noticed after its cause was reported
         while rank == 0 and not Path(os.environ["MMCL_STARTER"], "failed-1.json").exists():
             time.sleep(0.01)
         left = {"known": rank == 1 and job["order"] == "complain", "text": f"{rank} complains"}

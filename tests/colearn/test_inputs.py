@@ -1,11 +1,10 @@
-"""What FAM and FRM read of the stores."""
+"""What terms read of the stores."""
 
 import numpy as np
 import pytest
 
-from mmcl.errors import UserError
+from mmcl.colearn.inputs import answer_features, features
 from mmcl.store import Shards
-from mmcl.training.features import answer_features, rgb_features
 
 NAMES = ["a3_s2", "a1_s1", "a0_s5", "a2_s4"]
 
@@ -17,26 +16,26 @@ def answers(stores):
 
 def test_rows_are_joined_by_name_and_masked_where_absent(stores):
     shards = Shards([stores["rgb"]], "mmcl.rgb/1")
-    values, has = rgb_features(shards, NAMES)
+    values, has = features(shards, NAMES)
     assert has.tolist() == [True, False, True, True]
     np.testing.assert_array_equal(values[0], shards.row("features", "a3_s2"))
     assert values[1].abs().sum() == 0
 
 
 def test_hidden_is_the_state_of_the_first_token(answers):
-    values, has = answer_features(answers, NAMES, "hidden")
+    values, has = answer_features(answers, NAMES, "hidden", 0)
     assert values.shape == (4, 7)
     np.testing.assert_array_equal(values[2], answers.row("states", "a0_s5")[0])
     assert has.tolist() == [True, False, True, True]
 
 
 def test_answer_ids_are_raw_and_begin_with_bos(answers):
-    values, _ = answer_features(answers, NAMES, "answer_ids")
+    values, _ = answer_features(answers, NAMES, "answer_ids", 0)
     assert values.tolist() == [[30522, 2749, 102], [0, 0, 0], [30522, 2748, 102], [30522, 2748, 102]]
 
 
 def test_p_yes(answers):
-    assert answer_features(answers, NAMES, "p_yes")[0].tolist() == [[1], [0], [0], [0]]
+    assert answer_features(answers, NAMES, "p_yes", 0)[0].tolist() == [[1], [0], [0], [0]]
 
 
 def test_shuffled_gives_each_clip_the_state_of_some_clip(answers):
@@ -48,11 +47,6 @@ def test_shuffled_gives_each_clip_the_state_of_some_clip(answers):
 
 
 def test_constant_tells_nothing(answers):
-    values, has = answer_features(answers, NAMES, "constant")
+    values, has = answer_features(answers, NAMES, "constant", 0)
     assert values.tolist() == [[1], [0], [1], [1]]
     assert has.tolist() == [True, False, True, True]
-
-
-def test_an_unknown_kind_is_an_error(answers):
-    with pytest.raises(UserError, match="there are: hidden"):
-        answer_features(answers, NAMES, "states")
