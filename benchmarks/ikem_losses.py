@@ -1,13 +1,14 @@
 """Losses of self-supervised training, forward and backward: sums over memory, against all logits in arrays.
 
-Both ways see the same embeddings, at the paper's sizes: six modalities, 128 clips, 128 numbers, 32768 keys. Time is
-taken side by side in one process, memory as the peak of a process of its own.
+Both get the same embeddings, at the paper's sizes: six modalities, 128 clips, 128 numbers, 32768 keys. Time is measured
+interleaved in one process, memory as the peak of a process of its own.
 `python benchmarks/ikem_losses.py`
 """
 
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,10 +16,13 @@ import torch.nn.functional as F
 from interleaved import medians
 from torch import Tensor
 
+from mmcl.colearn.relational import relational
 from mmcl.selfsup import losses
+from mmcl.settings.selfsup import PretrainingSettings
 
 MODALITIES, STUDENTS, CLIPS, DIM, KEYS, ROUNDS = 6, 3, 128, 128, 32768, 3
-TEMPERATURE = 0.07
+PAPER = PretrainingSettings()
+TEMPERATURE = PAPER.temperature
 
 
 def contrast(positive: Tensor, negatives: Tensor) -> Tensor:
@@ -51,7 +55,7 @@ def exchange_by_arrays(q: Tensor, z: Tensor, k: Tensor, memory: Tensor) -> Tenso
 
 
 def exchange_by_sums(q: Tensor, z: Tensor, k: Tensor, memory: Tensor) -> Tensor:
-    mining = losses.knowledge_mining(q, k, memory, TEMPERATURE)
+    mining = losses.knowledge_mining(q, k, memory, TEMPERATURE, PAPER.topk, PAPER.context, PAPER.detach_other)
     return mining.sum() + losses.joint_embedding(z, k, memory, TEMPERATURE).sum()
 
 
@@ -69,7 +73,7 @@ def relational_by_arrays(q: Tensor, z: Tensor, k: Tensor, memory: Tensor) -> Ten
 
 
 def relational_by_sums(q: Tensor, z: Tensor, k: Tensor, memory: Tensor) -> Tensor:
-    return losses.relational(z[:STUDENTS], k, memory, TEMPERATURE).sum()
+    return relational(z[:STUDENTS], k, memory, TEMPERATURE, PAPER.topk).sum()
 
 
 WAYS = {
@@ -79,7 +83,7 @@ WAYS = {
 
 
 def embeddings() -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Queries, joint queries, keys and memory, of unit length."""
+    """Queries, joint queries, keys and memory, L2-normalised."""
     generator = torch.Generator().manual_seed(1)
 
     def unit(*shape: int, dim: int = -1) -> Tensor:
@@ -90,8 +94,8 @@ def embeddings() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return q.requires_grad_(), z.requires_grad_(), k, unit(MODALITIES, DIM, KEYS, dim=1)
 
 
-def step(way, parts: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-    """The loss, and its gradient by the joint queries."""
+def step(way: Callable[..., Tensor], parts: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+    """The loss, and its gradient with respect to the joint queries."""
     parts[0].grad = parts[1].grad = None
     loss = way(*parts)
     loss.backward()
@@ -99,7 +103,7 @@ def step(way, parts: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
 
 
 def peak(name: str) -> float:
-    """MB that one step takes at most beyond what was there, in a process of its own."""
+    """Peak memory of one step in MB, beyond what was in use before, in a process of its own."""
     found = subprocess.run([sys.executable, __file__, name], check=True, capture_output=True, text=True)
     return float(found.stdout)
 
@@ -114,7 +118,7 @@ def measure(name: str) -> None:
 
 
 def most_used() -> int:
-    """The most memory that this process has had, in kB; Linux only. (getrusage counts the parent's as well.)"""
+    """Peak memory of this process in kB; Linux only. (getrusage counts the parent's as well.)"""
     found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
     assert found
     return int(found[1])

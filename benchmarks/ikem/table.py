@@ -12,11 +12,13 @@ import torch
 
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
+from mmcl.paths import of_seed
 from mmcl.selfsup.views import Views
+from mmcl.settings.jobs import IkemResult
 from mmcl.skeleton.ragged import join
 
 RESULTS = Path("results")
-PROBED = {  # what is told → benchmark, what was probed
+PROBED = {  # row → benchmark, what was probed
     "random weights, 1 modality": ("skeletonclr", "random"),
     "SkeletonCLR, 1 modality": ("skeletonclr", "pretrain"),
     "random weights, 3": ("ikem3", "random"),
@@ -75,13 +77,13 @@ def probed(benchmark: str, part: str) -> str:
 
 
 def plain(benchmark: str) -> float:
-    """Nearest neighbour by the distance of the joints, resampled as the encoders see them."""
-    settings = read(RESULTS / benchmark / "ikem/result.json")["settings"]
-    about = read(next(RESULTS.glob(f"{benchmark}/ikem/pretrain/seed-*/settings.json")))
-    store = SkeletonStore(RESULTS / f"skeletons/{settings['dataset']}.h5")
+    """Nearest neighbour by the distance of the joints, resampled as for the encoders."""
+    settings = IkemResult.model_validate(read(RESULTS / benchmark / "ikem/result.json")["settings"])
+    store = SkeletonStore(RESULTS / f"skeletons/{settings.dataset}.h5")
     chosen = select(store, settings)
     clips = join([store.clip(row) for row in range(len(store))], int(store.persons.max()))
-    seen = Views(clips, about["view"], store.layout).plain(torch.arange(len(store)), ["joint"])["joint"]
+    views = Views(clips, settings.selfsup.view, store.layout)
+    seen = views.plain(torch.arange(len(store)), ["joint"])["joint"]
     flat, labels = seen.flatten(1), torch.from_numpy(store.labels)
     train, test = (torch.from_numpy(np.flatnonzero(rows)) for rows in (chosen.train, chosen.test))
     nearest = torch.cdist(flat[test], flat[train]).argmin(1)
@@ -89,7 +91,7 @@ def plain(benchmark: str) -> float:
 
 
 def pair(scratch: str, tuned: str) -> str:
-    """Three cells: both ways, and what they differ by from seed to seed; empty for what was not run."""
+    """Three cells: both ways, and their difference seed by seed; empty for what was not run."""
     if not (RESULTS / tuned).exists():
         return " | | |"
     before, after = stream(scratch, "joint"), stream(tuned, "joint")
@@ -103,9 +105,9 @@ def streams(one: str) -> list[str]:
 def stream(benchmark: str, name: str) -> np.ndarray:
     """Accuracy of one stream, seed by seed."""
     about = read(RESULTS / benchmark / "ensemble.json")
+    run = next(member["run"] for member in about["members"] if member["stream"] == name)
     seeds = [seed["seed"] for seed in about["seeds"]]
-    folder = next((RESULTS / benchmark / about["question"]).glob(f"*/{name}"))
-    return np.array([read(folder / f"seed-{seed}/metrics.json")["top1"] for seed in seeds])
+    return np.array([read(of_seed(run, seed) / "metrics.json")["top1"] for seed in seeds])
 
 
 def fused(benchmark: str) -> np.ndarray:
