@@ -1,81 +1,157 @@
-"""What rules need and are told, without Snakemake."""
+"""What rules need and are given, without Snakemake."""
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import yaml
+from planned import at, stream
 
-from mmcl.config import Config
+from mmcl.config import Config, with_demo
 from mmcl.errors import UserError
 from mmcl.naming import slug
-from mmcl.plan import Plan
+from mmcl.plan import Plan, run_digest
+from mmcl.settings.jobs import StreamTraining
 from mmcl.stages import VERSIONS
 
 QUESTION = slug("whether the people are holding objects?")
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Plans look at results/ of the working directory: these tests have an empty one."""
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
-def plan(project):
-    return Plan(Config(yaml.safe_load((project / "config.yaml").read_text())))
+def raw(project):
+    return with_demo(yaml.safe_load((project / "config.yaml").read_text()))
 
 
-def at(**wildcards):
-    return SimpleNamespace(**wildcards)
+@pytest.fixture
+def plan(raw):
+    return Plan(Config(raw))
 
 
 def test_members_are_listed_seed_by_seed(plan):
-    joint = f"results/demo_xsub/{QUESTION}/ctrgcn-natural/joint"
     scores = plan.member_files("scores.h5", "seeds")(at(benchmark="demo_xsub"))
     assert len(scores) == 6
+    where = stream(plan, "demo_xsub")
+    joint = f"results/streams/demo/odd_subjects/ctrgcn-natural-joint/{where.settings}"
     assert scores[0] == f"{joint}/seed-1/scores.h5"
+    fit = plan.member_files("scores.h5", "fit")(at(benchmark="demo_xsub"))[0]
     assert (
-        plan.member_files("scores.h5", "fit")(at(benchmark="demo_xsub"))[0] == f"{joint}/seed-1/fit/scores.h5"
+        fit
+        == f"{joint.replace(where.settings, stream(plan, 'demo_xsub', fit=True).settings)}/seed-1/fit/scores.h5"
     )
-    assert plan.member_files("model.pt", "first")(at(benchmark="demo_xsub_plain"))[5] == (
-        "results/demo_xsub_plain/no-question/ctrgcn-hd21/bone/seed-1/model.pt"
+    assert plan.member_files("model.pt", "first")(at(benchmark="demo_xsub_plain"))[5].startswith(
+        "results/streams/demo/odd_subjects/ctrgcn-hd21-bone/"
     )
 
 
 def test_a_fit_run_moves_the_steps_along(plan):
-    where = {"benchmark": "demo_xsub", "backbone": "ctrgcn", "graph": "hd21", "stream": "bone"}
-    whole = plan.stream_settings(at(run="seed-7", **where))
-    fit = plan.stream_settings(at(run="seed-7/fit", **where))
+    whole = plan.stream_settings(stream(plan, "demo_xsub", 7, member="ctrgcn-hd21-bone"))
+    fit = plan.stream_settings(stream(plan, "demo_xsub", 7, True, member="ctrgcn-hd21-bone"))
     assert (whole["seed"], whole["fit"], fit["seed"], fit["fit"]) == (7, False, 7, True)
-    assert (whole["train"]["epochs"], whole["train"]["steps"]) == (16, [11, 14])
-    assert (fit["train"]["epochs"], fit["train"]["steps"]) == (8, [6, 7])
+    epochs, steps = whole["train"]["epochs"], whole["train"]["steps"]
+    half = plan.config.benchmark("demo_xsub").ensemble.fit_epochs
+    assert fit["train"]["epochs"] == half
+    assert fit["train"]["steps"] == [max(1, round(step * half / epochs)) for step in steps]
     assert whole["model"]["graph"] == "hd21"
     assert whole["version"] == VERSIONS["train_stream"]
 
 
-def test_gpus_are_asked_for_and_are_no_setting(project, monkeypatch):
+def test_equal_members_of_two_benchmarks_are_one_run(raw):
+    raw["benchmarks"]["few"] = {
+        "like": "demo_xsub",
+        "ensemble": {"members": [{"stream": "bone"}, {"stream": "acceleration"}], "weights": "equal"},
+        "zero_shot": {"targets": {}},
+    }
+    raw["benchmarks"]["wider"] = {"like": "few", "model": {"width": 0.5}}
+    raw["benchmarks"]["other_cnn_unused"] = {
+        "like": "demo_xsub_plain",
+        "model": {"fam": {"temperature": 0.9}, "frm": {"n": 5}},
+    }
+    plan = Plan(Config(raw))
+
+    def runs(benchmark):
+        return set(plan.member_files("model.pt", "seeds")(at(benchmark=benchmark)))
+
+    assert len(runs("few") - runs("demo_xsub")) == 1
+    assert len(runs("few") & runs("demo_xsub")) == 1
+    assert not runs("wider") & runs("few")
+    # settings of terms that are switched off are no settings of the run
+    assert runs("other_cnn_unused") == runs("demo_xsub_plain")
+    assert not runs("demo_xsub_plain") & runs("demo_xsub")
+
+
+def test_a_run_is_found_by_its_settings_and_not_by_others(plan):
+    where = stream(plan, "demo_xsub", 4)
+    training = StreamTraining.model_validate(plan.stream_settings(where))
+    assert run_digest(training) == where.settings
+    assert (training.seed, training.stream, training.question) == (
+        4,
+        "joint",
+        "whether the people are holding objects?",
+    )
+    with pytest.raises(
+        UserError, match="no benchmark in the configuration trains a stream with these settings"
+    ):
+        plan.stream_settings(at(dataset="demo", settings="00000000", run="seed-1"))
+
+
+def test_a_benchmark_has_its_own_question(raw):
+    raw["benchmarks"]["cup"] = {"like": "demo_xsub", "instruction": "is it a cup?"}
+    raw["benchmarks"]["cup_plain"] = {"like": "demo_xsub_plain", "instruction": "is it a cup?"}
+    plan = Plan(Config(raw))
+    cup, base = (plan.training_inputs(stream(plan, name)) for name in ("cup", "demo_xsub"))
+    assert cup["answer"][0] == f"results/answers/demo/demo-blip/{slug('is it a cup?')}/000-of-002.h5"
+    assert base["answer"][0] == f"results/answers/demo/demo-blip/{QUESTION}/000-of-002.h5"
+    assert plan.question_text(at(question=slug("is it a cup?"))) == "is it a cup?"
+    # without FRM the question is no setting
+    assert stream(plan, "cup_plain") == stream(plan, "demo_xsub_plain")
+
+
+def test_further_questions_are_answered_in_the_same_pass(raw):
+    raw["benchmarks"]["demo_xsub"]["vlm"]["also_ask"] = ["is it red?"]
+    plan = Plan(Config(raw))
+    where = at(vlm="demo-blip", question=QUESTION)
+    assert plan.further_questions(where) == [Path(f"results/questions/{slug('is it red?')}.txt")]
+    assert plan.question_text(at(question=slug("is it red?"))) == "is it red?"
+    del raw["benchmarks"]["demo_xsub"]["vlm"]["also_ask"]
+    before = Plan(Config(raw))
+    assert plan.vlm_settings(where) == before.vlm_settings(where)
+    assert stream(plan, "demo_xsub") == stream(before, "demo_xsub")
+
+
+def test_gpus_are_asked_for_and_are_no_setting(raw, monkeypatch):
     monkeypatch.setattr("mmcl.plan.GPU", 1)
-    raw = yaml.safe_load((project / "config.yaml").read_text())
-    run = at(benchmark="ntu60_xsub", stream="joint", backbone="ctrgcn", graph="natural", run="seed-1")
-    settings = Plan(Config(raw)).stream_settings(run)
+    plan = Plan(Config(raw))
+    run = stream(plan, "ntu60_xsub")
+    settings = plan.stream_settings(run)
     raw["benchmarks"]["ntu60_xsub"]["gpus"] = 4
     plan = Plan(Config(raw))
     assert plan.training_gpus(run) == plan.training_processes(run) == 4
     assert plan.stream_settings(run) == settings
-    assert plan.training_gpus(at(benchmark="demo_xsub")) == 1
+    assert plan.training_gpus(stream(plan, "demo_xsub")) == 1
+    assert plan.training_gpus(at(benchmark="ntu60_xsub")) == 4
     monkeypatch.setattr("mmcl.plan.GPU", 0)
     assert (plan.training_gpus(run), plan.training_processes(run)) == (0, 4)
 
 
-def test_frozen_features_or_pictures_or_nothing(plan):
-    def pictures(benchmark):
-        return plan.training_pictures(at(benchmark=benchmark))
+def test_frozen_features_or_pictures_or_nothing(raw, plan):
+    def pictures(plan, benchmark):
+        return plan.training_inputs(stream(plan, benchmark)).get("picture")
 
-    assert pictures("demo_xsub") == [f"results/rgb/demo/demo-shufflenet/00{i}-of-002.h5" for i in (0, 1)]
-    assert pictures("demo_xsub_no_fam") == []
+    features = [f"results/rgb/demo/demo-shufflenet/00{i}-of-002.h5" for i in (0, 1)]
+    assert pictures(plan, "demo_xsub") == features
+    assert pictures(plan, "demo_xsub_no_fam") is None
     with pytest.raises(UserError, match=r"datasets.ntu60.videos: no folder is given"):
-        pictures("ntu60_xsub")
-    plan.config.values["datasets"]["ntu60"]["videos"] = "videos"
-    assert pictures("ntu60_xsub")[15] == "results/montages/ntu60/015-of-016.h5"
+        pictures(plan, "ntu60_xsub")
+    raw["datasets"]["ntu60"]["videos"] = "videos"
+    assert pictures(Plan(Config(raw)), "ntu60_xsub")[15] == "results/montages/ntu60/015-of-016.h5"
 
 
-def test_a_cnn_is_trained_here_only_where_asked_for(project):
-    raw = yaml.safe_load((project / "config.yaml").read_text())
+def test_a_cnn_is_trained_here_only_where_asked_for(raw):
     cnn = {"name": "own", "weights": None, "frozen": True, "pretrain": {"protocol": "odd_subjects"}}
     raw["benchmarks"]["own"] = {"like": "demo_xsub", "model": {"fam": {"cnn": cnn}}}
     plan = Plan(Config(raw))
@@ -91,8 +167,7 @@ def test_a_cnn_is_trained_here_only_where_asked_for(project):
         plan.pretrain_settings(demo)
 
 
-def test_params_tell_which_clips_train_and_test(project, tmp_path, monkeypatch):
-    raw = yaml.safe_load((project / "config.yaml").read_text())
+def test_params_state_which_clips_train_and_test(raw):
     cnn = {"name": "own", "weights": None, "frozen": True, "pretrain": {"protocol": "half/2"}}
     raw["protocols"] = {"half": {"source": "me", "random": {"of": "subjects", "folds": 2}}}
     raw["benchmarks"]["demo_half"] = {
@@ -102,17 +177,16 @@ def test_params_tell_which_clips_train_and_test(project, tmp_path, monkeypatch):
     }
     raw["benchmarks"]["demo_clean"] = {"like": "demo_half", "exclude": "clips.txt"}
     raw["benchmarks"]["demo_clean"]["model"] = {"fam": {"cnn": {"name": "own-clean"}}}
-    plan = Plan(Config(raw))
-    monkeypatch.chdir(tmp_path)
     Path("clips.txt").write_text("a\n")
 
     def params(benchmark):
-        run = at(benchmark=benchmark, backbone="ctrgcn", graph="natural", stream="joint", run="seed-1")
-        cnn = plan.benchmark(run)["model"]["fam"]["cnn"]["name"]
+        plan = Plan(Config(raw))
+        run = stream(plan, benchmark)
+        cnn = plan.config.benchmark(benchmark).model.fam.cnn.name
         return [
             plan.stream_settings(run),
             plan.score_settings(run),
-            plan.ensemble_settings(run),
+            plan.ensemble_settings(at(benchmark=benchmark)),
             plan.pretrain_settings(at(dataset="demo", cnn=cnn)),
         ]
 
@@ -133,13 +207,70 @@ def test_params_tell_which_clips_train_and_test(project, tmp_path, monkeypatch):
 
 
 def test_answers_follow_the_question(plan):
-    def answers(question):
-        return plan.training_answers(at(benchmark="demo_xsub", question=question))
+    def answers(benchmark):
+        return plan.training_inputs(stream(plan, benchmark)).get("answer")
 
-    assert answers(QUESTION)[0] == f"results/answers/demo/demo-blip/{QUESTION}/000-of-002.h5"
-    assert answers("no-question") == []
+    assert answers("demo_xsub")[0] == f"results/answers/demo/demo-blip/{QUESTION}/000-of-002.h5"
+    assert answers("demo_xsub_no_frm") is None
     assert plan.target_answers(at(benchmark="demo_xsub", target="demo_target"))
     assert plan.target_answers(at(benchmark="demo_xsub_no_frm", target="demo_target")) == []
+
+
+def test_what_comes_before_enters_a_stages_params(raw):
+    """A setting or version of an earlier stage changes `upstream` of every later one, and of no other."""
+
+    def upstream(raw):
+        plan = Plan(Config(raw))
+        run = stream(plan, "demo_xsub")
+        shard = at(dataset="demo", shard="000-of-002", vlm="demo-blip", cnn="demo-shufflenet")
+        return {
+            "index": plan.index_upstream(at(dataset="demo")),
+            "prepare": plan.prepare_upstream(at(dataset="demo")),
+            "crop": plan.shard_upstream(shard),
+            "montage": plan.montage_upstream(shard),
+            "answer": plan.pictures_upstream(shard),
+            "rgb": plan.rgb_upstream(shard),
+            "train": plan.training_upstream(run),
+            "score": plan.score_upstream(run),
+            "ensemble": plan.ensemble_upstream(at(benchmark="demo_xsub")),
+            "zero_shot": plan.zero_shot_upstream(at(benchmark="demo_xsub", target="demo_target")),
+            "plain": plan.ensemble_upstream(at(benchmark="demo_xsub_plain")),
+            "ikem": plan.ikem_upstream(at(benchmark="demo_ikem")),
+        }
+
+    def changed(change):
+        other = yaml.safe_load(yaml.safe_dump(raw))
+        change(other)
+        now = upstream(other)
+        return {stage for stage, digest in upstream(raw).items() if now[stage] != digest}
+
+    later = {"train", "score", "ensemble", "zero_shot"}
+    assert changed(lambda r: r["datasets"]["demo"]["video"]["detector"].update(confidence=0.3)) == {
+        "montage",
+        "answer",
+        "rgb",
+        *later,
+    }
+    assert changed(lambda r: r["datasets"]["demo"]["drawn"].update(seed=1)) >= {
+        "index",
+        "ikem",
+        "plain",
+        *later,
+    }
+    assert changed(lambda r: r["datasets"]["demo"]["options"].update(gaps="packed")) == {
+        "prepare",
+        "crop",
+        "montage",
+        "answer",
+        "rgb",
+        *later,
+        "plain",
+        "ikem",
+    }
+    assert changed(lambda r: r["benchmarks"]["demo_xsub"]["vlm"].update(max_new_tokens=2)) == later - {
+        "train"
+    } | {"train"}
+    assert changed(lambda r: r["benchmarks"]["demo_ikem"]["selfsup"].update(epochs=7)) == {"ikem"}
 
 
 def test_params_are_plain_values_with_sorted_keys(plan):
@@ -164,15 +295,13 @@ def test_wrong_targets_are_named(plan):
 # ------------------------------------------------------------------------------------------------ own data
 
 
-def own_plan(project, **dataset):
-    config = yaml.safe_load((project / "config.yaml").read_text())
-    config["datasets"]["mine"] = {"reader": "own", "shards": 2, **dataset}
-    return Plan(Config(config))
+def own_plan(raw, **dataset):
+    mine = {"reader": "own", "shards": 2, **dataset}
+    return Plan(Config({**raw, "datasets": {**raw["datasets"], "mine": mine}}))
 
 
-def test_the_table_of_your_own_data_is_an_input(project, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    plan = own_plan(project, skeletons=str(tmp_path), options={"layout": "ntu25", "clips": "list.csv"})
+def test_the_table_of_your_own_data_is_an_input(raw, tmp_path):
+    plan = own_plan(raw, skeletons=str(tmp_path), options={"layout": "ntu25", "clips": "list.csv"})
     with pytest.raises(UserError, match=r"datasets\.mine\.options\.clips: no file .*list\.csv"):
         plan.recordings(at(dataset="mine"))
     (tmp_path / "list.csv").touch()
@@ -182,21 +311,20 @@ def test_the_table_of_your_own_data_is_an_input(project, tmp_path, monkeypatch):
         plan.pose_settings(at(dataset="mine"))
 
 
-def test_the_layout_of_your_own_data_is_an_input(project, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    plan = own_plan(project, skeletons=str(tmp_path), options={"layout": "hand.json"})
+def test_the_layout_of_your_own_data_is_an_input(raw, tmp_path):
+    plan = own_plan(raw, skeletons=str(tmp_path), options={"layout": "hand.json"})
     with pytest.raises(UserError, match=r"datasets\.mine\.options\.layout: no file hand\.json"):
         plan.layout_file(at(dataset="mine"))
     (tmp_path / "hand.json").touch()
     assert plan.layout_file(at(dataset="mine")) == ["hand.json"]
-    plan = own_plan(project, skeletons=str(tmp_path), options={"layout": "ntu25"})
+    plan = own_plan(raw, skeletons=str(tmp_path), options={"layout": "ntu25"})
     assert plan.layout_file(at(dataset="mine")) == []
     assert plan.layout_file(at(dataset="utd_mhad")) == []
 
 
-def test_poses_come_before_skeletons_and_what_they_follow_from(project):
+def test_poses_come_before_skeletons_and_what_they_follow_from(raw):
     weights = "resources/demo/pose.safetensors"
-    plan = own_plan(project, videos="videos", poses={"weights": weights, "joint_confidence": 0.4})
+    plan = own_plan(raw, videos="videos", poses={"weights": weights, "joint_confidence": 0.4})
     assert plan.poses(at(dataset="mine")) == [f"results/poses/mine/00{i}-of-002.h5" for i in (0, 1)]
     assert plan.prepare_settings(at(dataset="mine"))["joint_confidence"] == 0.4
     poses = plan.pose_settings(at(dataset="mine"))["poses"]
@@ -207,11 +335,11 @@ def test_poses_come_before_skeletons_and_what_they_follow_from(project):
         plan.recordings(at(dataset="mine"))
 
 
-def test_poses_go_with_listed_clips_and_without_skeletons(project):
+def test_poses_go_with_listed_clips_and_without_skeletons(raw):
     poses = {"weights": "x.pt"}
     with pytest.raises(UserError, match=r"datasets\.mine\.poses: makes the skeletons, so set"):
-        own_plan(project, skeletons="somewhere", videos="videos", poses=poses)
+        own_plan(raw, skeletons="somewhere", videos="videos", poses=poses)
     with pytest.raises(UserError, match=r"datasets\.mine\.poses: goes with reader own"):
-        own_plan(project, reader="ntu", videos="videos", poses=poses)
+        own_plan(raw, reader="ntu", videos="videos", poses=poses)
     with pytest.raises(UserError, match=r"datasets\.mine\.poses: the key 'weights' is missing"):
-        own_plan(project, videos="videos", poses={})
+        own_plan(raw, videos="videos", poses={})

@@ -1,30 +1,20 @@
-"""What probes, fine-tuning and distillation need and are told."""
-
-from types import SimpleNamespace
+"""What probes, fine-tuning and distillation need and are given."""
 
 import pytest
 import yaml
+from planned import at, stream
 
-from mmcl.config import Config
+from mmcl.config import Config, with_demo
 from mmcl.errors import UserError
-from mmcl.naming import slug
 from mmcl.plan import Plan
 from mmcl.stages import VERSIONS
 
-QUESTION = slug("whether the people are holding objects?")
+TUNED = "stgcn16-natural-joint"
 
 
 @pytest.fixture
 def raw(project):
-    return yaml.safe_load((project / "config.yaml").read_text())
-
-
-def at(**wildcards):
-    return SimpleNamespace(**wildcards)
-
-
-def stream(benchmark, run="seed-3"):
-    return at(benchmark=benchmark, stream="joint", backbone="ctrgcn", graph="natural", run=run)
+    return with_demo(yaml.safe_load((project / "config.yaml").read_text()))
 
 
 def test_encoders_are_those_of_the_same_seed(raw):
@@ -33,41 +23,47 @@ def test_encoders_are_those_of_the_same_seed(raw):
         "train": {"init": {"from": "demo_ikem", "what": "student"}},
     }
     plan = Plan(Config(raw))
-    assert plan.initial_encoders(stream("demo_tuned")) == ["results/demo_ikem/ikem/pretrain/seed-3/model.pt"]
-    assert plan.initial_encoders(stream("new", "seed-3/fit")) == [
+    tuned = stream(plan, "demo_tuned", 3, member=TUNED)
+    assert plan.initial_encoders(tuned) == ["results/demo_ikem/ikem/pretrain/seed-3/model.pt"]
+    assert plan.initial_encoders(stream(plan, "new", 3, member=TUNED)) == [
         "results/demo_ikem/ikem/student/seed-3/model.pt"
     ]
-    assert plan.initial_encoders(stream("demo_xsub")) == []
-    train = plan.stream_settings(stream("demo_tuned"))["train"]
+    assert plan.initial_encoders(stream(plan, "demo_xsub")) == []
+    train = plan.stream_settings(tuned)["train"]
     assert train["init"] == {"from": "demo_ikem", "what": "pretrain", "modality": None}
     assert train["labels"] == 0.5
 
 
-def test_what_is_off_leaves_no_trace(raw):
+def test_what_is_off_is_not_in_the_params(raw):
     plan = Plan(Config(raw))
     for settings in (
-        plan.stream_settings(stream("demo_xsub")),
+        plan.stream_settings(stream(plan, "demo_xsub")),
         plan.ensemble_settings(at(benchmark="demo_xsub")),
     ):
         assert not {"init", "distil", "labels"} & settings["train"].keys()
-        assert settings["train"]["batch"] == 8
+        assert settings["train"]["batch"] == plan.config.benchmark("demo_xsub").train.batch
 
 
 def test_teachers_are_the_members_of_the_same_run(raw):
     plan = Plan(Config(raw))
-    joint = f"results/demo_xsub/{QUESTION}/ctrgcn-natural/joint"
-    assert plan.teachers(stream("demo_distilled"))[0] == f"{joint}/seed-3/model.pt"
-    assert len(plan.teachers(stream("demo_distilled"))) == 6
-    assert plan.teachers(stream("demo_distilled", "seed-3/fit"))[0] == f"{joint}/seed-3/fit/model.pt"
-    assert plan.teaching_ensemble(stream("demo_distilled")) == ["results/demo_xsub/ensemble.json"]
-    assert plan.teachers(stream("demo_xsub")) == plan.teaching_ensemble(stream("demo_xsub")) == []
-    distil = plan.stream_settings(stream("demo_distilled"))["train"]["distil"]
+    student = plan.training_inputs(stream(plan, "demo_distilled", 3))
+    members = plan.config.benchmark("demo_xsub").members
+    assert student["teachers"] == [f"{plan.folder_of('demo_xsub', one, 3)}/model.pt" for one in members]
+    assert len(student["teachers"]) == 6
+    assert student["ensemble"] == ["results/demo_xsub/ensemble.json"]
+    raw["benchmarks"]["demo_distilled"]["ensemble"]["weights"] = "fitted"
+    fitted = Plan(Config(raw))
+    fit = fitted.training_inputs(stream(fitted, "demo_distilled", 3, fit=True))
+    assert fit["teachers"] == [f"{plan.folder_of('demo_xsub', one, 3, True)}/model.pt" for one in members]
+    assert not {"teachers", "ensemble"} & set(plan.training_inputs(stream(plan, "demo_xsub")))
+    distil = plan.stream_settings(stream(plan, "demo_distilled"))["train"]["distil"]
     assert (distil["from"], distil["logit_weight"], distil["temperature"]) == ("demo_xsub", 1.0, 4.0)
 
 
 def test_a_benchmark_like_another_changes_a_part_of_its_distillation(raw):
     raw["benchmarks"]["other"] = {"like": "demo_distilled", "train": {"distil": {"temperature": 2.0}}}
-    distil = Plan(Config(raw)).stream_settings(stream("other"))["train"]["distil"]
+    plan = Plan(Config(raw))
+    distil = plan.stream_settings(stream(plan, "other"))["train"]["distil"]
     assert (distil["from"], distil["temperature"]) == ("demo_xsub", 2.0)
 
 
