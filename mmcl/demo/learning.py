@@ -1,42 +1,74 @@
-"""What the trainers of the demo's weights share: batches and augmentation."""
-
-from __future__ import annotations
+"""What the trainings of the demo's networks share: the order of pictures, and augmentation."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
 import numpy as np
+import torch
+from torch import nn
 
-if TYPE_CHECKING:
-    import torch
+from mmcl.device import pick_device
+from mmcl.engine.loop import Task
+from mmcl.settings.demo import NetworkTraining
 
 STRIPS = 5
 
+Batch = TypeVar("Batch")
 
-def begin(settings: dict, threads: int) -> tuple[np.random.Generator, torch.device]:
-    """Seed everything from ``settings["seed"]``; return the random numbers for pictures, and the device."""
-    import torch
 
-    from mmcl import device
-
+def begin(seed: int, threads: int) -> tuple[np.random.Generator, torch.device]:
+    """Seed torch; return the generator of everything that is drawn for pictures, and the device."""
     torch.set_num_threads(threads)
-    torch.manual_seed(settings["seed"])
-    return np.random.default_rng(settings["seed"]), device.pick()
+    torch.manual_seed(seed)
+    return np.random.default_rng(seed), pick_device()
 
 
-def batches(count: int, batch: int, rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Row numbers in random order, ``batch`` at a time; an incomplete last batch is left out."""
-    order = rng.permutation(count)
-    for i in range(count // batch):
-        yield order[i * batch : (i + 1) * batch]
+class PicturesTask(Task[Batch], Generic[Batch]):
+    """A training on pictures in random order, an incomplete last batch left out.
+
+    All epochs draw from one generator; a run that is resumed draws the batches of the complete epochs again.
+
+    Args:
+        net: the network, on the device.
+        count: number of pictures.
+        settings: of the training.
+        seed: of the run.
+        rng: of order and augmentation.
+    """
+
+    def __init__(
+        self, net: nn.Module, count: int, settings: NetworkTraining, seed: int, rng: np.random.Generator
+    ):
+        self.net = net.train()
+        self.count = count
+        self.batch = settings.batch
+        self.steps = count // settings.batch
+        self.seed = seed
+        self.rng = rng
+
+    def begin(self, done: int) -> None:
+        """See `Task`."""
+        for epoch in range(done):
+            for _ in self.batches(epoch):
+                pass
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """See `Task`."""
+        order = self.rng.permutation(self.count)
+        for i in range(self.steps):
+            yield self.presented(order[i * self.batch : (i + 1) * self.batch])
+
+    def presented(self, rows: np.ndarray) -> Batch:
+        """A batch of these pictures, augmented."""
+        raise NotImplementedError
 
 
 def augment(
     montage: np.ndarray, points: np.ndarray, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mirror every strip alike, shift by a few pixels, change brightness and contrast.
+    """Mirror all strips alike, shift by a few pixels, change brightness and contrast.
 
-    The strips stay in their order: it is time.
+    The strips keep their order, which is that of time.
 
     Args:
         montage: (S, S, 3) uint8 with S a multiple of 5.

@@ -1,63 +1,64 @@
 """How good the demo's weights are: figures on drawn pictures of held-out subjects and on the demo's clips."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 
-from mmcl.demo import train_cnn, train_detector, train_pose
+from mmcl.demo.actions import TWO_PERSONS
 from mmcl.demo.objects import KINDS
-from mmcl.demo.pictures import Facts, Pictures
+from mmcl.demo.pictures import VIDEO, Facts, Pictures, as_jpeg
 from mmcl.demo.questions import QUESTIONS
+from mmcl.demo.train_cnn import workflow_settings
+from mmcl.device import pick_device
+from mmcl.models.cnn import open_cnn
+from mmcl.settings.demo import CnnDemoSettings, DemoWeightsSettings, PoseDemoSettings, YoloDemoSettings
+from mmcl.settings.video import DetectorSettings, PoseSettings
+from mmcl.settings.vlm import VlmSettings
+from mmcl.video.boxes import choose_people, clip
+from mmcl.video.decode import Recording
+from mmcl.video.detect import open_detector
+from mmcl.video.montage import join
+from mmcl.video.pose import open_estimator
+from mmcl.video.sampling import uniform_indices
+from mmcl.vlm import open_vlm
 
 ENOUGH = 0.5
 """Intersection over union from which a box counts as found."""
 NEAR = 0.05
 """Part of a person's height within which a keypoint counts as right."""
+MOST = 10
+"""Boxes per picture that are compared with the true ones."""
 CHUNK = 32
 
 
-def vlm_settings(weights: Path) -> dict:
-    """The ``vlm`` settings under which the workflow opens the demo's model."""
-    return {
-        "name": "demo-blip",
-        "adapter": "blip",
-        "weights": str(weights),
-        "sha256": None,
-        "image_size": None,
-        "max_new_tokens": 3,
-        "batch": CHUNK,
-        "dtype": "float32",
-        "also_ask": [],
-    }
+def vlm_settings(weights: Path) -> VlmSettings:
+    """The settings under which the workflow opens the demo's vision-language model."""
+    return VlmSettings(name="demo-blip", weights=str(weights), image_size=None, batch=CHUNK)
 
 
-def detector_settings(weights: Path) -> dict:
-    """The ``detector`` settings under which the workflow opens the demo's detector."""
-    return {
-        "architecture": train_detector.SETTINGS["architecture"],
-        "weights": str(weights),
-        "sha256": None,
-        "classes": 1,
-        "image_size": train_detector.SETTINGS["image_size"],
-        "confidence": 0.25,
-        "iou": 0.45,
-        "max_det": 10,
-    }
+def detector_settings(weights: Path, settings: YoloDemoSettings) -> DetectorSettings:
+    """The settings under which the workflow opens the demo's detector."""
+    return DetectorSettings(
+        architecture=settings.architecture, weights=str(weights), classes=1, image_size=settings.image_size
+    )
 
 
-def measure_vlm(weights: Path, montages: Sequence[np.ndarray], facts: Sequence[Facts]) -> dict[str, dict]:
-    """Right answers, word for word, to the first wording of every question.
+def pose_settings(weights: Path, settings: PoseDemoSettings) -> PoseSettings:
+    """The settings under which the workflow opens the demo's pose estimator."""
+    return PoseSettings(
+        architecture=settings.architecture, weights=str(weights), image_size=settings.image_size
+    )
 
-    Returns per question ``clips`` and ``right``.
-    """
-    from mmcl import device
-    from mmcl.vlm import open_vlm
 
-    vlm = open_vlm(vlm_settings(weights), device.pick())
+def measure_vlm(
+    weights: Path, montages: Sequence[np.ndarray], facts: Sequence[Facts]
+) -> dict[str, dict[str, int]]:
+    """Exact answers to the first wording of every question: per question `clips` and `right`."""
+    vlm = open_vlm(vlm_settings(weights), pick_device())
     asked = [question.wordings[0] for question in QUESTIONS.values()]
     right = dict.fromkeys(QUESTIONS, 0)
     for i in range(0, len(montages), CHUNK):
@@ -68,43 +69,41 @@ def measure_vlm(weights: Path, montages: Sequence[np.ndarray], facts: Sequence[F
     return {name: {"clips": len(montages), "right": count} for name, count in right.items()}
 
 
-def measure_cnn(weights: Path, montages: Sequence[np.ndarray], facts: Sequence[Facts]) -> dict[str, int]:
-    """How often the CNN names the held object: ``clips``, ``right``."""
-    import torch
-
-    from mmcl import device
-    from mmcl.models.cnn import open_cnn
-
-    place = device.pick()
-    cnn = open_cnn(train_cnn.workflow_settings(train_cnn.SETTINGS, str(weights))).eval().to(place)
+def measure_cnn(
+    weights: Path, settings: CnnDemoSettings, montages: Sequence[np.ndarray], facts: Sequence[Facts]
+) -> dict[str, int]:
+    """How often the CNN classifies the held object correctly: `clips`, `right`."""
+    device = pick_device()
+    cnn = open_cnn(workflow_settings(settings, weights)).eval().to(device)
     right = 0
     for i in range(0, len(montages), CHUNK):
-        batch = torch.from_numpy(np.stack(montages[i : i + CHUNK])).to(place)
+        batch = torch.from_numpy(np.stack(montages[i : i + CHUNK])).to(device)
         with torch.inference_mode():
             named = cnn(batch).argmax(1).tolist()
         right += sum(KINDS[n] == fact.object for n, fact in zip(named, facts[i : i + CHUNK], strict=True))
     return {"clips": len(montages), "right": right}
 
 
-def measure_detector(weights: Path, frames: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[str, int]:
+def measure_detector(
+    weights: Path, settings: YoloDemoSettings, frames: Sequence[tuple[np.ndarray, np.ndarray]]
+) -> dict[str, int]:
     """Compare found people with the true boxes.
 
     Args:
         weights: of the detector.
+        settings: with which it was trained.
         frames: pictures (H, W, 3) with true boxes (M, 4).
 
     Returns:
-        ``frames``; ``people`` and how many of them are ``found`` (IoU ≥ 0.5); ``pairs``, frames with two
-        people, and in how many ``both`` are found; how many boxes are ``too_many``.
+        `frames`; `people` and how many of them are `found` (IoU ≥ 0.5); `pairs`, frames with two
+        people, and in how many `both` are found; how many boxes are `too_many`.
     """
-    from mmcl import device
-    from mmcl.video.detect import open_detector
-
-    detector = open_detector(detector_settings(weights), device.pick())
+    detector = open_detector(detector_settings(weights, settings), pick_device())
     figures = dict.fromkeys(("frames", "people", "found", "pairs", "both", "too_many"), 0)
     for i in range(0, len(frames), CHUNK):
         chunk = frames[i : i + CHUNK]
         for (_, true), people in zip(chunk, detector.people([image for image, _ in chunk]), strict=True):
+            people = people[:MOST]
             taken = matched(true, people[:, :4])
             figures["frames"] += 1
             figures["people"] += len(true)
@@ -115,34 +114,26 @@ def measure_detector(weights: Path, frames: Sequence[tuple[np.ndarray, np.ndarra
     return figures
 
 
-def pose_settings(weights: Path) -> dict:
-    """The ``poses`` settings under which the workflow opens the demo's pose estimator."""
-    return {
-        "architecture": train_pose.SETTINGS["architecture"],
-        "weights": str(weights),
-        "sha256": None,
-        "image_size": train_pose.SETTINGS["image_size"],
-        "confidence": 0.25,
-        "iou": 0.7,
-    }
-
-
-def measure_pose(weights: Path, frames: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]]) -> dict:
+def measure_pose(
+    weights: Path,
+    settings: PoseDemoSettings,
+    frames: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+) -> dict[str, float]:
     """Compare found keypoints with the true ones, also of those that are hidden but inside the picture.
 
     Args:
         weights: of the pose estimator.
+        settings: with which it was trained.
         frames: pictures (H, W, 3) with true boxes (M, 4) and keypoints (M, 17, 2).
 
     Returns:
-        ``people`` and how many of them are ``found`` (IoU ≥ 0.5); ``keypoints`` of these, how many are ``near``
-        (within 5 % of the height of the person's box) and the ``median_px`` and ``mean_px`` of their errors.
+        `people` and how many of them are `found` (IoU ≥ 0.5); `keypoints` of these, how many are `near`
+        (within 5 % of the height of the person's box) and the `median_px` and `mean_px` of their errors.
     """
-    from mmcl import device
-    from mmcl.video.pose import open_estimator
-
-    estimator = open_estimator(pose_settings(weights), device.pick())
-    people, errors, parts = 0, [], []
+    estimator = open_estimator(pose_settings(weights, settings), pick_device())
+    people = 0
+    errors: list[np.ndarray] = []
+    parts: list[np.ndarray] = []
     for i in range(0, len(frames), CHUNK):
         chunk = frames[i : i + CHUNK]
         found = estimator.poses([image for image, _, _ in chunk])
@@ -168,7 +159,7 @@ def measure_pose(weights: Path, frames: Sequence[tuple[np.ndarray, np.ndarray, n
 
 
 def matched(true: np.ndarray, found: np.ndarray) -> int:
-    """How many true boxes (M, 4) have a found box (n, 4) of their own with IoU ≥ 0.5, most certain first."""
+    """How many true boxes (M, 4) have a found box (n, 4) of their own with IoU ≥ 0.5, most confident first."""
     left = list(range(len(true)))
     for box in found:
         overlaps = [overlap(true[k], box) for k in left]
@@ -184,69 +175,66 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return both / float(np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - both)
 
 
-def measure_pictures(pictures: Path, weights: Path) -> dict:
+def measure_pictures(pictures: Path, weights: Path, settings: DemoWeightsSettings) -> dict[str, Any]:
     """All figures on a store of training pictures.
 
     Args:
-        pictures: sealed ``mmcl.training_pictures/2`` of subjects that no training saw.
-        weights: the folder with ``vlm/``, ``cnn.safetensors``, ``detector.safetensors`` and ``pose.safetensors``.
+        pictures: sealed `mmcl.training_pictures/2` of subjects that no training saw.
+        weights: the folder with `vlm/`, `cnn.safetensors`, `detector.safetensors` and `pose.safetensors`.
+        settings: with which they were trained.
     """
     table = Pictures(pictures)
     facts, montages = table.facts(), list(table.montages())
     return {
         "vlm": measure_vlm(weights / "vlm", montages, facts),
-        "cnn": measure_cnn(weights / "cnn.safetensors", montages, facts),
-        "detector": measure_detector(weights / "detector.safetensors", list(table.frames())),
-        "pose": measure_pose(weights / "pose.safetensors", list(table.people())),
+        "cnn": measure_cnn(weights / "cnn.safetensors", settings.cnn, montages, facts),
+        "detector": measure_detector(
+            weights / "detector.safetensors", settings.detector, list(table.frames())
+        ),
+        "pose": measure_pose(weights / "pose.safetensors", settings.pose, list(table.people())),
     }
 
 
-def measure_recordings(folder: Path, weights: Path, clips: Sequence[str] | None = None) -> dict:
-    """All figures on a drawn data set, from its videos, with the detector's own boxes.
+def measure_recordings(folder: Path, weights: Path, settings: DemoWeightsSettings) -> dict[str, Any]:
+    """All figures on a drawn data set, from its videos, with the boxes of the detector.
 
     Args:
-        folder: what ``draw_dataset`` made: ``videos/`` and ``drawn.json`` with every clip's object and boxes.
-        weights: the folder with ``vlm/``, ``cnn.safetensors`` and ``detector.safetensors``.
-        clips: only these names; None takes all that are not damaged.
+        folder: a data set of `draw_dataset`: `videos/`, and `drawn.json` with every clip's object and boxes. Damaged
+            clips are left out.
+        weights: the folder with `vlm/`, `cnn.safetensors` and `detector.safetensors`.
+        settings: with which they were trained.
 
     Returns:
-        ``detector`` as from ``measure_detector`` over five frames per clip; ``vlm`` and ``cnn`` with
-        ``clips`` and ``right`` for the questions that ``drawn.json`` answers, on the clips with a montage.
+        `detector` as of `measure_detector` over five frames per clip; `vlm` and `cnn` with `clips` and `right` for the
+        questions that `drawn.json` answers, on the clips with a montage.
     """
-    from mmcl import device
-    from mmcl.demo.actions import TWO_PERSONS
-    from mmcl.video import jpeg
-    from mmcl.video.boxes import choose_people, clip
-    from mmcl.video.decode import Recording
-    from mmcl.video.detect import open_detector
-    from mmcl.video.montage import join
-    from mmcl.video.sampling import uniform_indices
-
     drawn = json.loads((folder / "drawn.json").read_text())
     ending = "_rgb.avi" if drawn["settings"]["form"] == "ntu" else "_color.avi"
-    detector = open_detector(detector_settings(weights / "detector.safetensors"), device.pick())
-    frames, montages, facts = [], [], []
+    path = weights / "detector.safetensors"
+    detector = open_detector(detector_settings(path, settings.detector), pick_device())
+    frames: list[tuple[np.ndarray, np.ndarray]] = []
+    montages, facts = [], []
     for record in drawn["clips"]:
-        if record["damage"] or (clips is not None and record["name"] not in clips):
+        if record["damage"]:
             continue
         recording = Recording(folder / "videos" / f"{record['name']}{ending}")
-        chosen = uniform_indices(recording.frames)
+        chosen = uniform_indices(recording.frames, VIDEO.count)
         images = recording.read(chosen)
         pictures = [images[i] for i in chosen]
-        frames += zip(pictures, (np.float32(record["boxes"][i]) for i in chosen), strict=True)
+        frames += zip(pictures, (np.array(record["boxes"][i], np.float32) for i in chosen), strict=True)
         crops = []
         for picture, people in zip(pictures, detector.people(pictures), strict=True):
-            box = choose_people(people, record["action"] in TWO_PERSONS)
-            box = clip(box[0], picture.shape[1], picture.shape[0]) if box else None
+            found = choose_people(people[:MOST], record["action"] in TWO_PERSONS)
+            box = clip(found[0], picture.shape[1], picture.shape[0]) if found else None
             if box is not None:
-                crops.append(jpeg.decode(jpeg.encode(picture[box[1] : box[3], box[0] : box[2]])))
+                crops.append(as_jpeg(picture[box[1] : box[3], box[0] : box[2]]))
         if len(crops) == len(chosen):
-            montages.append(jpeg.decode(jpeg.encode(join(crops))))
+            montages.append(as_jpeg(join(crops, VIDEO.montage)))
             known = {key: record[key] for key in ("action", "subject", "camera", "object", "persons")}
             facts.append(Facts(**known, hand_at_head=False, hand_at_foot=False))
     vlm = measure_vlm(weights / "vlm", montages, facts)
     return {
-        "detector": measure_detector(weights / "detector.safetensors", frames),
+        "detector": measure_detector(path, settings.detector, frames),
         "vlm": {name: count for name, count in vlm.items() if not name.startswith("touching")},
-        "cnn": measure_cnn(weights / "cnn.safetensors", montages, facts),
+        "cnn": measure_cnn(weights / "cnn.safetensors", settings.cnn, montages, facts),
     }

@@ -1,11 +1,9 @@
 """Training pictures for the demo's weights: drawn clips of subjects that the demo does not have.
 
-Every clip gives five frames with the true boxes of the people, and one montage as the pipeline would make it
-from an imperfect detector's boxes. In half of the clips the hand holds something else than the action's own
-object, so that a model must see the object and not guess it from the pose.
+Every clip gives five frames with the true boxes of the people, and one montage as the workflow would make it
+from the boxes of an imperfect detector. In half of the clips the hand holds something else than the action's own
+object, so that a model has to recognise the object and cannot guess it from the pose.
 """
-
-from __future__ import annotations
 
 import functools
 import json
@@ -13,30 +11,28 @@ import multiprocessing
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from mmcl import store
-
-if TYPE_CHECKING:
-    from mmcl.demo.draw import Shot
+from mmcl.demo.actions import ACTIONS
+from mmcl.demo.draw import UTD_ACTIONS, Shot
+from mmcl.demo.keypoints import coco17
+from mmcl.demo.objects import KINDS
+from mmcl.demo.seeding import generator
+from mmcl.settings.demo import PicturesSettings
+from mmcl.settings.video import VideoSettings
+from mmcl.video import jpeg, sampling
+from mmcl.video.boxes import clip, union
+from mmcl.video.montage import join
 
 SCHEMA = "mmcl.training_pictures/2"
-SETTINGS = {
-    "seed": 4100,
-    "subjects": [101, 170],
-    "repeats": 4,
-    "frames": [36, 60],
-    "size": [480, 270],
-    "utd_share": 0.15,
-    "box_jitter": 0.05,
-    "processes_batch": 48,
-}
-COUNT = 5
+VIDEO = VideoSettings()
+"""The settings of the workflow that the pictures are made with."""
 PERSONS = 2
 HEAD, HANDS, FEET = 3, (7, 11, 21, 23), (14, 15, 18, 19)
-"""Places of joints in the NTU order, from 0."""
+"""Indices of joints in the NTU order, from 0."""
 SEEN = 12
 """Pixels of an object that count as seen."""
 TOUCH = 0.25
@@ -45,7 +41,7 @@ TOUCH = 0.25
 
 @dataclass(frozen=True)
 class Facts:
-    """What is true of a clip; ``object`` is "none" also where a held object is hidden in all five frames."""
+    """What is true of a clip; `object` is "none" also where a held object is hidden in all five frames."""
 
     action: int
     subject: int
@@ -71,25 +67,20 @@ class Job:
     seed: int
 
 
-def plan(settings: dict) -> list[Job]:
-    """The clips of a set of training pictures: every action of every subject, ``repeats`` times.
+def plan(settings: PicturesSettings) -> list[Job]:
+    """The clips of a set of training pictures: every action of every subject, `repeats` times.
 
     Every subject has a seed, and so a room and a camera, of its own.
     """
-    from mmcl.demo.actions import ACTIONS
-    from mmcl.demo.draw import UTD_ACTIONS
-    from mmcl.demo.objects import KINDS
-    from mmcl.demo.seeding import generator
-
     jobs = []
-    first, last = settings["subjects"]
+    first, last = settings.subjects
     for subject in range(first, last + 1):
         for action in ACTIONS:
-            for repeat in range(1, settings["repeats"] + 1):
-                rng = generator("training pictures", settings["seed"], subject, action, repeat)
+            for repeat in range(1, settings.repeats + 1):
+                rng = generator("training pictures", settings.seed, subject, action, repeat)
                 # every second clip keeps the action's own object; of the others half are empty-handed
                 other = str(rng.choice(KINDS[1:])) if rng.random() < 0.5 else "none"
-                utd = action in UTD_ACTIONS and rng.random() < settings["utd_share"]
+                utd = action in UTD_ACTIONS and rng.random() < settings.utd_share
                 jobs.append(
                     Job(
                         name=f"P{subject:03d}A{action:03d}R{repeat:03d}",
@@ -97,28 +88,28 @@ def plan(settings: dict) -> list[Job]:
                         subject=subject,
                         camera=1 if utd else int(rng.integers(1, 4)),
                         repeat=repeat,
-                        frames=int(rng.integers(settings["frames"][0], settings["frames"][1] + 1)),
+                        frames=int(rng.integers(settings.frames[0], settings.frames[1] + 1)),
                         held=None if repeat % 2 else other,
                         form="utd_mhad" if utd else "ntu",
-                        seed=settings["seed"] + subject,
+                        seed=settings.seed + subject,
                     )
                 )
     return jobs
 
 
-def draw_training_pictures(output: Path, settings: dict, processes: int = 1) -> None:
-    """Draw the clips of ``plan`` into a store ``mmcl.training_pictures/2``.
+def draw_training_pictures(output: Path, settings: PicturesSettings, processes: int) -> None:
+    """Draw the clips of `plan` into a store `mmcl.training_pictures/2`.
 
-    Columns: ``montage`` JPEG (480×480), ``frames`` five JPEGs, ``empty`` a JPEG of the room without anybody,
-    ``boxes`` (5, 2, 4) xyxy px with NaN for an absent person, ``keypoints`` (5, 2, 17, 2) px in COCO's order,
-    also of those that are hidden or out of the picture, ``object_at`` (5, 2) where in the montage the
-    held object's centre is, x and y in parts of its side, NaN where it is not seen, ``facts`` JSON of
-    ``Facts``.
+    Columns: `montage` JPEG (480×480), `frames` five JPEGs, `empty` a JPEG of the room without anybody,
+    `boxes` (5, 2, 4) xyxy px with NaN for an absent person, `keypoints` (5, 2, 17, 2) px in COCO's order,
+    also of those that are hidden or out of the picture, `object_at` (5, 2) where in the montage the
+    held object's centre is, x and y in parts of its side, NaN where it is not seen, `facts` JSON of
+    `Facts`.
 
     Args:
         output: the store.
-        settings: see ``SETTINGS``; ``subjects`` is a first and a last number.
-        processes: clips drawn side by side.
+        settings: of the pictures.
+        processes: clips drawn in parallel.
     """
     jobs = {job.name: job for job in plan(settings)}
     with multiprocessing.get_context("spawn").Pool(processes) as pool:
@@ -130,45 +121,40 @@ def draw_training_pictures(output: Path, settings: dict, processes: int = 1) -> 
         store.write(
             output,
             schema=SCHEMA,
-            settings=settings,
+            settings=settings.dump(),
             names=list(jobs),
             columns={
                 "montage": store.Column("bytes"),
-                "frames": store.Column("bytes", (COUNT,)),
+                "frames": store.Column("bytes", (VIDEO.count,)),
                 "empty": store.Column("bytes"),
-                "boxes": store.Column("float32", (COUNT, PERSONS, 4)),
-                "keypoints": store.Column("float32", (COUNT, PERSONS, 17, 2)),
-                "object_at": store.Column("float32", (COUNT, 2)),
+                "boxes": store.Column("float32", (VIDEO.count, PERSONS, 4)),
+                "keypoints": store.Column("float32", (VIDEO.count, PERSONS, 17, 2)),
+                "object_at": store.Column("float32", (VIDEO.count, 2)),
                 "facts": store.Column("text"),
             },
-            batch_size=settings["processes_batch"],
+            batch_size=settings.batch,
             work=work,
         )
 
 
-def draw_one(job: Job, settings: dict) -> dict:
+def draw_one(job: Job, settings: PicturesSettings) -> dict[str, Any]:
     """Draw one clip: a row of the store."""
-    from mmcl.demo.draw import Shot
-    from mmcl.demo.seeding import generator
-    from mmcl.video import jpeg, sampling
-    from mmcl.video.montage import join
-
-    rng = generator("training picture", settings["seed"], job.name)
+    rng = generator("training picture", settings.seed, job.name)
     shot = Shot(
         job.action, job.subject, job.camera, job.repeat, seed=job.seed, frames=job.frames,
-        size=tuple(settings["size"]), held=job.held, form=job.form,
+        size=settings.size, held=job.held, form=job.form,
     )  # fmt: skip
-    indices = sampling.uniform_indices(job.frames, COUNT)
-    drawn = [frame for frame, _ in zip(shot.pictures(every=job.frames // COUNT), indices, strict=False)]
-    # a video codec has been at the pictures before anybody sees them
+    indices = sampling.uniform_indices(job.frames, VIDEO.count)
+    drawn = [frame for frame, _ in zip(shot.pictures(every=job.frames // VIDEO.count), indices, strict=False)]
+    # as compressed by a video codec
     quality = int(rng.integers(70, 96))
     coded = [jpeg.encode(frame, quality) for frame in drawn]
-    boxes = np.full((COUNT, PERSONS, 4), np.nan, np.float32)
+    boxes = np.full((VIDEO.count, PERSONS, 4), np.nan, np.float32)
     boxes[:, : shot.boxes.shape[1]] = shot.boxes[indices]
-    cuts = [_cut(boxes[i], settings, rng) for i in range(COUNT)]
+    cuts = [_cut(boxes[i], settings, rng) for i in range(VIDEO.count)]
     crops = [jpeg.decode(data)[y1:y2, x1:x2] for data, (x1, y1, x2, y2) in zip(coded, cuts, strict=True)]
     return {
-        "montage": jpeg.encode(join([jpeg.decode(jpeg.encode(crop)) for crop in crops])),
+        "montage": jpeg.encode(join([as_jpeg(crop) for crop in crops], VIDEO.montage), VIDEO.jpeg_quality),
         "frames": coded,
         "empty": jpeg.encode(shot.empty(), quality),
         "boxes": boxes,
@@ -178,44 +164,47 @@ def draw_one(job: Job, settings: dict) -> dict:
     }
 
 
-def _cut(boxes: np.ndarray, settings: dict, rng: np.random.Generator) -> np.ndarray:
-    """The union of the people's boxes (2, 4), its edges moved by a few percent, as a detector's are."""
-    from mmcl.video.boxes import clip, union
+def as_jpeg(picture: np.ndarray) -> np.ndarray:
+    """A picture as it is after the workflow has stored it as JPEG."""
+    return jpeg.decode(jpeg.encode(picture, VIDEO.jpeg_quality))
 
+
+def _cut(boxes: np.ndarray, settings: PicturesSettings, rng: np.random.Generator) -> np.ndarray:
+    """The union of the people's boxes (2, 4), its edges moved by a few percent, as those of a detector are."""
     box = union(boxes[np.isfinite(boxes[:, 0])])
     sides = np.tile(box[2:] - box[:2], 2)
     wider = rng.uniform(-0.02, 0.04) * np.array([-1, -1, 1, 1])
-    return clip(box + (rng.normal(0, settings["box_jitter"] / 2, 4) + wider) * sides, *settings["size"])
+    cut = clip(box + (rng.normal(0, settings.box_jitter / 2, 4) + wider) * sides, *settings.size)
+    assert cut is not None  # people are inside the picture
+    return cut
 
 
 def _keypoints(shot: Shot, indices: list[int]) -> np.ndarray:
-    """See ``draw_training_pictures``."""
-    from mmcl.demo.keypoints import coco17
-
-    points = np.full((COUNT, PERSONS, 17, 2), np.nan, np.float32)
+    """See `draw_training_pictures`."""
+    points = np.full((VIDEO.count, PERSONS, 17, 2), np.nan, np.float32)
     for person, actor in enumerate(shot.show.actors):
         points[:, person] = shot.view.project(shot.view.to_camera(coco17(actor)[indices]))
     return points
 
 
 def _object_at(shot: Shot, indices: list[int], cuts: list[np.ndarray]) -> np.ndarray:
-    """See ``draw_training_pictures``; of a shot whose frames have been drawn."""
-    at = np.full((COUNT, 2), np.nan, np.float32)
+    """See `draw_training_pictures`; of a shot whose frames have been drawn."""
+    at = np.full((VIDEO.count, 2), np.nan, np.float32)
     if shot.show.held is None:
         return at
     pixels = shot.view.project(shot.view.to_camera(shot.show.held.centre[indices]))
     for i, (pixel, cut) in enumerate(zip(pixels, cuts, strict=True)):
         place = (pixel - cut[:2]) / (cut[2:] - cut[:2])
         if shot.object_pixels[indices[i]] >= SEEN and (place > 0).all() and (place < 1).all():
-            at[i] = (i + place[0]) / COUNT, place[1]
+            at[i] = (i + place[0]) / VIDEO.count, place[1]
     return at
 
 
 def _facts(job: Job, shot: Shot, indices: list[int]) -> Facts:
     joints = shot.joints[indices]  # (5, M, 25, 3) metres
 
-    def near(places: tuple[int, ...]) -> bool:
-        apart = joints[:, :, HANDS, None] - joints[:, :, None, places]
+    def near(others: tuple[int, ...]) -> bool:
+        apart = joints[:, :, HANDS, None] - joints[:, :, None, others]
         return bool((np.linalg.norm(apart, axis=-1) < TOUCH).any())
 
     return Facts(
@@ -238,13 +227,11 @@ class Pictures:
 
     def montages(self) -> Iterator[np.ndarray]:
         """Every clip's montage, RGB uint8 (480, 480, 3)."""
-        from mmcl.video import jpeg
 
         return (jpeg.decode(data) for data in self.store.read("montage"))
 
     def frames(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Every frame of every clip with its boxes (M, 4), then every empty room with none."""
-        from mmcl.video import jpeg
 
         boxes = self.store.read("boxes")
         for row, five in enumerate(self.store.read("frames")):
@@ -255,7 +242,6 @@ class Pictures:
 
     def people(self) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Every frame of every clip with its people's boxes (M, 4) and keypoints (M, 17, 2)."""
-        from mmcl.video import jpeg
 
         boxes, keypoints = self.store.read("boxes"), self.store.read("keypoints")
         for row, five in enumerate(self.store.read("frames")):

@@ -1,83 +1,103 @@
-"""Training the demo's CNN: a ShuffleNet that names the held object in a montage (rule ``train_demo_cnn``)."""
+"""Training the demo's CNN: a ShuffleNet that classifies the held object in a montage."""
 
-from __future__ import annotations
-
-import logging
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.functional import cross_entropy
 
-from mmcl.demo.learning import augment, batches, begin
+from mmcl.demo.learning import PicturesTask, augment, begin
 from mmcl.demo.objects import KINDS
 from mmcl.demo.pictures import Pictures
-
-log = logging.getLogger(__name__)
-
-SETTINGS = {
-    "seed": 0,
-    "architecture": "shufflenet_v2_x0_5",
-    "image_size": 240,
-    "epochs": 12,
-    "batch": 48,
-    "learning_rate": 3e-3,
-    "weight_decay": 0.02,
-    "warmup_epochs": 1,
-}
+from mmcl.engine.loop import Losses, fit
+from mmcl.engine.processes import Processes
+from mmcl.engine.resume import fingerprint
+from mmcl.files import written
+from mmcl.models.cnn import CNN, open_cnn, shrink
+from mmcl.settings.demo import CnnDemoSettings, DemoWeightsSettings
+from mmcl.settings.model import CnnSettings
 
 NOWHERE = np.full((5, 2), np.nan)
 
 
-def train_cnn(pictures: Path, output: Path, settings: dict, threads: int = 1) -> list[float]:
-    """Train from random weights and write a state dict that ``mmcl.models.cnn.open_cnn`` opens.
+def train_cnn(
+    pictures: Path, output: Path, settings: DemoWeightsSettings, work: Path, threads: int
+) -> list[float]:
+    """Train from random weights and write a state dict that `mmcl.models.cnn.open_cnn` opens.
 
     Args:
-        pictures: sealed ``mmcl.training_pictures/2``.
-        output: the ``.safetensors`` file.
-        settings: see ``SETTINGS``; ``architecture`` is a torchvision classifier.
+        pictures: sealed `mmcl.training_pictures/2`.
+        output: the `.safetensors` file, in full precision.
+        settings: of the demo's networks.
+        work: a folder for the state of an unfinished training.
         threads: CPU threads of torch.
 
     Returns:
         The mean loss of every epoch.
     """
-    import torch
-    from safetensors.torch import save_file
-    from torch.nn.functional import cross_entropy
-
-    from mmcl.models.cnn import open_cnn, shrink
-    from mmcl.training.adamw import adamw
-
-    rng, place = begin(settings, threads)
-    cnn = open_cnn(workflow_settings(settings)).to(place, memory_format=torch.channels_last).train()
+    rng, device = begin(settings.seed, threads)
+    cnn = open_cnn(workflow_settings(settings.cnn))
+    cnn.to(device).to(memory_format=torch.channels_last)
     table = Pictures(pictures)
-    images = np.stack([shrink(image, settings["image_size"]) for image in table.montages()])
-    labels = torch.tensor([KINDS.index(fact.object) for fact in table.facts()])
-    optimizer, schedule = adamw(cnn, settings, len(images) // settings["batch"])
-    history = []
-    for epoch in range(settings["epochs"]):
-        losses = []
-        for rows in batches(len(images), settings["batch"], rng):
-            batch = torch.from_numpy(np.stack([augment(images[row], NOWHERE, rng)[0] for row in rows]))
-            loss = cross_entropy(cnn(batch.to(place)), labels[rows].to(place), label_smoothing=0.05)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-        history.append(float(np.mean(losses)))
-        log.info("epoch %d of %d: loss %.3f", epoch + 1, settings["epochs"], history[-1])
-    output.parent.mkdir(parents=True, exist_ok=True)
-    # in full precision: 1.5 MB, and batch normalisation's variances stay exact
-    save_file({key: value.contiguous() for key, value in cnn.net.state_dict().items()}, output)
-    return history
+    task = CnnTask(cnn, table, settings.cnn, settings.seed, rng, device)
+    mark = fingerprint(settings.cnn, [table.store.fingerprint, str(settings.seed)])
+    processes = Processes(device=device)
+    with fit(task, settings.cnn, target=work / "cnn", fingerprint=mark, processes=processes) as fitted:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        state = {name: value.cpu().contiguous() for name, value in cnn.net.state_dict().items()}
+        # in full precision: 1.5 MB, and the variances of batch normalisation stay exact
+        with written(output) as temporary:
+            save_file(state, temporary)
+    return [row["loss"] for row in fitted.history]
 
 
-def workflow_settings(settings: dict, weights: str | None = None, feature: str = "logits") -> dict:
-    """The ``cnn`` settings under which the workflow opens what ``train_cnn`` made."""
-    return {
-        "architecture": settings["architecture"],
-        "weights": weights,
-        "sha256": None,
-        "num_classes": len(KINDS),
-        "feature": feature,
-        "image_size": settings["image_size"],
-    }
+class Presented(NamedTuple):
+    """Augmented pictures (B, S, S, 3) uint8 and the numbers of their objects (B)."""
+
+    images: Tensor
+    labels: Tensor
+
+
+class CnnTask(PicturesTask[Presented]):
+    """The training of the CNN."""
+
+    net: CNN
+    label = "cnn"
+
+    def __init__(
+        self,
+        cnn: CNN,
+        table: Pictures,
+        settings: CnnDemoSettings,
+        seed: int,
+        rng: np.random.Generator,
+        device: torch.device,
+    ):
+        self.images = np.stack([shrink(image, settings.image_size) for image in table.montages()])
+        self.labels = torch.tensor([KINDS.index(fact.object) for fact in table.facts()])
+        self.label_smoothing = settings.label_smoothing
+        self.device = device
+        super().__init__(cnn, len(self.images), settings, seed, rng)
+
+    def presented(self, rows: np.ndarray) -> Presented:
+        """See `PicturesTask`."""
+        images = np.stack([augment(self.images[row], NOWHERE, self.rng)[0] for row in rows])
+        return Presented(torch.from_numpy(images).to(self.device), self.labels[rows].to(self.device))
+
+    def losses(self, batch: Presented) -> Losses:
+        """See `Task`."""
+        loss = cross_entropy(self.net(batch.images), batch.labels, label_smoothing=self.label_smoothing)
+        return Losses(loss, {})
+
+
+def workflow_settings(settings: CnnDemoSettings, weights: Path | None = None) -> CnnSettings:
+    """The settings under which the workflow opens what `train_cnn` writes, with class scores as features."""
+    return CnnSettings(
+        architecture=settings.architecture,
+        weights=str(weights) if weights else None,
+        num_classes=len(KINDS),
+        image_size=settings.image_size,
+    )

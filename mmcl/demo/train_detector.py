@@ -1,158 +1,161 @@
-"""Training the demo's person detector: a YOLOv5n on drawn frames (rule ``train_demo_detector``).
+"""Training the demo's person detector: a YOLOv5n on drawn frames.
 
-The network and its loss are ultralytics' (AGPL-3.0); the loop is ours, so that nothing is looked up, written
-to a home folder or sent anywhere.
+Network and loss are of ultralytics (AGPL-3.0), the training loop is mmcl's: nothing is downloaded, sent, or written
+to a home folder.
 """
 
-from __future__ import annotations
-
-import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
 
 from mmcl.demo.keypoints import MIRRORED
-from mmcl.demo.learning import batches, begin
+from mmcl.demo.learning import PicturesTask, begin
 from mmcl.demo.pictures import Pictures
-
-log = logging.getLogger(__name__)
-
-SETTINGS = {
-    "seed": 0,
-    "architecture": "yolov5n",
-    "image_size": 320,
-    "frames_per_clip": 2,
-    "epochs": 3,
-    "batch": 32,
-    "learning_rate": 2e-3,
-    "weight_decay": 5e-4,
-    "warmup_epochs": 0.5,
-    "precision": "bf16",
-}
+from mmcl.engine.loop import Losses, fit
+from mmcl.engine.precision import autocast
+from mmcl.engine.processes import Processes
+from mmcl.engine.resume import fingerprint
+from mmcl.files import written
+from mmcl.settings.demo import DemoWeightsSettings, YoloDemoSettings
+from mmcl.video.detect import GREY, Yolov5, import_ultralytics, letterbox
 
 
-def train_detector(pictures: Path, output: Path, settings: dict, threads: int = 1) -> list[float]:
-    """Train from random weights and write a state dict that ``mmcl.video.detect.open_detector`` opens.
+class Example(NamedTuple):
+    """A picture (H, W, 3) uint8 with the true boxes (M, 4) and keypoints (M, 17, 2), or none (M, 0, 2), in pixels."""
+
+    picture: np.ndarray
+    boxes: np.ndarray
+    keypoints: np.ndarray
+
+
+def train_detector(
+    pictures: Path, output: Path, settings: DemoWeightsSettings, work: Path, threads: int
+) -> list[float]:
+    """Train from random weights and write a state dict that `mmcl.video.detect.open_detector` opens.
 
     Args:
-        pictures: sealed ``mmcl.training_pictures/2``.
-        output: the ``.safetensors`` file, in half precision.
-        settings: see ``SETTINGS``.
+        pictures: sealed `mmcl.training_pictures/2`.
+        output: the `.safetensors` file, in half precision.
+        settings: of the demo's networks.
+        work: a folder for the state of an unfinished training.
         threads: CPU threads of torch.
 
     Returns:
         The mean loss of every epoch.
     """
-    from mmcl.video.detect import Yolov5
+    rng, device = begin(settings.seed, threads)
+    model = Yolov5.build(settings.detector.architecture, 1)
+    table = Pictures(pictures)
+    task = YoloTask(
+        "detector",
+        model,
+        _examples(table, settings.detector, rng),
+        settings.detector,
+        settings.seed,
+        rng,
+        device,
+    )
+    mark = fingerprint(settings.detector, [table.store.fingerprint, str(settings.seed)])
+    return train_yolo(task, settings.detector, output, work, mark)
 
-    rng, _ = begin(settings, threads)
-    model = Yolov5.build(settings["architecture"], 1)
-    examples = _examples(Pictures(pictures), settings, rng)
-    history = fit(model, examples, settings, rng, lambda seen: batch([augment(*one, rng) for one in seen]))
-    save(model, output)
-    return history
 
-
-def fit(
-    model: Any, examples: list, settings: dict, rng: np.random.Generator, make: Callable[[list], dict]
-) -> list[float]:
-    """Train a network of ultralytics with its own loss; returns the mean loss of every epoch.
+class YoloTask(PicturesTask[dict[str, Tensor]]):
+    """The training of a network of ultralytics with its own loss.
 
     Args:
+        label: of the progress bar.
         model: the network.
-        examples: pictures with what is true of them.
-        settings: see ``SETTINGS``.
-        rng: order of the examples.
-        make: a batch in the form of ultralytics' loss from some examples, augmented anew.
+        examples: pictures of one size.
+        settings: of the training.
+        seed: of the run.
+        rng: of order and augmentation.
+        device: of the training.
     """
-    import torch
 
-    from mmcl import device
-    from mmcl.training.adamw import adamw
-    from mmcl.video.detect import import_ultralytics
+    max_gradient_norm = 10.0
 
-    import_ultralytics()
-    from ultralytics.cfg import get_cfg
+    def __init__(
+        self,
+        label: str,
+        model: nn.Module,
+        examples: list[Example],
+        settings: YoloDemoSettings,
+        seed: int,
+        rng: np.random.Generator,
+        device: torch.device,
+    ):
+        import_ultralytics()
+        from ultralytics.cfg import get_cfg
 
-    place = device.pick()
-    model.args = get_cfg()  # the gains of the losses
-    model.to(place, memory_format=torch.channels_last).train()
-    optimizer, schedule = adamw(model, settings, len(examples) // settings["batch"])
-    history = []
-    for epoch in range(settings["epochs"]):
-        losses = []
-        for rows in batches(len(examples), settings["batch"], rng):
-            made = {key: value.to(place) for key, value in make([examples[row] for row in rows]).items()}
-            with torch.autocast(place.type, torch.bfloat16, enabled=settings["precision"] == "bf16"):
-                predicted = model(made["img"])
-            loss, _ = model.loss(made, _in_full_precision(predicted))
-            loss = loss.sum() / len(rows)
-            optimizer.zero_grad()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0)
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-        history.append(float(np.mean(losses)))
-        log.info("epoch %d of %d: loss %.3f", epoch + 1, settings["epochs"], history[-1])
-    return history
+        network: Any = model
+        network.args = get_cfg()  # the weights of the terms of the loss
+        network.to(device, memory_format=torch.channels_last)
+        self.label = label
+        self.model = network
+        self.examples = examples
+        self.arithmetic = settings.precision
+        self.device = device
+        super().__init__(network, len(examples), settings, seed, rng)
 
+    def presented(self, rows: np.ndarray) -> dict[str, Tensor]:
+        """See `PicturesTask`; in the form of ultralytics' loss."""
+        made = batch([augment(self.examples[row], self.rng) for row in rows])
+        return {key: value.to(self.device) for key, value in made.items()}
 
-def save(model: Any, output: Path) -> None:
-    """Write a network's state dict in half precision."""
-    from safetensors.torch import save_file
-
-    output.parent.mkdir(parents=True, exist_ok=True)
-    state = {key: value.contiguous() for key, value in model.state_dict().items()}
-    save_file({key: x.half() if x.is_floating_point() else x for key, x in state.items()}, output)
+    def losses(self, batch: dict[str, Tensor]) -> Losses:
+        """See `Task`; the loss itself is computed in full precision."""
+        with autocast(self.arithmetic, self.device):
+            predicted = self.model(batch["img"])
+        loss, _ = self.model.loss(batch, _in_full_precision(predicted))
+        return Losses(loss.sum() / len(batch["img"]), {})
 
 
-def _examples(
-    table: Pictures, settings: dict, rng: np.random.Generator
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Letterboxed pictures as the detector will see them, with their boxes in pixels.
+def train_yolo(
+    task: YoloTask, settings: YoloDemoSettings, output: Path, work: Path, mark: str
+) -> list[float]:
+    """Train a network of ultralytics and write its state dict in half precision; returns the loss of every epoch."""
+    processes = Processes(device=task.device)
+    with fit(task, settings, target=work / task.label, fingerprint=mark, processes=processes) as fitted:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        state = {name: value.cpu().contiguous() for name, value in task.net.state_dict().items()}
+        with written(output) as temporary:
+            save_file(
+                {name: x.half() if x.is_floating_point() else x for name, x in state.items()}, temporary
+            )
+    return [row["loss"] for row in fitted.history]
 
-    Some frames of every clip; every eighth room without anybody, as an example of nothing to find.
+
+def _examples(table: Pictures, settings: YoloDemoSettings, rng: np.random.Generator) -> list[Example]:
+    """Letterboxed pictures as the detector sees them, with their boxes in pixels.
+
+    Some frames of every clip, and every eighth empty room, in which there is nothing to find.
     """
-    from mmcl.video.detect import letterbox
-
     examples = []
-    chance = settings["frames_per_clip"] / 5
+    chance = settings.frames_per_clip / 5
     for image, boxes in table.frames():
         if rng.random() > (chance if len(boxes) else 0.125):
             continue
-        picture, (scale, left, top) = letterbox(image, settings["image_size"])
-        examples.append((picture, boxes * scale + np.float32([left, top, left, top])))
+        picture, (scale, left, top) = letterbox(image, settings.image_size)
+        boxes = boxes * scale + np.array([left, top, left, top], np.float32)
+        examples.append(Example(picture, boxes, np.empty((len(boxes), 0, 2), np.float32)))
     return examples
 
 
-def augment(
-    picture: np.ndarray, boxes: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Mirror, scale by 0.7 to 1.5, shift, change brightness per colour.
+def augment(example: Example, rng: np.random.Generator) -> Example:
+    """Mirror, scale by 0.7 to 1.5, shift, change the brightness of each colour.
 
-    Args:
-        picture: (H, W, 3) uint8.
-        boxes: (M, 4) xyxy in pixels.
+    In a mirrored picture the keypoints of left and right are exchanged.
 
     Returns:
-        Picture and boxes of the same size; boxes of which less than a third is left are dropped.
-    """
-    keypoints = np.empty((len(boxes), 0, 2), np.float32)
-    return vary(picture, boxes, keypoints, rng)[:2]
-
-
-def vary(
-    picture: np.ndarray, boxes: np.ndarray, keypoints: np.ndarray, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """``augment`` with each person's COCO keypoints (M, 17, 2), or none (M, 0, 2).
-
-    In a mirrored picture left and right are exchanged.
+        A picture of the same size; people of whose box less than a third is left are dropped.
     """
     import cv2
 
+    picture, boxes, keypoints = example
     height, width = picture.shape[:2]
     if rng.random() < 0.5:
         picture = picture[:, ::-1]
@@ -165,7 +168,7 @@ def vary(
         shift = np.array([width, height]) * (1 - scale) * rng.uniform(0.3, 0.7, 2)
         affine = np.array([[scale, 0, shift[0]], [0, scale, shift[1]]])
         picture = cv2.warpAffine(
-            np.ascontiguousarray(picture), affine, (width, height), borderValue=(114, 114, 114)
+            np.ascontiguousarray(picture), affine, (width, height), borderValue=(GREY, GREY, GREY)
         )
         moved = boxes * scale + np.tile(shift, 2)
         inside = np.clip(moved, 0, np.tile([width, height], 2))
@@ -173,29 +176,34 @@ def vary(
         boxes, keypoints = inside[kept], (keypoints * scale + shift)[kept]
     colour = rng.uniform(0.7, 1.3) * rng.uniform(0.93, 1.07, 3)
     picture = np.clip(picture * colour, 0, 255).astype(np.uint8)
-    return picture, boxes.astype(np.float32), keypoints.astype(np.float32)
+    return Example(picture, boxes.astype(np.float32), keypoints.astype(np.float32))
 
 
-def batch(seen: list[tuple[np.ndarray, np.ndarray]]) -> dict:
-    """In the form of ultralytics' loss: boxes as centre and size in parts of the picture."""
-    import torch
-
-    height, width = seen[0][0].shape[:2]
-    boxes = np.concatenate([boxes for _, boxes in seen])
-    owner = np.repeat(np.arange(len(seen)), [len(boxes) for _, boxes in seen])
-    centre, size = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
-    relative = np.concatenate([centre, size], 1) / np.float32([width, height, width, height])
-    images = torch.from_numpy(np.stack([picture for picture, _ in seen]))
-    return {
+def batch(examples: list[Example]) -> dict[str, Tensor]:
+    """In the form of ultralytics' loss, in parts of the picture: boxes as centre and size; keypoints, if there are
+    any, with a 1 for those inside of it."""
+    height, width = examples[0].picture.shape[:2]
+    size = np.array([width, height], np.float32)
+    boxes = np.concatenate([example.boxes for example in examples])
+    owner = np.repeat(np.arange(len(examples)), [len(example.boxes) for example in examples])
+    centre, extent = (boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]
+    relative = np.concatenate([centre, extent], 1) / np.tile(size, 2)
+    images = torch.from_numpy(np.stack([example.picture for example in examples]))
+    made = {
         "img": images.permute(0, 3, 1, 2).float() / 255,
         "batch_idx": torch.from_numpy(owner).float(),
         "cls": torch.zeros(len(boxes), 1),
         "bboxes": torch.from_numpy(relative).float(),
     }
+    keypoints = np.concatenate([example.keypoints for example in examples]) / size
+    if keypoints.shape[1]:
+        inside = ((keypoints > 0) & (keypoints < 1)).all(-1, keepdims=True)
+        made["keypoints"] = torch.from_numpy(np.concatenate([keypoints, inside], -1)).float()
+    return made
 
 
-def _in_full_precision(predicted: dict) -> dict:
-    """What the network gives under autocast, as float32 for the loss."""
+def _in_full_precision(predicted: dict[str, Any]) -> dict[str, Any]:
+    """The network's output under autocast, as float32 for the loss."""
     return {
         key: value.float() if hasattr(value, "float") else [part.float() for part in value]
         for key, value in predicted.items()

@@ -1,9 +1,8 @@
 """The words that the demo's vision-language model knows, and its tokenizer."""
 
-from __future__ import annotations
-
 import string
 from pathlib import Path
+from typing import Any
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]")
 START = SPECIAL.index("[DEC]")
@@ -18,14 +17,14 @@ def words_of(texts: list[str]) -> list[str]:
 
 
 def entries(texts: list[str]) -> list[str]:
-    """A WordPiece vocabulary: special tokens, single characters (any English text can be spelt), words."""
+    """A WordPiece vocabulary: special tokens, single characters (so that any English text can be encoded), words."""
     letters = [*string.ascii_lowercase, *string.digits]
     characters = [*string.punctuation, *letters, *(f"##{letter}" for letter in letters)]
     return [*SPECIAL, *characters, *(word for word in words_of(texts) if len(word) > 1)]
 
 
-def write_tokenizer(folder: Path, texts: list[str]):
-    """Write the tokenizer that knows the words of ``texts`` into ``folder``; returns it (BertTokenizer)."""
+def write_tokenizer(folder: Path, texts: list[str]) -> Any:
+    """Write a BertTokenizer with the words of `texts` into a folder, and return it."""
     from transformers import BertTokenizer
 
     folder.mkdir(parents=True, exist_ok=True)

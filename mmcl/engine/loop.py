@@ -108,6 +108,10 @@ class Task(Generic[Batch]):
         """Parameters that get a gradient in some processes alone, such as heads of what only some clips have."""
         return ()
 
+    def clipped_parameters(self) -> Iterable[nn.Parameter]:
+        """Parameters whose common gradient norm `max_gradient_norm` limits."""
+        return self.net.parameters()
+
     def kept_state(self) -> dict[str, Tensor]:
         """What is kept of the network's state: a copy on the CPU."""
         return on_cpu(self.net.state_dict())
@@ -250,7 +254,7 @@ def _epoch(
         optimizing.optimizer.zero_grad()
         losses.total.backward()  # type: ignore[no-untyped-call]
         if task.max_gradient_norm is not None:
-            nn.utils.clip_grad_norm_(task.net.parameters(), task.max_gradient_norm)
+            nn.utils.clip_grad_norm_(task.clipped_parameters(), task.max_gradient_norm)
         optimizing.optimizer.step()
         if optimizing.every_step:
             optimizing.scheduler.step()

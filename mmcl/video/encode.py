@@ -8,7 +8,6 @@ import numpy as np
 from mmcl import store
 from mmcl.device import pick_device
 from mmcl.errors import UserError
-from mmcl.settings.base import replaced
 from mmcl.settings.jobs import Encoding
 from mmcl.video import jpeg
 
@@ -39,6 +38,8 @@ def encode_montages(
     if weights:
         settings = pretrained(settings, weights)
     torch.set_num_threads(max(1, threads))
+    # without validation, see `pretrained`
+    used = settings.model_copy(update={"sha256": weights_sha256(settings)})
     table = store.Shards([montages], "mmcl.montages/1")
     device = pick_device()
     net = open_cnn(settings).eval().requires_grad_(False).to(device)
@@ -65,7 +66,7 @@ def encode_montages(
         store.write(
             output,
             schema=SCHEMA,
-            settings=replaced(settings, sha256=weights_sha256(settings)).dump(),
+            settings=used.dump(),
             names=sorted([*table.names, *table.failed]),
             columns={"features": store.Column("float32", (net.feature_dim,))},
             batch_size=settings.batch,

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from mmcl.demo import dataset
 from mmcl.demo.damage import KINDS
 from mmcl.demo.dataset import draw_dataset, plan
 from mmcl.errors import UserError
+from mmcl.settings.jobs import Drawing
 
 NTU = {
     "form": "ntu",
@@ -36,17 +38,21 @@ UTD = {
 }
 
 
+def drawing(settings: dict) -> Drawing:
+    return Drawing.model_validate(settings)
+
+
 @pytest.fixture(scope="module")
 def ntu(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ntu")
-    draw_dataset(folder, NTU, 1)
+    draw_dataset(folder, drawing(NTU), 1)
     return folder
 
 
 @pytest.fixture(scope="module")
 def utd(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("utd")
-    draw_dataset(folder, UTD, 1)
+    draw_dataset(folder, drawing(UTD), 1)
     return folder
 
 
@@ -85,13 +91,13 @@ def _decodable(path: Path) -> int:
 
 
 def test_files_do_not_depend_on_the_number_of_processes(ntu: Path, tmp_path: Path):
-    draw_dataset(tmp_path, NTU, 2)
+    draw_dataset(tmp_path, drawing(NTU), 2)
     assert _hashes(tmp_path) == _hashes(ntu)
 
 
 def test_listing(ntu: Path):
     listed = json.loads((ntu / "drawn.json").read_text())
-    assert listed["settings"] == NTU
+    assert Drawing.model_validate(listed["settings"]) == drawing(NTU)
     assert len(listed["clips"]) == 8 + len(KINDS)
     assert sorted(listed["damaged"].values()) == sorted(KINDS.values())
     assert not (ntu / dataset.WORKING).exists()
@@ -168,7 +174,7 @@ def test_interrupted_drawing_goes_on(utd: Path, tmp_path: Path, monkeypatch: pyt
     drawn: list[str] = []
     whole = dataset.draw_recording
 
-    def draw_two(folder: Path, settings: dict, recording: dataset.Recording) -> None:
+    def draw_two(folder: Path, settings: Drawing, recording: dataset.PlannedClip) -> None:
         if len(drawn) == 2:
             raise KeyboardInterrupt
         drawn.append(recording.name)
@@ -176,24 +182,24 @@ def test_interrupted_drawing_goes_on(utd: Path, tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(dataset, "draw_recording", draw_two)
     with pytest.raises(KeyboardInterrupt):
-        draw_dataset(tmp_path, UTD, 1)
+        draw_dataset(tmp_path, drawing(UTD), 1)
     assert not (tmp_path / "drawn.json").exists()
     again: list[str] = []
 
-    def draw_rest(folder: Path, settings: dict, recording: dataset.Recording) -> None:
+    def draw_rest(folder: Path, settings: Drawing, recording: dataset.PlannedClip) -> None:
         again.append(recording.name)
         whole(folder, settings, recording)
 
     monkeypatch.setattr(dataset, "draw_recording", draw_rest)
-    draw_dataset(tmp_path, UTD, 1)
+    draw_dataset(tmp_path, drawing(UTD), 1)
     assert len(again) == 2
     assert not set(drawn) & set(again)
     assert _hashes(tmp_path) == _hashes(utd)
 
 
 def test_other_settings_leave_nothing_of_the_former(tmp_path: Path):
-    draw_dataset(tmp_path, UTD | {"trials": 1}, 1)
-    draw_dataset(tmp_path, UTD | {"trials": 1, "actions": [96]}, 1)
+    draw_dataset(tmp_path, drawing(UTD | {"trials": 1}), 1)
+    draw_dataset(tmp_path, drawing(UTD | {"trials": 1, "actions": [96]}), 1)
     assert [p.name for p in (tmp_path / "videos").iterdir()] == ["a6_s2_t1_color.avi"]
 
 
@@ -201,7 +207,7 @@ def test_other_settings_leave_nothing_of_the_former(tmp_path: Path):
     "change", [{"form": "sysu"}, {"actions": [3]}, {"cameras": [4]}, {"size": [481, 270]}]
 )
 def test_settings_that_cannot_be_drawn(change: dict):
-    with pytest.raises(UserError):
-        plan(NTU | change)
+    with pytest.raises((UserError, ValidationError)):
+        plan(drawing(NTU | change))
     with pytest.raises(UserError, match="utd_mhad"):
-        plan(UTD | {"actions": [1]})
+        plan(drawing(UTD | {"actions": [1]}))

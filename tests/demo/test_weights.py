@@ -1,4 +1,4 @@
-"""The committed weights do what their card says."""
+"""The committed weights do what their card states."""
 
 import json
 
@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 
 from mmcl.demo import measure_weights, pictures
-from mmcl.demo.weights import FOLDER, PARTS, draw_part
+from mmcl.demo.weights import FOLDER, draw_part
 from mmcl.naming import sha256
+from mmcl.settings.base import replaced
+from mmcl.settings.demo import DemoWeightsSettings
 
+SETTINGS = DemoWeightsSettings()
 FILES = {
     "vlm": "vlm",
     "cnn": "cnn.safetensors",
@@ -27,7 +30,7 @@ def clips():
     """One clip per action of a held-out subject: montages, facts, frames with boxes."""
     from mmcl.video import jpeg
 
-    settings = {**pictures.SETTINGS, "subjects": [92, 92], "repeats": 1}
+    settings = replaced(SETTINGS.held_out, subjects=(92, 92), repeats=1)
     rows = [pictures.draw_one(job, settings) for job in pictures.plan(settings)]
     montages = [jpeg.decode(row["montage"]) for row in rows]
     facts = [pictures.Facts(**json.loads(row["facts"])) for row in rows]
@@ -68,7 +71,7 @@ def test_the_vlm_answers_a_handful_of_clips(clips):
     assert figures["count"]["right"] >= 11
 
 
-def test_an_instruction_it_never_heard_is_answered_with_yes_or_no(clips):
+def test_an_unknown_instruction_is_answered_with_yes_or_no(clips):
     import torch
 
     from mmcl.vlm import open_vlm
@@ -82,35 +85,37 @@ def test_an_instruction_it_never_heard_is_answered_with_yes_or_no(clips):
 
 def test_the_cnn_names_a_handful_of_objects(clips):
     montages, facts, _ = clips
-    assert measure_weights.measure_cnn(FOLDER / "cnn.safetensors", montages, facts)["right"] >= 10
+    assert (
+        measure_weights.measure_cnn(FOLDER / "cnn.safetensors", SETTINGS.cnn, montages, facts)["right"] >= 10
+    )
 
 
 def test_the_pose_estimator_finds_a_handful_of_joints():
     from mmcl.video import jpeg
 
-    settings = {**pictures.SETTINGS, "subjects": [93, 93], "repeats": 1}
+    settings = replaced(SETTINGS.held_out, subjects=(93, 93), repeats=1)
     rows = [pictures.draw_one(job, settings) for job in pictures.plan(settings)]
     frames = [(jpeg.decode(r["frames"][2]), r["boxes"][2], r["keypoints"][2]) for r in rows]
     there = [np.isfinite(boxes[:, 0]) for _, boxes, _ in frames]
     frames = [(image, b[on], k[on]) for (image, b, k), on in zip(frames, there, strict=True)]
-    figures = measure_weights.measure_pose(FOLDER / "pose.safetensors", frames)
+    figures = measure_weights.measure_pose(FOLDER / "pose.safetensors", SETTINGS.pose, frames)
     assert figures["found"] >= figures["people"] - 1
     assert figures["near"] >= 0.6 * figures["keypoints"]
     assert figures["median_px"] < 8
 
 
 def test_the_detector_finds_a_handful_of_people(clips):
-    figures = measure_weights.measure_detector(FOLDER / "detector.safetensors", clips[2])
+    figures = measure_weights.measure_detector(FOLDER / "detector.safetensors", SETTINGS.detector, clips[2])
     assert figures["people"] == 14
     assert figures["found"] >= 13
 
 
 @pytest.mark.slow
 def test_the_figures_of_the_card_come_out_again(card, tmp_path):
-    draw_part("held_out", tmp_path / "held_out.h5", seed=0, threads=2)
-    figures = measure_weights.measure_pictures(tmp_path / "held_out.h5", FOLDER)
-    assert PARTS["held_out"]["subjects"] == [91, 99]
-    # other processors round otherwise: a clip may tip over
+    draw_part("held_out", tmp_path / "held_out.h5", SETTINGS, threads=2)
+    figures = measure_weights.measure_pictures(tmp_path / "held_out.h5", FOLDER, SETTINGS)
+    assert SETTINGS.held_out.subjects == (91, 99)
+    # other processors round differently: a clip may change
     for question, counts in figures["vlm"].items():
         assert abs(counts["right"] - card["vlm"]["held_out"][question]["right"]) <= 2
     assert abs(figures["cnn"]["right"] - card["cnn"]["held_out"]["right"]) <= 2

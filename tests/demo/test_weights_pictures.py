@@ -8,9 +8,11 @@ from mmcl.demo import pictures
 from mmcl.demo.actions import OBJECTS
 from mmcl.demo.questions import QUESTIONS, vocabulary_texts
 from mmcl.demo.vocabulary import SPECIAL, entries
-from mmcl.demo.weights import PARTS
+from mmcl.settings.base import replaced
+from mmcl.settings.demo import DemoWeightsSettings
 
-SMALL = {**pictures.SETTINGS, "subjects": [95, 95], "repeats": 1, "frames": [10, 12]}
+WEIGHTS = DemoWeightsSettings()
+SMALL = replaced(WEIGHTS.train, subjects=(95, 95), repeats=1, frames=(10, 12))
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,7 @@ def drink():
 
 
 def test_half_of_the_clips_hold_something_else_than_the_actions_object():
-    jobs = pictures.plan({**pictures.SETTINGS, **PARTS["train"]})
+    jobs = pictures.plan(WEIGHTS.train)
     own = [job for job in jobs if job.held is None]
     other = [job.held for job in jobs if job.held is not None]
     assert len(jobs) == 60 * 12 * 4
@@ -34,15 +36,17 @@ def test_half_of_the_clips_hold_something_else_than_the_actions_object():
 def test_training_held_out_and_demo_subjects_are_different(project):
     import yaml
 
-    datasets = yaml.safe_load((project / "config.yaml").read_text())["datasets"].values()
+    datasets = yaml.safe_load((project / "resources/demo/config.yaml").read_text())["datasets"].values()
     drawn = [dataset["drawn"] for dataset in datasets if "drawn" in dataset]
     demo = {subject for settings in drawn for subject in settings["subjects"]}
-    parts = [set(range(first, last + 1)) for first, last in (part["subjects"] for part in PARTS.values())]
+    parts = [
+        set(range(first, last + 1)) for first, last in (WEIGHTS.train.subjects, WEIGHTS.held_out.subjects)
+    ]
     assert not parts[0] & parts[1]
     assert not demo & (parts[0] | parts[1])
 
 
-def test_a_row_is_a_montage_five_frames_and_what_is_true(drink):
+def test_a_row_is_a_montage_five_frames_and_facts(drink):
     from mmcl.video import jpeg
 
     assert jpeg.decode(drink["montage"]).shape == (480, 480, 3)

@@ -1,4 +1,4 @@
-"""The trainers, at a size at which nothing is learned: what they write opens where the workflow opens it."""
+"""The trainings at a size at which nothing is learned: the weights open where the workflow opens them."""
 
 import numpy as np
 import pytest
@@ -14,50 +14,72 @@ from mmcl.demo import (
 )
 from mmcl.demo.weights import FOLDER
 from mmcl.errors import UserError
+from mmcl.naming import sha256
+from mmcl.settings.demo import DemoWeightsSettings
 
-SETTINGS = {**pictures.SETTINGS, "subjects": [96, 96], "repeats": 1, "frames": [5, 6], "processes_batch": 12}
+
+def settings(**networks):
+    """Settings of the demo's networks at a small size."""
+    drawn = {"subjects": [96, 96], "repeats": 1, "frames": [5, 6], "batch": 12}
+    small = {name: {"epochs": 1, "batch": 6, **changed} for name, changed in networks.items()}
+    return DemoWeightsSettings.model_validate({"train": drawn, **small})
 
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
     path = tmp_path_factory.mktemp("drawn") / "pictures.h5"
-    pictures.draw_training_pictures(path, SETTINGS)
+    pictures.draw_training_pictures(path, settings().train, processes=1)
     return path
 
 
 def test_a_trained_vlm_answers(drawn, tmp_path):
-    settings = {
-        **train_vlm.SETTINGS,
-        "image_size": 60,
-        "patch_size": 20,
-        "hidden": 32,
-        "epochs": 1,
-        "batch": 6,
-    }
-    loss = train_vlm.train_vlm(drawn, tmp_path / "vlm", settings | {"precision": "fp32"})
+    small = settings(vlm={"image_size": 60, "patch_size": 20, "hidden": 32, "epochs": 1, "precision": "fp32"})
+    loss = train_vlm.train_vlm(drawn, tmp_path / "vlm", small, tmp_path / "work", 1)
     assert np.isfinite(loss).all()
     table = pictures.Pictures(drawn)
     figures = measure_weights.measure_vlm(tmp_path / "vlm", list(table.montages()), table.facts())
     assert figures["holding"]["clips"] == 12
-    again = train_vlm.train_vlm(drawn, tmp_path / "again", settings | {"precision": "fp32"})
+    again = train_vlm.train_vlm(drawn, tmp_path / "again", small, tmp_path / "work", 1)
     assert again == loss
 
 
+def test_a_stopped_training_ends_with_the_same_weights(drawn, tmp_path, monkeypatch):
+    small = settings(vlm={"image_size": 60, "patch_size": 20, "hidden": 32, "epochs": 2, "precision": "fp32"})
+    train_vlm.train_vlm(drawn, tmp_path / "vlm", small, tmp_path / "work", 1)
+    assert list((tmp_path / "work").iterdir()) == []
+
+    def stopped(self, epoch):
+        if epoch:
+            raise KeyboardInterrupt
+        return begun(self, epoch)
+
+    begun = train_vlm.VlmTask.begin_epoch
+    monkeypatch.setattr(train_vlm.VlmTask, "begin_epoch", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        train_vlm.train_vlm(drawn, tmp_path / "again", small, tmp_path / "work", 1)
+    monkeypatch.undo()
+    assert (tmp_path / "work" / "last.pt").exists()
+    train_vlm.train_vlm(drawn, tmp_path / "again", small, tmp_path / "work", 1)
+    assert sha256(tmp_path / "again") == sha256(tmp_path / "vlm")
+
+
 def test_a_trained_cnn_opens(drawn, tmp_path):
-    settings = {**train_cnn.SETTINGS, "epochs": 1, "batch": 6, "image_size": 80}
-    (loss,) = train_cnn.train_cnn(drawn, tmp_path / "cnn.safetensors", settings)
+    small = settings(cnn={"image_size": 80})
+    (loss,) = train_cnn.train_cnn(drawn, tmp_path / "cnn.safetensors", small, tmp_path / "work", 1)
     assert 1.0 < loss < 3.0
     table = pictures.Pictures(drawn)
-    figures = measure_weights.measure_cnn(tmp_path / "cnn.safetensors", list(table.montages()), table.facts())
+    montages = list(table.montages())
+    figures = measure_weights.measure_cnn(tmp_path / "cnn.safetensors", small.cnn, montages, table.facts())
     assert figures["clips"] == 12
 
 
 def test_a_trained_detector_opens(drawn, tmp_path):
-    settings = {**train_detector.SETTINGS, "epochs": 1, "batch": 6, "frames_per_clip": 1, "precision": "fp32"}
-    (loss,) = train_detector.train_detector(drawn, tmp_path / "detector.safetensors", settings)
+    small = settings(detector={"frames_per_clip": 1.0, "precision": "fp32"})
+    weights = tmp_path / "detector.safetensors"
+    (loss,) = train_detector.train_detector(drawn, weights, small, tmp_path / "work", 1)
     assert np.isfinite(loss)
     frames = list(pictures.Pictures(drawn).frames())[:6]
-    figures = measure_weights.measure_detector(tmp_path / "detector.safetensors", frames)
+    figures = measure_weights.measure_detector(weights, small.detector, frames)
     assert figures["frames"] == 6
     assert figures["people"] == 6
 
@@ -81,7 +103,7 @@ def test_points_move_with_the_augmented_montage():
             assert around.max() > 150
 
 
-def test_patches_around_an_object_are_not_asked():
+def test_patches_around_an_object_are_ignored():
     points = np.full((1, 5, 2), np.nan)
     points[0, 1] = 0.35, 0.15
     labels = train_vlm.patch_labels(points, np.array([3]), 10).reshape(10, 10)
@@ -91,16 +113,16 @@ def test_patches_around_an_object_are_not_asked():
 
 
 def test_a_trained_pose_estimator_opens(drawn, tmp_path):
-    settings = {**train_pose.SETTINGS, "epochs": 1, "batch": 6, "frames_per_clip": 1, "precision": "fp32"}
-    place = tmp_path / "pose.safetensors"
-    (loss,) = train_pose.train_pose(drawn, place, settings, detector=FOLDER / "detector.safetensors")
+    small = settings(pose={"frames_per_clip": 1.0, "precision": "fp32"})
+    weights, work = tmp_path / "pose.safetensors", tmp_path / "work"
+    (loss,) = train_pose.train_pose(drawn, weights, small, work, 1, FOLDER / "detector.safetensors")
     assert np.isfinite(loss)
-    figures = measure_weights.measure_pose(place, list(pictures.Pictures(drawn).people())[:6])
+    figures = measure_weights.measure_pose(weights, small.pose, list(pictures.Pictures(drawn).people())[:6])
     assert figures["people"] == 6
     # it starts from a detector that finds people
     assert figures["found"] >= 5
     with pytest.raises(UserError, match="is no detector of the body of yolov5n-pose"):
-        train_pose.train_pose(drawn, place, settings, detector=FOLDER / "cnn.safetensors")
+        train_pose.train_pose(drawn, weights, small, work, 1, FOLDER / "cnn.safetensors")
 
 
 def test_keypoints_move_with_the_picture_and_change_sides_when_it_is_mirrored():
@@ -111,7 +133,8 @@ def test_keypoints_move_with_the_picture_and_change_sides_when_it_is_mirrored():
     picture[y - 1 : y + 2, x - 1 : x + 2] = 230
     sides = set()
     for _ in range(20):
-        seen, _, moved = train_detector.vary(picture, np.float32([[100, 60, 150, 140]]), keypoints, rng)
+        example = train_detector.Example(picture, np.float32([[100, 60, 150, 140]]), keypoints)
+        seen, _, moved = train_detector.augment(example, rng)
         bright = seen.mean(2)
         y, x = np.argwhere(bright > 0.8 * bright.max()).mean(0) + 0.5
         apart = np.abs(moved[0, [7, 8]] - (x, y)).max(1)
@@ -125,7 +148,8 @@ def test_a_mirrored_and_scaled_box_stays_around_what_it_marks():
     picture = np.full((192, 320, 3), 30, np.uint8)
     picture[60:140, 100:150] = 230
     for _ in range(20):
-        seen, boxes = train_detector.augment(picture, np.float32([[100, 60, 150, 140]]), rng)
+        example = train_detector.Example(picture, np.float32([[100, 60, 150, 140]]), np.empty((1, 0, 2)))
+        seen, boxes, _ = train_detector.augment(example, rng)
         bright = np.argwhere(seen.mean(2) > 140)
         top, left = bright.min(0)
         bottom, right = bright.max(0) + 1

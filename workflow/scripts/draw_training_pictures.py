@@ -9,4 +9,4 @@ from mmcl.settings.demo import DemoWeightsSettings
 if __name__ == "__main__":  # the pool's processes import this file again
     with job_log(snakemake.log[0]):
         settings = DemoWeightsSettings.model_validate(snakemake.params.settings)
-        draw_part(snakemake.wildcards.part, Path(snakemake.output[0]), settings.seed, snakemake.threads)
+        draw_part(snakemake.wildcards.part, Path(snakemake.output[0]), settings, snakemake.threads)
