@@ -57,14 +57,15 @@ def explained(
         first = {**inner["error"], "loc": first["loc"], "input": first["input"]}
     else:
         inside = first["loc"]
-    path, text = _stated(first["loc"]), ""
+    path, text = where(_stated(first["loc"])), ""
     if first["type"] == "value_error":  # of a model's own check, which may begin with a key below the model
         below, colon, text = str(first["ctx"]["error"]).partition(": ")
         if colon and re.fullmatch(r"[a-z0-9_.]+", below):
+            # values that do not fit together: the key may be stated elsewhere, and be right there
             path = (*path, *below.split("."))
         else:
             text = str(first["ctx"]["error"])
-    return ConfigError(_message(first, where(path), model, inside, _description(model, inside), text))
+    return ConfigError(_message(first, path, model, inside, _description(model, inside), text))
 
 
 def _stated(loc: KeyPath) -> KeyPath:

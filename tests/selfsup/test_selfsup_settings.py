@@ -65,7 +65,7 @@ def test_a_recipe_does_what_the_released_code_did_and_reports_it(raw):
 
 def test_the_networks_are_built_as_the_released_ones_if_configured(tmp_path):
     quirks = {"student": {"wrong_memory": True, "teachers_train": True, "batch": 2}, "keys_start_apart": True}
-    small = {"encoder": {"width": 0.25, "head_spread": 0.02}, "memory": 8, "batch": 2, "dim": 4, **quirks}
+    small = {"encoder": {"width": 0.25, "head_spread": 0.02}, "memory": 8, "batch": 2, "dim": 32, **quirks}
     for modalities, wrong in ((MODALITIES, True), (("joint", "bone"), False)):
         used = DistilledSettings.model_validate({"modalities": modalities, **small})
         net = Pretrainer(used, EncoderForm.of(used.encoder, "utd20", 1))
