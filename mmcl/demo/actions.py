@@ -26,7 +26,7 @@ SEAT = 0.46
 
 @dataclass
 class Performance:
-    """What happens in front of the cameras, in world coordinates (metres)."""
+    """The people and things in front of the cameras, in world coordinates (metres)."""
 
     actors: list[Actor]
     held: Held | None = None
@@ -37,7 +37,7 @@ class Performance:
 def perform(
     action: int, who: str, replication: int, *, seed: int, frames: int, held: str | None
 ) -> Performance:
-    """Animate one recording; cameras play no part, so all of them film the same motion.
+    """Animate one recording; the motion does not depend on the camera.
 
     Args:
         action: NTU number, one of `ACTIONS`.
@@ -48,7 +48,7 @@ def perform(
         held: object to hold instead of the action's own; None keeps it.
 
     Returns:
-        Actors with settled joints, and the object.
+        Actors with their joints, and the object.
     """
     rng = generator("motion", seed, who, action, replication)
     phase = np.linspace(0.0, 1.0, frames)
@@ -77,7 +77,7 @@ def perform(
 
 
 def beats(actor: Actor, *middle: float) -> list[float]:
-    """Times of the key frames with a subject's tempo and some jitter; increasing, inside (0, 1)."""
+    """Times of the key frames at the subject's speed, with jitter; increasing, inside (0, 1)."""
     tempo = actor.body.speed
     centre = 0.5 + actor.rng.uniform(-0.06, 0.06)
     spread = np.clip(0.96 / tempo**0.5 + actor.rng.uniform(-0.06, 0.06), 0.7, 1.04)
@@ -173,7 +173,7 @@ def wave(show: Performance, kind: str, main: int) -> None:
     a = show.actors[0]
     t = beats(a, 0.08, 0.25, 0.78, 0.94)
     a.settle()
-    # At most 3.2 swings a second, as far as people get.
+    # at most 3.2 swings a second
     swings = min(a.rng.uniform(2.5, 4.5), 3.2 * (t[2] - t[1]) * a.seconds[-1])
     envelope = curve(a.phase, [(t[0], 0.0), (t[1], 1.0), (t[2], 1.0), (t[3], 0.0)])
     angle = np.sin(2 * np.pi * swings * (a.phase - t[1]) / (t[2] - t[1])) * envelope * a.body.amplitude
@@ -311,14 +311,16 @@ def shoot(show: Performance, kind: str, main: int) -> None:
         a.tips[side] = a.ahead(0, 0.5, -0.9) * release[:, None]
     for person in show.actors:
         person.pose()
-    if kind != "none":
-        show.held = carried(kind, a, main) if kind != "ball" else in_hand(kind, a, main, 0.0)
+    if kind not in ("none", "ball"):
+        show.held = carried(kind, a, main)
     if kind == "ball":
         leave = int(np.argmin(np.abs(a.phase - 0.5 * (t[3] + t[4]) - 0.02)))
         flight = np.maximum(a.seconds - a.seconds[leave], 0.0)[:, None]
         speed = a.ahead(0, 4.6, -1.6)
-        thrown_ball = show.held.centre[leave] + speed * flight + np.array([0, -4.9, 0]) * flight**2
-        show.held.centre = np.where(flight > 0, thrown_ball, show.held.centre)
+        ball = in_hand(kind, a, main, 0.0)
+        thrown_ball = ball.centre[leave] + speed * flight + np.array([0, -4.9, 0]) * flight**2
+        ball.centre = np.where(flight > 0, thrown_ball, ball.centre)
+        show.held = ball
 
 
 def squat(show: Performance, kind: str, main: int) -> None:

@@ -13,7 +13,7 @@ LEFT, RIGHT = -1, 1
 
 @dataclass
 class Actor:
-    """A person with curves over T frames; an action sets some curves, `pose` turns them into joints.
+    """A person with curves over T frames; an action sets some curves, `pose` computes the joints from them.
 
     The body's own axes are x to the person's right, y up, z backwards; facing the camera (yaw 0) they are the
     world's. World and camera coordinates are metres, right-handed in Kinect's sense: x to the right of the
@@ -29,7 +29,7 @@ class Actor:
     spot: Array
     """(2,) x and z of the place where the person stands."""
     facing: float
-    """Yaw in rad; 0 looks at camera 1."""
+    """Yaw in rad; 0 faces camera 1."""
     drop: Array | float = 0.0
     """Metres by which the hips are lower than in standing."""
     back: Array | float = 0.0
@@ -116,11 +116,13 @@ class Actor:
 
     def chest(self, x: float | Array, y: float | Array, z: float | Array) -> Array:
         """World position (T, 3) of a point in chest axes (metres), counted from the spine-shoulder joint."""
-        return self.joints[21] + apply(self.chest_axes, _stack(self.frames, x, y, z))
+        point: Array = self.joints[21] + apply(self.chest_axes, _stack(self.frames, x, y, z))
+        return point
 
     def head(self, x: float | Array, y: float | Array, z: float | Array) -> Array:
         """World position (T, 3) of a point in head axes (metres), counted from the head joint."""
-        return self.joints[4] + apply(self.head_axes, _stack(self.frames, x, y, z))
+        point: Array = self.joints[4] + apply(self.head_axes, _stack(self.frames, x, y, z))
+        return point
 
     def ahead(self, x: float | Array, y: float | Array, z: float | Array) -> Array:
         """World direction (T, 3) of a vector in the person's upright axes."""
@@ -133,7 +135,8 @@ class Actor:
         offset = self.ahead(
             side * (0.05 + 0.06 * max(b.girth - 0.85, 0)) * 1.4, -0.965 * b.arm, -0.05 + 0.01 * swing
         )
-        return self.joints[5 if side == LEFT else 9] + offset
+        hand: Array = self.joints[5 if side == LEFT else 9] + offset
+        return hand
 
     def pose(self) -> None:
         """Add arms and hands; afterwards `joints` holds all 25 (1-based numbers), each (T, 3)."""

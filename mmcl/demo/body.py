@@ -79,7 +79,7 @@ class Body:
 
 @lru_cache(maxsize=512)
 def sample_body(seed: int, who: str) -> Body:
-    """The body that belongs to a seed and a name; the same for every clip of the subject.
+    """The body of a seed and a name; the same for every clip of the subject.
 
     Args:
         seed: seed of the data set.
@@ -97,7 +97,8 @@ def sample_body(seed: int, who: str) -> Body:
     def pick(colours: tuple[Colour, ...]) -> Colour:
         shade = rng.uniform(0.88, 1.1)
         chosen = np.array(colours[rng.integers(len(colours))]) * shade + rng.uniform(-8, 8, 3)
-        return tuple(int(c) for c in np.clip(chosen, 12, 244))
+        red, green, blue = (int(c) for c in np.clip(chosen, 12, 244))
+        return red, green, blue
 
     return Body(
         height=height,

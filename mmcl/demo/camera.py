@@ -1,4 +1,4 @@
-"""Pinhole cameras of the drawn demo, placed as in NTU RGB+D: one in front, two at the sides."""
+"""Pinhole cameras of the drawn demo, placed as in NTU RGB+D: one in front, one on each side."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ KINECT_COLOUR_FOCAL = 1063.0 / 1920
 """Focal length of Kinect v2's colour camera per pixel of picture width (about 84° across)."""
 
 UTD_FOCAL = 285.63 / 240
-"""Focal length per pixel of picture height with which UTD-MHAD's skeletons land on its 320x240 pictures."""
+"""Focal length per pixel of picture height with which UTD-MHAD's skeletons project onto its 320x240 pictures."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,15 @@ class Camera:
 
     def to_camera(self, points: Array) -> Array:
         """World points (…, 3) -> camera coordinates (…, 3), metres."""
-        return (points - self.position) @ self.axes.T
+        seen: Array = (points - self.position) @ self.axes.T
+        return seen
 
     def project(self, points: Array) -> Array:
         """Camera coordinates (…, 3) -> pixels (…, 2), x right and y down; the optical axis is the middle."""
         depth = np.maximum(points[..., 2:], 0.05)
         flipped = points[..., :2] * np.array([1.0, -1.0])
-        return self.focal * flipped / depth + np.array([self.size[0], self.size[1]]) / 2
+        pixels: Array = self.focal * flipped / depth + np.array([self.size[0], self.size[1]]) / 2
+        return pixels
 
 
 def place_camera(seed: int, form: str, setup: int, camera: int, size: tuple[int, int]) -> Camera:

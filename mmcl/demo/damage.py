@@ -1,4 +1,4 @@
-"""Recordings with something wrong, so that the demo meets what real data brings."""
+"""Damaged recordings, as they occur in real data."""
 
 import itertools
 import re
@@ -14,7 +14,7 @@ KINDS = {
     "nobody_in_video": "the video shows the empty room; the skeleton is good",
     "video_breaks_off": "the video breaks off half way; the skeleton is good",
 }
-"""What can be wrong -> how drawn.json puts it."""
+"""Kind of damage -> its description in drawn.json."""
 
 
 def plan(
@@ -46,7 +46,7 @@ def damage_skeleton(text: str, kind: str) -> str:
 
 
 def damage_video(path: Path, kind: str) -> None:
-    """Cut a finished video file short, in place, where the kind asks for it."""
+    """Truncate a complete video file in place, for the kinds of damage to the video."""
     if kind == "broken_video":
         with path.open("r+b") as file:
             file.truncate(180)

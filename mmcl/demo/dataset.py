@@ -63,12 +63,16 @@ def plan(settings: Drawing) -> list[PlannedClip]:
         raise UserError(f"size must be even, not {list(settings.size)}")
     trials = settings.trials
     recordings = []
-    for a in actions:
-        for s in subjects:
-            for c in cameras:
-                for r in range(1, trials + 1):
-                    name = ntu_name(a, s, c, r) if form == "ntu" else utd_name(a, s, r)
-                    recordings.append(PlannedClip(name, form, a, s, c, r))
+    for action in actions:
+        for subject in subjects:
+            for camera in cameras:
+                for trial in range(1, trials + 1):
+                    name = (
+                        ntu_name(action, subject, camera, trial)
+                        if form == "ntu"
+                        else utd_name(action, subject, trial)
+                    )
+                    recordings.append(PlannedClip(name, form, action, subject, camera, trial))
     if settings.damaged and form == "ntu":
         for kind, a, s, c in damage.plan(actions, subjects, cameras):
             recordings.append(PlannedClip(ntu_name(a, s, c, trials + 1), form, a, s, c, trials + 1, kind))

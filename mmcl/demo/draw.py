@@ -1,7 +1,6 @@
-"""Draw one clip of the demo: the same motion for all cameras of a recording, pixels from the seed alone."""
+"""Drawing one clip of the demo: the same motion for all cameras of a recording, pixels from the seed alone."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,33 +21,6 @@ UTD20 = (4, 21, 2, 1, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20)
 
 NOISE = 2.2
 """Standard deviation of the lens noise in grey levels."""
-
-
-@dataclass
-class DrawnClip:
-    """A drawn recording. T frames, M persons, V joints.
-
-    Attributes:
-        name: file name without suffix.
-        object: what a hand holds, one of `KINDS`.
-        images: (T, H, W, 3) RGB uint8.
-        boxes: (T, M, 4) x0 y0 x1 y1 in pixels, of each person without the object, inside the picture.
-        joints: (T, M, V, 3) camera coordinates in metres, free of sensor noise.
-        pixels: (T, M, V, 2) where the joints are in the picture.
-        object_pixels: (T,) pixels of the object that are seen: 0 while it is hidden or out of the picture.
-    """
-
-    name: str
-    action: int
-    subject: int
-    camera: int
-    replication: int
-    object: str
-    images: Array
-    boxes: Array
-    joints: Array
-    pixels: Array
-    object_pixels: Array
 
 
 def setup_of(subject: int) -> int:
@@ -81,9 +53,30 @@ def pick_length(
 class Shot:
     """One recording by one camera, drawn frame by frame.
 
+    The same arguments give the same pixels, in every run and in every process. T frames, M persons.
+
     Args:
-        action, subject, camera, replication, seed, frames, size, held: as for `draw_clip`.
-        form: "ntu" or "utd_mhad".
+        action: NTU number, one of `ACTIONS`.
+        subject: decides body, clothes, style and (NTU form) the room.
+        camera: 1 frontal, 2 and 3 from the sides; the motion does not depend on it.
+        replication: number of the recording.
+        seed: seed of the data set.
+        frames: T.
+        size: (width, height) of the picture.
+        held: draw this object in the hand instead of the action's own ("none": empty hands), so that training can
+            separate object and action; None for the action's own.
+        form: "ntu" or "utd_mhad", which has other bodies and another camera.
+
+    Attributes:
+        object: the object in the hand, one of `KINDS`.
+        joints: (T, M, 25, 3) camera coordinates in metres, free of sensor noise.
+        pixels: (T, M, 25, 2) positions of the joints in the picture.
+        boxes: (T, M, 4) x0 y0 x1 y1 in pixels, of each person without the object, inside the picture.
+        object_pixels: (T,) visible pixels of the object: 0 while it is hidden or out of the picture; filled in while
+            the pictures are drawn.
+
+    Raises:
+        UserError: an action or object that is not drawn.
     """
 
     def __init__(
@@ -108,9 +101,9 @@ class Shot:
         self.show: Performance = perform(action, who, replication, seed=seed, frames=frames, held=held)
         self.view: Camera = place_camera(seed, form, setup, camera, size)
         self.room: Backdrop = backdrop(seed, form, setup, camera, size)
-        looks = generator("looks", seed, who, action, replication)
+        appearance = generator("looks", seed, who, action, replication)
         if self.show.chair is not None:
-            self.room = with_chair(self.room, self.view, *self.show.chair, looks)
+            self.room = with_chair(self.room, self.view, *self.show.chair, appearance)
         names = [who, f"{who}/partner"]
         solids = [figure(a, n, seed) for a, n in zip(self.show.actors, names, strict=False)]
         self.figures = [project(s, self.view, self.room.lamp) for s in solids]
@@ -118,13 +111,12 @@ class Shot:
         self.object = "none"
         if self.show.held is not None:
             self.object = self.show.held.kind
-            self.prop = Prop(self.show.held, self.view, self.room.lamp, looks)
+            self.prop = Prop(self.show.held, self.view, self.room.lamp, appearance)
         world = np.stack([a.stacked() for a in self.show.actors], 1)
         self.joints = self.view.to_camera(world)
         self.pixels = self.view.project(self.joints)
         self.boxes = self._boxes(size)
         self.frames = frames
-        # Filled while the pictures are drawn.
         self.object_pixels = np.zeros(frames, int)
         self._noise = generator("lens", seed, who, action, replication, camera)
 
@@ -138,10 +130,11 @@ class Shot:
 
     def empty(self) -> Array:
         """The room without anybody (H, W, 3) RGB uint8."""
-        return np.clip(self.room.image, 0, 255).astype(np.uint8)
+        image: Array = np.clip(self.room.image, 0, 255).astype(np.uint8)
+        return image
 
     def pictures(self, every: int = 1) -> Iterator[Array]:
-        """Yield every `every`-th frame (H, W, 3) RGB uint8; the array is the caller's."""
+        """Yield every `every`-th frame (H, W, 3) RGB uint8, each a new array."""
         import cv2
 
         height, width = self.room.depth.shape
@@ -169,65 +162,6 @@ class Shot:
             image *= np.float32(gains[t])
             image += grain[y : y + height, x : x + width]
             yield cv2.convertScaleAbs(np.maximum(image, 0, out=image))
-
-
-def draw_clip(
-    action: int,
-    subject: int,
-    camera: int,
-    replication: int = 1,
-    *,
-    seed: int,
-    frames: int | None = None,
-    size: tuple[int, int] = (480, 270),
-    held: str | None = None,
-    layout: str = "ntu25",
-) -> DrawnClip:
-    """Draw one clip; the same arguments give the same pixels, on every run and in every process.
-
-    Args:
-        action: NTU number, one of `ACTIONS`.
-        subject: decides body, clothes, style and (NTU form) the room.
-        camera: 1 frontal, 2 and 3 from the sides; the motion does not depend on it.
-        replication: number of the recording.
-        seed: seed of the data set.
-        frames: length; None picks 36 to 56.
-        size: (width, height) of the picture.
-        held: draw this object in the hand instead of the action's own ("none": empty hands), so that object
-            and action can be told apart in training.
-        layout: "ntu25", or "utd20" for the bodies, camera and 20 joints of the UTD-MHAD form.
-
-    Raises:
-        UserError: an action, object or layout that is not drawn.
-    """
-    forms = {"ntu25": "ntu", "utd20": "utd_mhad"}
-    if layout not in forms:
-        raise UserError(f"layout must be one of {', '.join(forms)}, not {layout!r}")
-    form = forms[layout]
-    if frames is None:
-        frames = pick_length(seed, form, action, subject, replication, (36, 56))
-    shot = Shot(
-        action, subject, camera, replication, seed=seed, frames=frames, size=tuple(size), held=held, form=form
-    )
-    joints = shot.joints
-    name = ntu_name(action, subject, camera, replication)
-    if form == "utd_mhad":
-        joints = utd_joints(joints)
-        name = utd_name(action, subject, replication)
-    images = np.stack(list(shot.pictures()))
-    return DrawnClip(
-        name,
-        action,
-        subject,
-        camera,
-        replication,
-        shot.object,
-        images,
-        shot.boxes,
-        joints,
-        shot.view.project(joints),
-        shot.object_pixels,
-    )
 
 
 def utd_joints(joints: Array) -> Array:

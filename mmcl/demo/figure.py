@@ -35,7 +35,7 @@ def figure(actor: Actor, name: str, seed: int) -> list[Solid]:
 
     Args:
         actor: after `pose`.
-        name: name of the person; decides folds, nothing else.
+        name: name of the person; decides the folds alone.
         seed: seed of the data set.
     """
     b, j, rng = actor.body, actor.joints, generator("cloth", seed, name)
@@ -50,7 +50,8 @@ def figure(actor: Actor, name: str, seed: int) -> list[Solid]:
         return actor.chest(x * scale, y * scale, z * scale)
 
     def pelvis(x: float, y: float, z: float) -> Array:
-        return j[1] + apply(actor.pelvis_axes, np.array([x, y, z]) * scale)
+        point: Array = j[1] + apply(actor.pelvis_axes, np.array([x, y, z]) * scale)
+        return point
 
     shoulder, hip = b.shoulder, b.hip * 1.12
     waist = j[2] + apply(actor.chest_axes, np.array([0, -0.02, 0]))

@@ -1,4 +1,4 @@
-"""COCO's 17 keypoints of a drawn person: what a pose estimator is to find in the pictures."""
+"""COCO's 17 keypoints of a drawn person, the targets of the pose estimator."""
 
 import numpy as np
 
@@ -6,11 +6,11 @@ from mmcl.demo.actor import LEFT, RIGHT, Actor
 from mmcl.demo.kinematics import Array
 
 NOSE, EYE, EAR = (0.0, -0.02, -0.10), (0.033, 0.018, -0.081), (0.079, -0.005, 0.015)
-"""Places on a head of usual size, metres from the head joint; x of the right side."""
+"""Positions on a head of usual size, metres from the head joint; x of the right side."""
 LIMBS = ((5, 9), (6, 10), (7, 11), (13, 17), (14, 18), (15, 19))
 """NTU numbers, left and right, of shoulder, elbow, wrist, hip, knee and ankle."""
 MIRRORED = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
-"""Which keypoint each one is in a mirrored picture."""
+"""Index of each keypoint in a mirrored picture."""
 
 
 def coco17(actor: Actor) -> Array:

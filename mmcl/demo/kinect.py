@@ -1,4 +1,4 @@
-"""What a Kinect makes of people: jitter, mis-tracked hands, bodies lost or invented for some frames."""
+"""A simulated Kinect: jitter, mis-tracked hands, bodies that are missed or falsely detected for some frames."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class TrackedBody:
 
 
 def jitter(joints: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Sensor noise: millimetres in the trunk, more at the ends, now and then a hand somewhere else.
+    """Sensor noise: millimetres in the trunk, more at the ends, and sometimes a hand in a wrong place.
 
     Args:
         joints: (T, 25, 3) clean.
@@ -83,10 +83,10 @@ def track(joints: Array, rng: np.random.Generator) -> list[TrackedBody]:
         return bodies
     length = int(rng.integers(4, 9))
     start = int(rng.integers(0, max(frames - length, 1)))
-    fate = rng.random()
-    if fate < 0.2:
+    chance = rng.random()
+    if chance < 0.2:
         bodies[1].present[start : start + length] = False
-    elif fate < 0.4:
+    elif chance < 0.4:
         ghost = joints[:, 0] * np.array([0.6, 0.25, 1.0]) + rng.uniform((-0.9, -0.2, 0.4), (0.9, 0.1, 1.0))
         noisy, _ = jitter(ghost + rng.normal(0, 0.05, (25, 3)), rng)
         present = np.zeros(frames, bool)

@@ -1,6 +1,7 @@
 """Rotations, two-bone limbs and smooth curves. Everything runs over all frames at once: T is time."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -27,12 +28,14 @@ def rot_z(angle: Array) -> Array:
 
 def apply(rotation: Array, vector: Array) -> Array:
     """Rotate (3,) or (T, 3) vectors by (T, 3, 3) rotations -> (T, 3)."""
-    return np.einsum("tij,tj->ti", rotation, np.broadcast_to(vector, (len(rotation), 3)))
+    rotated: Array = np.einsum("tij,tj->ti", rotation, np.broadcast_to(vector, (len(rotation), 3)))
+    return rotated
 
 
 def unit(vector: Array) -> Array:
     """Vectors (…, 3) scaled to length one; zero stays zero."""
-    return vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9)
+    scaled: Array = vector / np.maximum(np.linalg.norm(vector, axis=-1, keepdims=True), 1e-9)
+    return scaled
 
 
 def two_bones(root: Array, target: Array, first: float, second: float, hint: Array) -> tuple[Array, Array]:
@@ -40,7 +43,7 @@ def two_bones(root: Array, target: Array, first: float, second: float, hint: Arr
 
     Args:
         root: shoulder or hip (T, 3).
-        target: where the end should go (T, 3); out of reach, the limb points at it almost straight.
+        target: target of the end (T, 3); out of reach, the limb points at it almost straight.
         first, second: bone lengths in metres.
         hint: direction (T, 3) towards which the middle joint bends.
 
@@ -61,15 +64,16 @@ def two_bones(root: Array, target: Array, first: float, second: float, hint: Arr
 def ease(x: Array) -> Array:
     """Minimum-jerk step from 0 to 1 (Flash and Hogan 1985): 10x³ − 15x⁴ + 6x⁵."""
     x = np.clip(x, 0.0, 1.0)
-    return x * x * x * (10.0 + x * (6.0 * x - 15.0))
+    eased: Array = x * x * x * (10.0 + x * (6.0 * x - 15.0))
+    return eased
 
 
-def curve(phase: Array, keys: list[tuple[float, Array | float]]) -> Array:
-    """Smooth curve through key frames, at rest in each.
+def curve(phase: Array, keys: Sequence[tuple[float, Array | float]]) -> Array:
+    """Smooth curve through key frames, with zero velocity at each.
 
     Args:
         phase: (T,) time from 0 to 1.
-        keys: (time, value) in order of time; a value is a number, or an array (T, …) that may itself move.
+        keys: (time, value) in order of time; a value is a number, or an array (T, …) that changes with time.
 
     Returns:
         (T, …): each stretch blends from one value to the next by the minimum-jerk step.
@@ -84,7 +88,7 @@ def curve(phase: Array, keys: list[tuple[float, Array | float]]) -> Array:
 
 
 def wander(rng: np.random.Generator, seconds: Array, channels: int) -> Array:
-    """Small natural sway: three slow sinusoids per channel with random phases.
+    """Small sway: three slow sinusoids per channel with random phases.
 
     Args:
         rng: source of frequencies and phases.
@@ -98,4 +102,5 @@ def wander(rng: np.random.Generator, seconds: Array, channels: int) -> Array:
     offset = rng.uniform(0, 2 * np.pi, (3, channels))
     weight = np.array([1.0, 0.7, 0.35])[:, None]
     waves = np.sin(2 * np.pi * frequency * seconds[:, None, None] + offset)
-    return (waves * weight).sum(1) / np.sqrt((weight**2).sum() / 2)
+    curves: Array = (waves * weight).sum(1) / np.sqrt((weight**2).sum() / 2)
+    return curves

@@ -1,4 +1,4 @@
-"""How good the demo's weights are: figures on drawn pictures of held-out subjects and on the demo's clips."""
+"""The accuracy of the demo's weights on drawn pictures of held-out subjects and on the demo's clips."""
 
 import json
 from collections.abc import Sequence

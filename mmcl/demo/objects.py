@@ -16,7 +16,7 @@ SIZES = {
     "tablet": (0.33, 0.235),
     "ball": (0.125, 0.25),
 }
-"""Radius and length, or width and height, in metres: generous, so that they survive small pictures."""
+"""Radius and length, or width and height, in metres: large, so that they are visible in small pictures."""
 
 
 @dataclass
@@ -42,7 +42,7 @@ def _frame(y: Array, normal: Array) -> tuple[Array, Array]:
 
 
 def carried(kind: str, a: Actor, side: int) -> Held:
-    """An object that is simply carried in one hand while the person does something else."""
+    """An object that is carried in one hand and takes no part in the action."""
     hand, fingers = a.hand(side), unit(a.tip(side) - a.hand(side))
     front = a.ahead(0, 0, -1.0)
     if kind == "ball":
@@ -77,7 +77,7 @@ def in_hand(kind: str, a: Actor, side: int, lift: Array | float) -> Held:
     if kind == "tablet":
         if a.tips.get(side) is not None or lift.any():
             return carried(kind, a, side)
-        # Steeper than towards the eyes, as people hold it who show it to nobody: the cameras see its back.
+        # steeper than towards the eyes: the cameras see its back
         face = a.ahead(0, 0.42, 0.9)
         x, y = _frame(np.cross(a.ahead(1.0, 0, 0), face), face)
         return Held(

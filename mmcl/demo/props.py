@@ -1,4 +1,4 @@
-"""How held objects look: solids and panels around an object's axes."""
+"""The appearance of held objects: solids and panels around an object's axes."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ class Prop:
         held: the object over T frames.
         view: camera.
         lamp: (3,) direction towards the lamp.
-        rng: chooses among the looks of its kind.
+        rng: chooses the appearance.
     """
 
     def __init__(self, held: Held, view: Camera, lamp: Array, rng: np.random.Generator):
@@ -88,7 +88,7 @@ class Prop:
         ]
 
     def _slab(self, held: Held, view: Camera, lamp: Array, rng: np.random.Generator) -> None:
-        """Phone or tablet: the faces of a thin box that look at the camera."""
+        """Phone or tablet: the visible faces of a thin box."""
         width, tall = SIZES[held.kind]
         thick = 0.038 if held.kind == "phone" else 0.024
         screen, back, rim = _phone(rng) if held.kind == "phone" else _tablet(rng)
@@ -121,7 +121,7 @@ class Prop:
 
 
 def _phone(rng: np.random.Generator) -> tuple[Array, Array, Array]:
-    """Screen, back and rim of a phone: black and silver; the edge shines, so that it is seen at the ear."""
+    """Screen, back and rim of a phone: black and silver; the rim is bright, so that it is visible at the ear."""
     screen = plain((18, 18, 22))
     screen[1:-1, 2:-2] = (120, 220, 250)
     screen[3:6, 4:-4] = (250, 250, 255)

@@ -1,6 +1,4 @@
-"""What the demo's vision-language model is taught to be asked, and the true answers."""
-
-from __future__ import annotations
+"""The questions that the demo's vision-language model is trained on, and the true answers."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,12 +17,12 @@ DOING = {
 
 @dataclass(frozen=True)
 class Question:
-    """One thing to know about a picture, in several wordings."""
+    """A question about a picture, in several wordings."""
 
     wordings: tuple[str, ...]
     answer: Callable[[Facts], str]
     share: float
-    """How often it is asked in training, as a chance per step."""
+    """Probability per step that it is asked in training."""
 
 
 def _yes(truth: bool) -> str:

@@ -8,7 +8,7 @@ ROWS, COLUMNS = 16, 24
 """Texture grid of a solid: along its axis, and across its visible half."""
 
 SURFACE = np.linspace(-1.0, 1.0, COLUMNS)
-"""Where across the visible half a texture column lies."""
+"""Position of a texture column across the visible half."""
 
 
 class Canvas:
@@ -100,7 +100,7 @@ class Canvas:
         Args:
             middle: (2,) pixels.
             half_a, half_b: (2,) pixels from the middle to the middle of two neighbouring edges.
-            depths: metres of the middle, and what it grows by towards each of those edges.
+            depths: metres of the middle, and its increase towards each of those edges.
             texture: (ROWS·COLUMNS, 3) float32 lit colours, rows along `half_a`.
         """
         height, width = self.depth.shape

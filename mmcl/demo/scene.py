@@ -15,6 +15,9 @@ FLOORS = ((142, 112, 82), (118, 118, 122), (164, 142, 112), (96, 104, 116), (132
 WOODS = ((128, 88, 56), (164, 124, 82), (92, 68, 52), (186, 182, 176))
 
 
+Colour = tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class Box:
     """An upright box: middle of its base (x, y, z), full size (x, y, z) in metres, yaw in rad, RGB colour."""
@@ -22,7 +25,7 @@ class Box:
     base: tuple[float, float, float]
     size: tuple[float, float, float]
     yaw: float
-    colour: tuple[float, float, float]
+    colour: Colour
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ def _hit_box(rays: Array, view: Camera, box: Box, image: Array, depth: Array, la
     middle = np.array(box.base) + np.array([0, half[1], 0])
     corners = view.to_camera(middle + (np.array(list(itertools.product((-1, 1), repeat=3))) * half) @ turn)
     if corners[:, 2].min() > 0.2:
-        # Only the pixels that the box can cover.
+        # only the pixels that the box can cover
         detail = depth.shape[1] // view.size[0]
         pixels = view.project(corners) * detail
         x0, y0 = np.maximum(np.floor(pixels.min(0)).astype(int), 0)
@@ -135,12 +138,17 @@ def _hit_box(rays: Array, view: Camera, box: Box, image: Array, depth: Array, la
     depth[hit] = enter[hit]
 
 
+def _as_colour(values: Array) -> Colour:
+    red, green, blue = (float(value) for value in values)
+    return red, green, blue
+
+
 def _furniture(rng: np.random.Generator, back: float, side: float) -> list[Box]:
     """Desks, cupboards, boxes and plants along the walls."""
     pieces: list[Box] = []
     for _ in range(int(rng.integers(2, 5))):
         wood = np.array(WOODS[rng.integers(len(WOODS))]) * rng.uniform(0.8, 1.15)
-        colour = tuple(float(c) for c in np.clip(wood, 20, 235))
+        colour = _as_colour(np.clip(wood, 20, 235))
         x = float(rng.choice([-1, 1]) * rng.uniform(0.9, side - 0.5))
         kind = rng.integers(3)
         if kind == 0:
@@ -156,7 +164,7 @@ def _furniture(rng: np.random.Generator, back: float, side: float) -> list[Box]:
             tall = float(rng.uniform(0.8, 1.9))
             pieces.append(Box((x, 0, back - 0.25), (0.85, tall, 0.45), 0.0, colour))
             pieces.append(
-                Box((x, 0.1, back - 0.47), (0.02, tall - 0.2, 0.02), 0.0, tuple(c * 0.6 for c in colour))
+                Box((x, 0.1, back - 0.47), (0.02, tall - 0.2, 0.02), 0.0, _as_colour(0.6 * np.array(colour)))
             )
         else:
             size = float(rng.uniform(0.3, 0.5))
@@ -170,7 +178,7 @@ def _furniture(rng: np.random.Generator, back: float, side: float) -> list[Box]:
 
 @lru_cache(maxsize=16)
 def backdrop(seed: int, form: str, setup: int, camera: int, size: tuple[int, int]) -> Backdrop:
-    """The empty room of a setup, seen by a camera; kept per process, do not change it.
+    """The empty room of a setup, seen by a camera; cached per process, not to be modified.
 
     Args:
         seed, form, setup, camera, size: as for `place_camera`.
@@ -192,9 +200,9 @@ def backdrop(seed: int, form: str, setup: int, camera: int, size: tuple[int, int
     image, depth = np.full((*shape, 3), 225, np.float32), np.full(shape, 60, np.float32)
     origin = view.position.astype(np.float32)
 
-    def surface(axis: int, place: float, texture: Array | None, lit: float) -> None:
+    def surface(axis: int, position: float, texture: Array | None, lit: float) -> None:
         way = np.where(np.abs(rays[..., axis]) < 1e-6, np.float32(1e-6), rays[..., axis])
-        distance = (place - origin[axis]) / way
+        distance = (position - origin[axis]) / way
         hit = (distance > 0.05) & (distance < depth)
         point = origin + rays[hit] * distance[hit][:, None]
         if texture is None:
@@ -222,28 +230,30 @@ def backdrop(seed: int, form: str, setup: int, camera: int, size: tuple[int, int
     for box in _furniture(rng, back, side):
         _hit_box(rays, view, box, image, depth, lamp)
     width, height = size
-    image = cv2.GaussianBlur(cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA), (0, 0), 0.7)
+    image = cv2.GaussianBlur(cv2.resize(image, size, interpolation=cv2.INTER_AREA), (0, 0), 0.7)
     x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
     image *= (1.02 - 0.12 * (x * x + y * y))[..., None].astype(np.float32)
-    depth = cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST)
-    return Backdrop(np.ascontiguousarray(image, np.float32), np.ascontiguousarray(depth, np.float32), lamp)
+    nearest = cv2.resize(depth, (width, height), interpolation=cv2.INTER_NEAREST)
+    return Backdrop(np.ascontiguousarray(image, np.float32), np.ascontiguousarray(nearest, np.float32), lamp)
 
 
 def with_chair(room: Backdrop, view: Camera, place: Array, yaw: float, rng: np.random.Generator) -> Backdrop:
-    """The room with a chair in it; the given room stays as it is.
+    """The room with a chair in it; a copy.
 
     Args:
         room: empty room seen by `view`.
         view: camera.
         place: (2,) x and z of the middle of the seat.
-        yaw: where the chair looks.
+        yaw: direction that the chair faces.
         rng: decides its colour.
     """
     colour = np.array([(150, 104, 62), (70, 78, 92), (138, 50, 46), (176, 150, 110)][rng.integers(4)], float)
     c, s = np.cos(yaw), np.sin(yaw)
 
     def box(x: float, y: float, z: float, size: tuple[float, float, float], shade: float = 1.0) -> Box:
-        return Box((place[0] + c * x + s * z, y, place[1] - s * x + c * z), size, yaw, tuple(colour * shade))
+        return Box(
+            (place[0] + c * x + s * z, y, place[1] - s * x + c * z), size, yaw, _as_colour(colour * shade)
+        )
 
     parts = [box(0, 0.42, 0, (0.46, 0.045, 0.44)), box(0, 0.62, 0.21, (0.46, 0.34, 0.035), 0.94)]
     parts += [box(x, 0, z, (0.04, 0.42, 0.04), 0.7) for x in (-0.2, 0.2) for z in (-0.19, 0.2)]

@@ -1,4 +1,4 @@
-"""Random generators named by what they draw, so that nothing depends on order or process."""
+"""Random generators that are named by their purpose, so that results depend neither on order nor on processes."""
 
 import hashlib
 

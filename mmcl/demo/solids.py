@@ -1,4 +1,4 @@
-"""From solids in the world to what the renderer takes: projected ends, apparent radii and lit textures."""
+"""From solids in the world to the input of the renderer: projected ends, apparent radii and lit textures."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from mmcl.demo.kinematics import Array, unit
 from mmcl.demo.raster import COLUMNS, ROWS, SURFACE
 
 AMBIENT, DIRECT, SKY = 0.50, 0.62, 0.10
-"""Shares of the light that falls from everywhere, from the lamp, and from above."""
+"""Shares of ambient light, of the lamp, and of light from above."""
 
 
 @dataclass
@@ -59,7 +59,7 @@ def project(solids: list[Solid], camera: Camera, lamp: Array) -> Projected:
 
     Args:
         solids: P solids of T frames each.
-        camera: where from.
+        camera: that sees them.
         lamp: (3,) unit direction towards the lamp in the world.
     """
     a = np.stack([s.ends[0] for s in solids], 1)
@@ -71,7 +71,7 @@ def project(solids: list[Solid], camera: Camera, lamp: Array) -> Projected:
     axis = unit(cb - ca)
     flat = pb - pa
     length = np.linalg.norm(flat, axis=-1, keepdims=True)
-    # The direction across a solid in the picture, as a vector of camera space (where y points up).
+    # the direction across a solid in the picture, as a vector of camera space (where y points up)
     flat = np.where(length > 0.3, flat / np.maximum(length, 1e-6), np.array([1.0, 0.0]))
     across = np.stack([-flat[..., 1], -flat[..., 0], np.zeros((frames, count))], -1)
     facing = np.array([0.0, 0.0, -1.0])

@@ -1,4 +1,4 @@
-"""The words that the demo's vision-language model knows, and its tokenizer."""
+"""The vocabulary of the demo's vision-language model, and its tokenizer."""
 
 import string
 from pathlib import Path

@@ -70,7 +70,7 @@ def write_mat(path: Path, joints: Array) -> None:
 
     buffer = io.BytesIO()
     scipy.io.savemat(buffer, {"d_skel": np.ascontiguousarray(joints.transpose(1, 2, 0), np.float64)})
-    # The first 116 bytes are free text, into which SciPy writes the time of day.
+    # the first 116 bytes are free text, into which SciPy writes the time of day
     path.write_bytes(b"MATLAB 5.0 MAT-file, drawn by mmcl".ljust(116) + buffer.getvalue()[116:])
 
 
@@ -82,7 +82,7 @@ def write_video(path: Path, pictures: Iterable[Array], size: tuple[int, int], fp
     """
     import cv2
 
-    code = cv2.VideoWriter_fourcc(*"MJPG")
+    code = cv2.VideoWriter.fourcc(*"MJPG")
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, fps, size)
     if not writer.isOpened():
         raise OSError(f"{path}: the video cannot be written")

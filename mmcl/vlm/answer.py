@@ -9,12 +9,12 @@ import numpy as np
 from mmcl import store
 from mmcl.device import pick_device
 from mmcl.errors import UserError
-from mmcl.files import write_text
 from mmcl.naming import find, sha256, slug
 from mmcl.settings.base import replaced
 from mmcl.settings.jobs import Answering
 from mmcl.video import jpeg
 from mmcl.vlm import VisionLanguageModel, open_vlm
+from mmcl.vlm.questions import freeze_question, read_question
 
 SCHEMA = "mmcl.answers/1"
 
@@ -94,34 +94,6 @@ def _pictures(source: store.Shards, names: list[str]) -> tuple[dict[str, np.ndar
         except UserError as error:
             failed[name] = f"montage: {error}"
     return pictures, failed
-
-
-def freeze_question(path: Path, text: str) -> None:
-    """Write the file of a question, its exact text without a line end; an existing one is only checked.
-
-    Raises:
-        UserError: the existing file was edited.
-    """
-    if path.exists():
-        read_question(path)
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_text(path, text)
-
-
-def read_question(path: Path) -> str:
-    """The question in a file, which is named after the slug of its exact text.
-
-    Raises:
-        UserError: text and name do not belong together.
-    """
-    text = path.read_text(encoding="utf-8").removesuffix("\n")
-    if slug(text) != path.stem:
-        raise UserError(
-            f"{path}: holds {text!r}, whose name is {slug(text)}. The file was edited; "
-            "delete it and change `instruction` in the config instead"
-        )
-    return text
 
 
 def _columns(vlm: VisionLanguageModel) -> dict[str, store.Column]:

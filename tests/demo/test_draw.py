@@ -1,35 +1,54 @@
-"""Drawn clips: the same pixels every time, rigid limbs, objects only where they are said to be."""
+"""Drawn clips: the same pixels every time, rigid limbs, objects only where an action has one."""
 
 import hashlib
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from mmcl.demo.actions import ACTIONS, OBJECTS, TWO_PERSONS
-from mmcl.demo.draw import DrawnClip, Shot, draw_clip
+from mmcl.demo.draw import Shot, ntu_name, utd_joints, utd_name
 from mmcl.demo.scene import backdrop
 from mmcl.demo.write import PARENTS
 from mmcl.errors import UserError
 
 
-def _hash(clip: DrawnClip) -> str:
+class Drawn(NamedTuple):
+    """A shot and all of its pictures."""
+
+    shot: Shot
+    images: np.ndarray
+
+    def __getattr__(self, name: str):
+        return getattr(self.shot, name)
+
+
+def draw(action: int, subject: int, camera: int, replication: int = 1, **other) -> Drawn:
+    """A clip in NTU's form, of the usual size and with the action's own object."""
+    shot = Shot(
+        action, subject, camera, replication, **{"size": (480, 270), "held": None, "form": "ntu", **other}
+    )
+    return Drawn(shot, np.stack(list(shot.pictures())))
+
+
+def _hash(clip: Drawn) -> str:
     return hashlib.sha256(clip.images.tobytes() + clip.joints.tobytes() + clip.boxes.tobytes()).hexdigest()
 
 
 @lru_cache(maxsize=64)
-def _clip(action: int, camera: int = 1, held: str | None = None, subject: int = 3) -> DrawnClip:
-    return draw_clip(action, subject, camera, seed=11, frames=8, held=held)
+def _clip(action: int, camera: int = 1, held: str | None = None, subject: int = 3) -> Drawn:
+    return draw(action, subject, camera, seed=11, frames=8, held=held)
 
 
 def test_same_arguments_same_pixels():
-    again = draw_clip(1, 3, 1, seed=11, frames=8)
+    again = draw(1, 3, 1, seed=11, frames=8)
     assert _hash(_clip(1)) == _hash(again)
     backdrop.cache_clear()
-    assert _hash(draw_clip(1, 3, 1, seed=11, frames=8)) == _hash(again)
-    assert _hash(draw_clip(1, 3, 1, seed=12, frames=8)) != _hash(again)
-    assert _hash(draw_clip(1, 3, 1, 2, seed=11, frames=8)) != _hash(again)
+    assert _hash(draw(1, 3, 1, seed=11, frames=8)) == _hash(again)
+    assert _hash(draw(1, 3, 1, seed=12, frames=8)) != _hash(again)
+    assert _hash(draw(1, 3, 1, 2, seed=11, frames=8)) != _hash(again)
 
 
 def test_cameras_film_the_same_motion():
@@ -55,7 +74,7 @@ def test_limbs_keep_their_length(action: int):
 
 
 def test_subjects_differ():
-    heights = [np.ptp(draw_clip(23, s, 1, seed=4, frames=2).joints[0, 0, :, 1]) for s in range(1, 9)]
+    heights = [np.ptp(draw(23, s, 1, seed=4, frames=2).joints[0, 0, :, 1]) for s in range(1, 9)]
     assert np.ptp(heights) > 0.15
 
 
@@ -79,7 +98,7 @@ def test_picture_differs_from_the_empty_room_only_around_people():
 
 
 @pytest.mark.parametrize("action", sorted(ACTIONS))
-def test_object_only_where_said(action: int):
+def test_object_only_where_the_action_has_one(action: int):
     clip = _clip(action)
     assert clip.object == OBJECTS.get(action, "none")
     if action in OBJECTS:
@@ -108,26 +127,30 @@ def test_colour_of_the_ball_is_in_the_picture():
 
 
 def test_twenty_joints():
-    clip = draw_clip(23, 2, 1, seed=11, frames=4, size=(360, 270), layout="utd20")
-    assert clip.joints.shape == (4, 1, 20, 3)
-    assert clip.name == "a3_s2_t1"
+    shot = Shot(23, 2, 1, 1, seed=11, frames=4, size=(360, 270), held=None, form="utd_mhad")
+    joints = utd_joints(shot.joints)
+    assert joints.shape == (4, 1, 20, 3)
     # from the head down to the feet; left is at smaller x, as in the real files
-    heights = clip.joints[0, 0, :, 1]
+    heights = joints[0, 0, :, 1]
     assert heights[0] > heights[1] > heights[2] > heights[3] > heights[[15, 19]].max()
-    assert clip.joints[0, 0, 4, 0] < clip.joints[0, 0, 8, 0]
-    x, y, z = clip.joints[0, 0, 0]
+    assert joints[0, 0, 4, 0] < joints[0, 0, 8, 0]
+    x, y, z = joints[0, 0, 0]
     expected = 180 + 285.63 * 360 / 320 * x / z, 135 - 285.63 * 360 / 320 * y / z
-    np.testing.assert_allclose(clip.pixels[0, 0, 0], expected, atol=1e-6)
+    np.testing.assert_allclose(shot.view.project(joints)[0, 0, 0], expected, atol=1e-6)
+
+
+def test_names():
+    assert utd_name(23, 2, 1) == "a3_s2_t1"
+    assert ntu_name(1, 41, 2, 1) == "S018C002P041R001A001"
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: draw_clip(7, 1, 1, seed=0, frames=2),
-        lambda: draw_clip(1, 1, 1, seed=0, frames=2, held="sword"),
-        lambda: draw_clip(1, 1, 1, seed=0, frames=2, layout="coco17"),
+        lambda: draw(7, 1, 1, seed=0, frames=2),
+        lambda: draw(1, 1, 1, seed=0, frames=2, held="sword"),
     ],
 )
-def test_what_is_not_drawn(call: Callable[[], DrawnClip]):
+def test_what_is_not_drawn(call: Callable[[], Drawn]):
     with pytest.raises(UserError):
         call()

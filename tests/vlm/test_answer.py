@@ -8,8 +8,9 @@ from mmcl.naming import slug
 from mmcl.settings.base import replaced
 from mmcl.video import jpeg
 from mmcl.vlm import open_vlm
-from mmcl.vlm.answer import answer_question, freeze_question
+from mmcl.vlm.answer import answer_question
 from mmcl.vlm.blip import Blip
+from mmcl.vlm.questions import freeze_question
 
 HOLDING = "whether the people are holding objects?"
 COLOUR = "what colour is it"
