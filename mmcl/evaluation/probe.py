@@ -82,7 +82,7 @@ def probe_stream(
         source,
         rows_of,
         lambda names: np.stack([joint[name] for name in names]),
-        settings.dump(),
+        settings,
         [model, skeletons],
     )
 
