@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from mmcl import paths
 from mmcl.config import Config, NamedCnn
@@ -279,16 +279,13 @@ class Plan:
             )
         return questions[wildcards.question]
 
-    def further_questions(self, wildcards: Wildcards) -> list[Path]:
-        """Where the further questions belong that are answered in the same pass.
+    def further_questions(self, wildcards: Wildcards) -> "Uncompared[list[str]]":
+        """The texts of the further questions that are answered in the same pass.
 
-        Paths, which Snakemake does not compare: a further question makes no answer anew. Their texts are
-        `further_texts`.
+        A further question makes no answer anew: its answers lie in a store of their own.
         """
-        others = [slug(text) for text in self.config.further_questions(wildcards.vlm)]
-        return [
-            Path(paths.at(paths.QUESTION, question=name)) for name in others if name != wildcards.question
-        ]
+        texts = self.config.further_questions(wildcards.vlm)
+        return Uncompared([text for text in texts if slug(text) != wildcards.question])
 
     def vlm_settings(self, wildcards: Wildcards) -> Plain:
         """Params of answer_question."""
@@ -769,6 +766,13 @@ class Plan:
     def demo_network_before(self, wildcards: Wildcards) -> list[str]:
         """The demo's network that another starts from: the detector lies beside the weights of the pose estimator."""
         return [paths.at(paths.DEMO_NETWORK, network="detector")] if wildcards.network == "pose" else []
+
+
+@dataclass(frozen=True)
+class Uncompared(Generic[V]):
+    """A value of params that Snakemake does not compare, as it changes no result of the job."""
+
+    value: V
 
 
 class _Of:

@@ -115,7 +115,8 @@ def test_further_questions_are_answered_in_the_same_pass(raw):
     raw["benchmarks"]["demo_xsub"]["vlm"]["also_ask"] = ["is it red?"]
     plan = Plan(Config(raw))
     where = at(vlm="demo-blip", question=QUESTION)
-    assert plan.further_questions(where) == [Path(f"results/questions/{slug('is it red?')}.txt")]
+    assert plan.further_questions(where).value == ["is it red?"]
+    assert plan.further_questions(at(vlm="demo-blip", question=slug("is it red?"))).value == []
     assert plan.question_text(at(question=slug("is it red?"))) == "is it red?"
     del raw["benchmarks"]["demo_xsub"]["vlm"]["also_ask"]
     before = Plan(Config(raw))

@@ -13,7 +13,16 @@ from mmcl.cli.common import reported, table_console
     epilog="Example: mmcl describe --backbone hdgcn --graph hd1 --classes 60 --layout ntu25, or mmcl describe --all",
 )
 def describe(
-    model: Annotated[Path | None, typer.Argument(help="model.pt of a trained stream.")] = None,
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A finished benchmark (its name, folder or ensemble.json), the folder of a trained stream, or a "
+            "model.pt."
+        ),
+    ] = None,
+    member: Annotated[
+        str | None, typer.Option(help="Which member of a benchmark, such as ctrgcn-natural-joint.")
+    ] = None,
     backbone: Annotated[str | None, typer.Option(help="Without a model: a backbone's name.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Without a model: a table of all backbones.")] = False,
     classes: Annotated[int, typer.Option(min=1)] = 120,
@@ -36,7 +45,7 @@ def describe(
     out = table_console()
     with reported():
         if model is not None:
-            shown = trained_model(model)
+            shown = trained_model(model, member)
         elif backbone is not None:
             shown = new_backbone(backbone, graph, window, form)
         else:

@@ -38,6 +38,7 @@ class Refinement(Term):
         diagonal = settings.matrices == "diagonal"
         start = torch.ones(form.num_classes) if diagonal else torch.eye(form.num_classes)
         self.matrices = nn.Parameter(start.repeat(settings.n, *[1] * start.dim()))
+        self.width = width
         self.weight = settings.weight
         self.detach = settings.detach
 

@@ -189,7 +189,7 @@ def compare(paths: Sequence[Path], member: str | None = None, metric: str = "top
 
 
 def _name(found: Sequence[Runs]) -> None:
-    """Call each by what tells its folder from the others'."""
+    """Name each by the part of its path that the others do not share."""
     folders = [(runs.path.parent if runs.path.is_file() else runs.path).resolve() for runs in found]
     for number, folder in enumerate(folders):
         if folder in folders[:number]:

@@ -77,7 +77,7 @@ def fit_weights(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1.0, "jac": lambda w: np.ones_like(w)},
         options={"maxiter": 500, "ftol": 1e-12},
     )
-    weights = np.clip(found.x, 0.0, None)
+    weights: np.ndarray = np.clip(found.x, 0.0, None)
     return weights / weights.sum()
 
 

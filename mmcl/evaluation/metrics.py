@@ -38,7 +38,8 @@ def hits(logits: np.ndarray, labels: np.ndarray, k: int = 1) -> np.ndarray:
     own = np.take_along_axis(logits, labels[:, None], axis=1)
     earlier = np.arange(logits.shape[1])[None, :] < labels[:, None]
     rank = ((logits > own) | ((logits == own) & earlier)).sum(axis=1)
-    return rank < k
+    hit: np.ndarray = rank < k
+    return hit
 
 
 def percent(part: float, whole: float) -> float | None:

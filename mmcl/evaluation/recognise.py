@@ -191,7 +191,8 @@ def write_csv(
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
     powers: np.ndarray = np.exp(logits.astype(np.float64) - logits.max(1, keepdims=True, initial=-np.inf))
-    return powers / powers.sum(1, keepdims=True)
+    powers /= powers.sum(1, keepdims=True)
+    return powers
 
 
 def _best(trained: Trained, scores: np.ndarray, top: int) -> list[Prediction]:

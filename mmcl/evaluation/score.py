@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from mmcl import store
+from mmcl.colearn.inputs import answer_features
 from mmcl.datasets.mapped import seen_as
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
@@ -20,7 +21,6 @@ from mmcl.settings.jobs import Scoring
 from mmcl.skeleton.ragged import join
 from mmcl.store import Shards
 from mmcl.training.data import scored_rows
-from mmcl.training.features import answer_features
 from mmcl.training.predict import skeleton_logits
 from mmcl.training.trained import Trained, check_same, load_model
 
@@ -71,11 +71,11 @@ def refine(
     """
     device = next(trained.model.parameters()).device
     kind = trained.settings.model.frm.input
-    answer, has = answer_features(answers, list(names), kind, trained.settings.seed)
-    if trained.model.frm is not None and answer.shape[1] != trained.model.frm.phi[0].in_features:
-        width = trained.model.frm.phi[0].in_features
+    answer, has = answer_features(answers, names, kind, trained.settings.seed)
+    refinement = trained.model.refinement
+    if refinement is not None and answer.shape[1] != refinement.width:
         raise UserError(
-            f"{answers.paths[0]}: answers are {answer.shape[1]} wide, the model was trained on {width}"
+            f"{answers.paths[0]}: answers have {answer.shape[1]} numbers, the model was trained on {refinement.width}"
         )
     refined = trained.model.refined(torch.from_numpy(logits).to(device), answer.to(device)).cpu().numpy()
     return np.where(has.numpy()[:, None], refined, logits), has.numpy()

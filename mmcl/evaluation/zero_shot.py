@@ -52,7 +52,8 @@ def write_zero_shot(
     """
     import torch
 
-    from mmcl.evaluation.score import load_model, predict, refine
+    from mmcl.evaluation.score import predict, refine
+    from mmcl.training.trained import load_model
 
     torch.set_num_threads(max(1, threads))
     source = SkeletonStore(skeletons)
@@ -74,7 +75,7 @@ def write_zero_shot(
     scores = {(member, False): logits for member, logits in zip(members, plain, strict=True)}
     scores["ensemble", False] = fuse(plain, weights)
     refinement: dict[str, Any] = {"clips_with_answer": 0}
-    if answers and all(model.model.frm is not None for model in trained):
+    if answers and all(model.model.refinement is not None for model in trained):
         table = Shards(answers, "mmcl.answers/1")
         refined, answered = zip(
             *(refine(model, logits, table, names) for model, logits in zip(trained, plain, strict=True)),
@@ -85,7 +86,7 @@ def write_zero_shot(
         refinement["clips_with_answer"] = int(answered[0].sum())
     else:
         refinement["absent"] = (
-            "the target has no videos" if trained[0].model.frm is not None else "FRM is off"
+            "the target has no videos" if trained[0].model.refinement is not None else "FRM is off"
         )
 
     subset_of = np.array([class_map[actions[row]].subset for row in rows])

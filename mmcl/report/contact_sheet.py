@@ -68,4 +68,5 @@ def _names(path: str | Path) -> list[str]:
             raise UserError(
                 f"{path}: a store of {h5.attrs['schema']} holds no pictures; {' and '.join(PICTURES)} do"
             )
-        return h5["names"].asstr()[:].tolist()
+        names: list[str] = h5["names"].asstr()[:].tolist()
+        return names

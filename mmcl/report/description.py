@@ -5,29 +5,35 @@ from typing import Any
 
 from rich.table import Table
 
-from mmcl.evaluation.score import load_model
+from mmcl.evaluation.finished import the_model
 from mmcl.layouts import layout as get_layout
-from mmcl.models import BACKBONES, build_backbone, default_graph
+from mmcl.models import build_backbone
 from mmcl.models.backbone import Backbone
 from mmcl.models.describe import Description, count_parameters
 from mmcl.models.describe import describe as count
+from mmcl.settings.tables import BACKBONES, default_graph
+from mmcl.training.trained import load_model
 
 Shown = list[Table | str]
 COUNTED = "MACs: multiply-adds of matrix products and convolutions to recognise one clip, as this implementation does"
 
 
-def trained_model(path: Path) -> Shown:
-    """A `model.pt`: its backbone, and what training had beside it.
+def trained_model(named: Path, member: str | None = None) -> Shown:
+    """A trained stream: its backbone, and what training had beside it.
+
+    Args:
+        named: a benchmark, the folder of a trained stream or a model.pt, see `mmcl.evaluation.finished`.
+        member: of a benchmark.
 
     Raises:
         UserError: no such file, or not such a model.
     """
+    path = the_model(named, member)
     trained = load_model(path)
-    settings = trained.settings["model"]
-    title = f"{path}: {settings['backbone']}, graph {settings['graph']}, width {settings['width']}"
-    title += f", stream {trained.settings['stream']}, layout {trained.layout}, {len(trained.classes)} classes"
-    model = trained.model
-    beside = {"FAM": count_parameters(model.fam), "FRM": count_parameters(model.frm)}
+    settings, model = trained.settings.model, trained.model
+    title = f"{path}: {settings.backbone}, graph {settings.graph}, width {settings.width}"
+    title += f", stream {trained.settings.stream}, layout {trained.layout}, {len(trained.classes)} classes"
+    beside = {name.upper(): count_parameters(term) for name, term in model.terms.items()}
     beside["CNN"] = trained.cnn_parameters
     carried = ", ".join(f"{name} {parameters:,}" for name, parameters in beside.items() if parameters)
     note = f"beside it in training: {carried} parameters, which inference does without" if carried else ""

@@ -32,7 +32,8 @@ def plot_confusion(counts: np.ndarray, names: list[str], title: str, output: Pat
                 column, row, int(counts[row, column]), ha="center", va="center", fontsize=7, color=colour
             )
     figure.colorbar(image, shrink=0.7, label="share of the class's clips")
-    figure.savefig(output, dpi=120)
+    with written(output) as temporary:
+        figure.savefig(temporary, dpi=120)
     plt.close(figure)
 
 
@@ -56,7 +57,8 @@ def plot_history(histories: dict[str, Path], title: str, output: Path) -> None:
     accuracy.set(xlabel="epoch", ylabel="accuracy on training clips, %", ylim=(0, 101))
     accuracy.legend(fontsize=7)
     figure.suptitle(title, fontsize=10)
-    figure.savefig(output, dpi=120)
+    with written(output) as temporary:
+        figure.savefig(temporary, dpi=120)
     plt.close(figure)
 
 

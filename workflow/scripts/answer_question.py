@@ -12,6 +12,6 @@ with job_log(snakemake.log[0]):
         question=Path(snakemake.input.question),
         output=Path(snakemake.output[0]),
         settings=Answering.model_validate(snakemake.params.settings),
-        also=snakemake.params.also,
+        also=snakemake.params.also.value,
         threads=snakemake.threads,
     )

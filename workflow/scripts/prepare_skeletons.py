@@ -14,6 +14,6 @@ if __name__ == "__main__":  # the pool's processes import this file again
             settings=Preparation.model_validate(snakemake.params.settings),
             skeletons=snakemake.params.skeletons,
             videos=snakemake.params.videos,
-            poses=[Path(path) for path in snakemake.input.poses],
+            pose_stores=[Path(path) for path in snakemake.input.poses],
             processes=snakemake.threads,
         )
