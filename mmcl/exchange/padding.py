@@ -2,7 +2,6 @@
 
 import errno
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from mmcl.errors import UserError
 from mmcl.exchange.names import label_order, stored_clips
 from mmcl.exchange.order import both_sides
 from mmcl.exchange.people import PERSONS
+from mmcl.files import written
 from mmcl.layouts import get_layout
 from mmcl.store import opened
 
@@ -93,20 +93,21 @@ def whole(path: Path, folder: bool = False) -> Iterator[Path]:
     Raises:
         UserError: the disk is full, or a folder there holds other files.
     """
-    work = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        new = work / path.name
-        if folder:
+        if not folder:
+            with written(path) as new:
+                yield new
+            return
+        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as work:
+            new = Path(work, path.name)
             new.mkdir()
-        yield new
-        if folder and path.is_dir():
-            if other := {file.name for file in path.iterdir()} - {file.name for file in new.iterdir()}:
-                raise UserError(f"{path}: holds {min(other)} too; not replaced")
-            os.replace(path, work / "old")
-        os.replace(new, path)
+            yield new
+            if path.is_dir():
+                if other := {file.name for file in path.iterdir()} - {file.name for file in new.iterdir()}:
+                    raise UserError(f"{path}: holds {min(other)} too; not replaced")
+                os.replace(path, Path(work, "old"))
+            os.replace(new, path)
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise UserError(f"{path}: disk full; nothing was written") from None
         raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from mmcl.errors import UserError
+from mmcl.files import written
 from mmcl.models.backbone import Backbone
 from mmcl.models.inference import folded
 
@@ -92,16 +93,12 @@ def export(
         raise UserError(f"people {people}: the model knows 1 to {net.persons}")
     about = {**about, "input": ["clips", *shape, people], "people": people}
     model = Exported(net, shape, people).eval()
-    temporary = output.with_name(f"{output.stem}.tmp{output.suffix}")
     write = _write_onnx if output.suffix == ".onnx" else _write_pt2
-    try:
+    with written(output) as temporary:
         run = write(model, torch.zeros(2, *shape, people), temporary, about)
         difference = _difference(net, run, shape, people)
         if not difference <= TOLERANCE:
             raise UserError(f"{output}: not written, its logits differ from the model's by {difference:.1e}")
-        temporary.replace(output)
-    finally:
-        temporary.unlink(missing_ok=True)
     return difference
 
 

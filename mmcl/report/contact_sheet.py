@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mmcl.errors import UserError
+from mmcl.files import written
 from mmcl.store import opened
 
 PICTURES = ("mmcl.crops/1", "mmcl.montages/1")
@@ -58,7 +59,8 @@ def contact_sheet(
                 sheet.paste(picture, (x + number * width, y))
         draw.text((x, y + THUMBNAIL + 2), (captions or {}).get(name, name), fill="black")
     Path(output).parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(output, format="PNG")
+    with written(output) as temporary:
+        sheet.save(temporary, format="PNG")
     return len(chosen)
 
 

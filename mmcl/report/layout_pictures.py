@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmcl.errors import UserError
+from mmcl.files import written
 from mmcl.layouts import Layout, layout
 
 CENTRE_POSE = {
@@ -71,9 +72,8 @@ def draw_layouts(names: list[str], output: Path) -> None:
     figure.savefig(picture, dpi=90)
     plt.close(figure)
     output.parent.mkdir(parents=True, exist_ok=True)
-    Image.open(picture).convert("RGB").quantize(32).save(
-        output, "PNG", optimize=True
-    )  # a quarter of the bytes
+    with written(output) as temporary:  # 32 colours: a quarter of the bytes
+        Image.open(picture).convert("RGB").quantize(32).save(temporary, "PNG", optimize=True)
 
 
 def _draw(axes: Any, skeleton: Layout) -> None:

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from mmcl.files import written
+
 
 def plot_confusion(counts: np.ndarray, names: list[str], title: str, output: Path) -> None:
     """Confusion matrix, rows normalised to the class's clips.
