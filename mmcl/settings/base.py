@@ -111,7 +111,7 @@ class Options(Section):
 
 
 S = TypeVar("S", bound=Section)
-O = TypeVar("O", bound=Options)
+OptionsT = TypeVar("OptionsT", bound=Options)
 
 
 def replaced(section: S, **values: Any) -> S:
@@ -193,7 +193,7 @@ def with_options(stated: Any, key: str, default: str, table: Mapping[str, str]) 
     Raises:
         ValidationError: options that the class does not take.
     """
-    if not isinstance(stated, dict) or not stated.get("options"):
+    if not isinstance(stated, dict) or not isinstance(stated.get("options"), dict) or not stated["options"]:
         return stated
     name = stated.get(key, default)
     if name not in table:
@@ -201,7 +201,7 @@ def with_options(stated: Any, key: str, default: str, table: Mapping[str, str]) 
     return {**stated, "options": of_table(name, stated["options"], table, "Options", ("options",))}
 
 
-def own_options(options: Options, model: type[O]) -> O:
+def own_options(options: Options, model: type[OptionsT]) -> OptionsT:
     """Options as their owner reads them: the defaults if none are stated."""
     return options if isinstance(options, model) else model()
 

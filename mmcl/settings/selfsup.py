@@ -35,9 +35,12 @@ class EncoderSettings(Section):
     @model_validator(mode="before")
     @classmethod
     def _first_graph(cls, stated: Any) -> Any:
-        """The graph is resolved, so that it reads the same stated or not."""
+        """The graph is resolved, so that settings with and without it are equal."""
         if isinstance(stated, dict) and stated.get("graph") is None:
-            return {**stated, "graph": default_graph(stated.get("backbone", "stgcn16"))}
+            return {
+                **stated,
+                "graph": default_graph(stated.get("backbone", cls.model_fields["backbone"].default)),
+            }
         return stated
 
     @model_validator(mode="after")
@@ -66,22 +69,21 @@ class StudentEncoderSettings(Section):
 
 
 class ViewSettings(Section):
-    """By which a clip as it is becomes what an encoder sees."""
+    """How an encoder sees a clip, augmentation aside."""
 
     window: int = Field(50, ge=4, description="Frames the networks see.")
     convention: Literal["ctr", "ikem"] = Field(
         "ctr",
-        description="How modalities are taken of joints: ctr is what train_stream sees, so that its streams can "
-        "begin from "
-        "these encoders; ikem has the second paper's bones, and every person in one place and facing the camera.",
+        description="How modalities are computed from joints: ctr is that of train_stream, so that its streams can "
+        "begin from these encoders; ikem has the second paper's bones, and every person centred and facing the camera.",
     )
     facing: Literal["frame", "clip"] = Field(
         "frame",
-        description="With convention ikem: which way a person faces, by each frame's shoulders or with one direction a "
-        "clip.",
+        description="With convention ikem: the direction that a person faces, by each frame's shoulders, or with one "
+        "sign per clip as released.",
     )
     true_timeline: bool = Field(
-        True, description="With convention ikem: motion is counted by recorded frames, not by resampled ones."
+        True, description="With convention ikem: motion is per recorded frame, not per resampled one."
     )
 
 
@@ -90,23 +92,19 @@ class AugmentationSettings(Section):
 
     crop_by: Literal["mirror", "resize"] = Field(
         "mirror",
-        description="mirror: the clip is resampled, continued by its mirror image at both ends, and cut; "
-        "resize: a part of "
-        "it is resampled.",
+        description="mirror: the clip is resampled, continued by its mirror image at both ends, and cropped; resize: "
+        "a part of it is resampled.",
     )
-    padding: Count = Field(
-        6, description="With mirror: the part of the window that is added at each end, one in so many."
-    )
+    padding: Count = Field(6, description="With mirror: window / padding frames are added at each end.")
     crop: Pair[Part] = Field((0.5, 1.0), description="With resize: smallest and largest part of a clip.")
-    shear: AtLeastZero = Field(0.5, description="Largest entry beside the diagonal of a random matrix.")
+    shear: AtLeastZero = Field(0.5, description="Largest entry off the diagonal of a random matrix.")
     rotation: AtLeastZero = Field(0.0, description="Largest random rotation about each axis in radians.")
     bones: Below1 = Field(
         0.0,
-        description="Largest part by which a bone gets longer or shorter, each by itself, so that encoders do "
-        "not learn to "
-        "identify people by their proportions.",
+        description="Largest part by which the length of each bone changes, so that encoders do not learn to identify "
+        "people by their proportions.",
     )
-    same: bool = Field(False, description="Repeat the same changes in the same places of every epoch.")
+    same: bool = Field(False, description="Draw the same changes in every epoch, by position in the epoch.")
 
     @model_validator(mode="after")
     def _crop_in_order(self) -> "AugmentationSettings":
@@ -133,9 +131,8 @@ class ContrastSettings(ViewSettings, SgdSettings):
     steps: Items[Count] = Field((250,), description="Epochs after which the learning rate falls.")
     norms: Literal["measured", "running"] = Field(
         "measured",
-        description="Statistics of the batch norms in the encoders that are written: measured on the training "
-        "clips in the "
-        "end, or the running ones, which few steps leave far off.",
+        description="Statistics of the batch norms in the encoders that are written: measured on the training clips in "
+        "the end, or the running ones, which are inaccurate after few steps.",
     )
     memory: int = Field(
         32768, ge=2, description="Earlier keys that are compared with; no fewer than a batch."
@@ -164,8 +161,8 @@ class PretrainingSettings(ContrastSettings):
         150,
         description="Epochs that every modality learns by itself, before knowledge is exchanged; null for all of them.",
     )
-    dim: int = Field(128, ge=2, description="Numbers of an embedding.")
-    key_momentum: Probability = Field(0.999, description="By which key encoders follow.")
+    dim: int = Field(128, ge=2, description="Width of an embedding.")
+    key_momentum: Probability = Field(0.999, description="m of the key encoders: θ_k ← m θ_k + (1 − m) θ_q.")
     context: bool = Field(
         True, description="Positives are weighted by products of similarities of two modalities, too."
     )
@@ -187,9 +184,8 @@ class PretrainingSettings(ContrastSettings):
         after = self.exchange_after
         if len(self.modalities) < 2 and after is not None and after < self.epochs:
             raise ValueError(
-                f"exchange_after: {self.modalities[0]} alone has no other modality to exchange knowledge with; "
-                f"set it to "
-                "null"
+                f"exchange_after: {self.modalities[0]} alone has no other modality to exchange knowledge with; set it "
+                "to null"
             )
         if not (self.mining_weight or self.joint_weight):
             raise ValueError("joint_weight: of mining_weight and joint_weight one must not be 0")
@@ -201,14 +197,16 @@ class PretrainingSettings(ContrastSettings):
 
 
 class StudentSettings(Section):
-    """Distillation; what it does not say is as in pre-training."""
+    """Distillation; what it does not state is as in pre-training."""
 
     modalities: Items[Stream] = Field(
         ("joint", "joint_motion", "bone"),
         min_length=1,
-        description="What of the skeleton is seen, a student each.",
+        description="What of the skeleton is seen, one student each.",
     )
-    early: bool = Field(False, description="One student that sees all of them as channels side by side.")
+    early: bool = Field(
+        False, description="One student that sees all of them, concatenated channel by channel."
+    )
     encoder: StudentEncoderSettings = Field(
         StudentEncoderSettings(), description="Where the students' network differs from the teachers'."
     )
@@ -228,7 +226,7 @@ class DistillationSettings(StudentSettings, ContrastSettings):
 
 
 class ProbeSettings(Section):
-    """What frozen encoders know of actions, by a linear classifier and by nearest neighbours."""
+    """Action recognition on frozen encoders' features, by a linear classifier and by nearest neighbours."""
 
     from_: str | None = Field(
         None,
@@ -239,8 +237,7 @@ class ProbeSettings(Section):
     batch: Count = Field(128, description="Clips per step.")
     standardise: bool = Field(
         True,
-        description="Features get mean 0 and deviation 1 over the training clips before the linear classifier "
-        "sees them.",
+        description="Features are standardised over the training clips for the linear classifier.",
     )
     learning_rate: Positive = Field(0.3, description="Of SGD.")
     momentum: Below1 = Field(0.9, description="Of SGD.")
@@ -261,7 +258,7 @@ class ProbeSection(ProbeSettings):
     of: Items[Literal["random", "pretrain", "student"]] = Field(
         ("random", "pretrain", "student"),
         min_length=1,
-        description="What ikem/result.json reports; random is the same encoders before they have learned anything.",
+        description="What ikem/result.json reports; random is the same encoders at their first weights.",
     )
 
 
@@ -269,11 +266,11 @@ class SelfsupSettings(PretrainingSettings):
     """Pre-training of skeleton encoders without labels, and their distillation (IKEM)."""
 
     student: StudentSettings = Field(
-        StudentSettings(), description="Distillation; what it does not say is as in pre-training."
+        StudentSettings(), description="Distillation; what it does not state is as in pre-training."
     )
     probe: ProbeSection = Field(
         ProbeSection(),
-        description="What frozen encoders know of actions, by a linear classifier and by nearest neighbours.",
+        description="Action recognition on frozen encoders' features, by a linear classifier and by nearest neighbours.",
     )
 
     @model_validator(mode="after")

@@ -73,16 +73,16 @@ TERMS = {
 
 GRAPHS = ("natural", "hd1", "hd2", "hd21")
 """Adjacencies that a backbone may start from."""
-STREAMS = (
-    "joint",
-    "joint_motion",
-    "bone",
-    "bone_motion",
-    "acceleration",
-    "rotation_axis",
-    "angular_velocity",
-)
-"""What of the skeleton a network sees."""
+STREAMS = {
+    "joint": "mmcl.skeleton.streams:JOINT",
+    "joint_motion": "mmcl.skeleton.streams:JOINT_MOTION",
+    "bone": "mmcl.skeleton.streams:BONE",
+    "bone_motion": "mmcl.skeleton.streams:BONE_MOTION",
+    "acceleration": "mmcl.skeleton.streams:ACCELERATION",
+    "rotation_axis": "mmcl.skeleton.streams:ROTATION_AXIS",
+    "angular_velocity": "mmcl.skeleton.streams:ANGULAR_VELOCITY",
+}
+"""What of the skeleton a network sees → a `mmcl.skeleton.streams.Stream` of convention `ctr`."""
 
 
 def default_graph(backbone: str) -> str:

@@ -8,7 +8,10 @@ from torch import Tensor
 
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
+from mmcl.settings.tables import STREAMS, resolve
 from mmcl.skeleton.rotation import angular_velocity, rotation_axis, torso_normal
+
+CONVENTIONS = ("ctr", "ikem")
 
 
 class Stream(NamedTuple):
@@ -43,7 +46,7 @@ def to_stream(
 
     Args:
         x: joint positions (N, 3, T, V, M).
-        stream: a name in STREAMS of the convention.
+        stream: a name in `mmcl.settings.tables.STREAMS`.
         layout: joint layout.
         convention: `ctr`, the definitions of CTR-GCN and MMCL, with the last three streams in the same spirit;
             `ikem`, those of the second paper.
@@ -56,15 +59,12 @@ def to_stream(
     Raises:
         UserError: no such convention, stream or layout; or x has not the layout's joints.
     """
-    if convention not in STREAMS:
-        raise UserError(f"no stream convention {convention!r}; there are: {', '.join(STREAMS)}")
-    streams = STREAMS[convention]
-    if stream not in streams:
-        raise UserError(f"no stream {stream!r} in convention {convention}; there are: {', '.join(streams)}")
+    if convention not in CONVENTIONS:
+        raise UserError(f"no stream convention {convention!r}; there are: {', '.join(CONVENTIONS)}")
     rate = None
     if convention == "ikem" and length is not None:
         rate = (x.shape[2] / length.to(x)).view(-1, 1, 1, 1, 1)
-    first, then = streams[stream]
+    first, then = _two_steps(stream, convention)
     return then(first(x, layout), layout, rate)
 
 
@@ -81,12 +81,24 @@ def within_frames(x: Tensor, stream: str, layout: str) -> Tensor:
     It commutes with whatever is linear and the same for all joints: resampling in time and rotation. Bones of
     whole recordings, taken once, give the bones of every crop.
     """
-    return STREAMS["ctr"][stream].first(x, layout)
+    return _two_steps(stream).first(x, layout)
 
 
 def along_time(x: Tensor, stream: str, layout: str) -> Tensor:
     """The second half: joints or bones (N, 3, T, V, M) -> themselves, their motion or how they turn."""
-    return STREAMS["ctr"][stream].then(x, layout, None)
+    return _two_steps(stream).then(x, layout, None)
+
+
+def _two_steps(stream: str, convention: str = "ctr") -> Stream:
+    """A stream by its name.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if convention == "ikem" and stream in IKEM:
+        return IKEM[stream]
+    found: Stream = resolve(STREAMS, stream, "stream")
+    return found
 
 
 def _joint(x: Tensor, layout: str) -> Tensor:
@@ -180,24 +192,18 @@ def _ikem_angular(x: Tensor, layout: str, rate: Tensor | None) -> Tensor:
     return angular_velocity(*_ikem_bent(x, layout), rate)
 
 
-STREAMS: dict[str, dict[str, Stream]] = {
-    "ctr": {
-        "joint": Stream(_joint, _still),
-        "bone": Stream(_bone, _still),
-        "joint_motion": Stream(_joint, _motion),
-        "bone_motion": Stream(_bone, _motion),
-        "acceleration": Stream(_joint, _acceleration),
-        "rotation_axis": Stream(_joint, _axis),
-        "angular_velocity": Stream(_joint, _angular),
-    },
-    "ikem": {
-        "joint": Stream(_joint, _still),
-        "bone": Stream(_ikem_bone, _still),
-        "joint_motion": Stream(_joint, _motion),
-        "bone_motion": Stream(_ikem_bone, _motion),
-        "acceleration": Stream(_joint, _acceleration),
-        "rotation_axis": Stream(_joint, _ikem_axis),
-        "angular_velocity": Stream(_joint, _ikem_angular),
-    },
+JOINT = Stream(_joint, _still)
+BONE = Stream(_bone, _still)
+JOINT_MOTION = Stream(_joint, _motion)
+BONE_MOTION = Stream(_bone, _motion)
+ACCELERATION = Stream(_joint, _acceleration)
+ROTATION_AXIS = Stream(_joint, _axis)
+ANGULAR_VELOCITY = Stream(_joint, _angular)
+
+IKEM = {
+    "bone": Stream(_ikem_bone, _still),
+    "bone_motion": Stream(_ikem_bone, _motion),
+    "rotation_axis": Stream(_joint, _ikem_axis),
+    "angular_velocity": Stream(_joint, _ikem_angular),
 }
-"""Convention → stream → its two steps."""
+"""Where convention `ikem` differs."""

@@ -6,30 +6,43 @@ import torch
 import torch.nn.functional as F
 
 from mmcl import store
+from mmcl.colearn.inputs import Clips, Input, Masked, Table
+from mmcl.colearn.montages import MontageFiles, Montages, collate
+from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
+from mmcl.settings.model import CnnSettings
+from mmcl.settings.training import TrainSettings
 from mmcl.skeleton import to_stream
 from mmcl.skeleton.ragged import join
-from mmcl.skeleton.streams import STREAMS
+from mmcl.settings.tables import STREAMS
 from mmcl.training.feeders import make_feeder
-from mmcl.training.loader import Loader, Montages, TrainingData, collate, epoch_seed
+from mmcl.training.loader import Loader, TrainingData
 from mmcl.video import jpeg
 
-TRAIN = {
-    "repeat": 1,
-    "crop": [0.5, 1.0],
-    "rotation": 0.3,
-    "batch": 4,
-    "min_crop": 3,
-    "window": 6,
-    "test_crop": 0.95,
-}
+
+def loader_settings(**values):
+    return TrainSettings.model_validate({"batch": 4, "min_crop": 3, "window": 6, **values})
 
 
-def made_data(count=10, **more):
+TRAIN = loader_settings()
+
+
+def made_data(count=10, **inputs):
     random = np.random.default_rng(0)
     clips = [random.normal(0, 1, (5 + i, 2, 20, 3)).astype(np.float32) for i in range(count)]
-    return TrainingData([f"c{i}" for i in range(count)], join(clips, 2), torch.arange(count), "utd20", **more)
+    names = [f"c{i}" for i in range(count)]
+    return TrainingData(names, join(clips, 2), torch.arange(count), "utd20", inputs)
+
+
+class Values(Input):
+    """Values of all clips, without a store."""
+
+    def __init__(self, values, mask):
+        self.values = Masked(values, mask)
+
+    def epoch(self, draw, parts):
+        return Table.epoch(self, draw, parts)
 
 
 def test_an_epoch_shows_every_clip_once_in_an_order_of_its_own():
@@ -46,7 +59,7 @@ def test_an_epoch_shows_every_clip_once_in_an_order_of_its_own():
     ("count", "batch", "sizes"), [(10, 4, [4, 4]), (8, 4, [4, 4]), (3, 4, [3]), (10, 1, [1] * 10)]
 )
 def test_incomplete_batches_are_dropped_and_large_ones_reduced(count, batch, sizes):
-    loader = Loader(made_data(count), "bone", TRAIN | {"batch": batch}, seed=1)
+    loader = Loader(made_data(count), "bone", loader_settings(batch=batch), seed=1)
     batches = list(loader.epoch(0))
     assert [len(batch.labels) for batch in batches] == sizes
     assert batches[0].x.shape == (sizes[0], 3, 6, 20, 2)
@@ -56,7 +69,7 @@ def test_incomplete_batches_are_dropped_and_large_ones_reduced(count, batch, siz
 
 @pytest.mark.parametrize(("count", "world"), [(10, 2), (10, 4), (7, 2), (3, 2)])
 def test_processes_share_each_batch_out(count, world):
-    settings = TRAIN | {"batch": 4 if count > 4 else 8}
+    settings = loader_settings(batch=4 if count > 4 else 8)
     whole, *parts = (
         Loader(made_data(count), "bone_motion", settings, seed=1, rank=rank, world=of)
         for rank, of in [(0, 1), *((rank, world) for rank in range(world))]
@@ -80,7 +93,7 @@ def test_crops_and_rotations_differ_from_epoch_to_epoch_and_from_process_to_proc
         batch.x[0]
         for rank in range(2)
         for epoch in range(3)
-        for batch in Loader(data, "joint", TRAIN | {"batch": 2}, seed=1, rank=rank, world=2).epoch(epoch)
+        for batch in Loader(data, "joint", loader_settings(batch=2), seed=1, rank=rank, world=2).epoch(epoch)
     ]
     apart = [(a - b).abs().max() for i, a in enumerate(seen) for b in seen[:i]]
     assert len(apart) == 15
@@ -90,18 +103,18 @@ def test_crops_and_rotations_differ_from_epoch_to_epoch_and_from_process_to_proc
 @pytest.mark.parametrize(("count", "world", "batch"), [(10, 3, 4), (1, 2, 4)])
 def test_what_cannot_be_shared_out_evenly_is_an_error(count, world, batch):
     with pytest.raises(UserError, match=f"evenly among {world} GPUs"):
-        Loader(made_data(count), "joint", TRAIN | {"batch": batch}, seed=1, world=world)
+        Loader(made_data(count), "joint", loader_settings(batch=batch), seed=1, world=world)
 
 
 def one_by_one(clip, share, position, angles, stream, settings):
     """A training clip (T, M, V, 3) as the reference's feeder would show it, without anything of ours."""
     frames = len(clip)
-    kept = min(max(int(np.floor(frames * share)), settings["min_crop"]), frames)
+    kept = min(max(int(np.floor(frames * share)), settings.min_crop), frames)
     first = int(np.floor(position * (frames - kept + 1)))
     part = torch.from_numpy(clip[first : first + kept].transpose(3, 2, 1, 0).copy())  # (3, V, M, L)
-    size = (3 * part.shape[1] * part.shape[2], settings["window"])
+    size = (3 * part.shape[1] * part.shape[2], settings.window)
     part = F.interpolate(part.reshape(1, 1, size[0], kept), size=size, mode="bilinear", align_corners=False)
-    x = part.view(3, -1, clip.shape[1], settings["window"]).permute(0, 3, 1, 2).numpy()
+    x = part.view(3, -1, clip.shape[1], settings.window).permute(0, 3, 1, 2).numpy()
     (cx, cy, cz), (sx, sy, sz) = np.cos(angles), np.sin(angles)
     turn = (
         np.array([[cz, sz, 0], [-sz, cz, 0], [0, 0, 1]])
@@ -113,7 +126,7 @@ def one_by_one(clip, share, position, angles, stream, settings):
         return to_stream(torch.from_numpy(x)[None], stream, "utd20")[0].numpy()  # see test_streams
     if stream.startswith("bone"):
         bone = np.zeros_like(x)
-        for child, parent in layout("utd20").bone_pairs:
+        for child, parent in get_layout("utd20").bone_pairs:
             bone[:, :, child] = x[:, :, child] - x[:, :, parent]
         x = bone
     if stream.endswith("motion"):
@@ -122,9 +135,9 @@ def one_by_one(clip, share, position, angles, stream, settings):
     return x
 
 
-@pytest.mark.parametrize("stream", STREAMS["ctr"])
+@pytest.mark.parametrize("stream", STREAMS)
 def test_a_batch_equals_clips_prepared_one_by_one(stream):
-    settings = TRAIN | {"batch": 6, "window": 16, "min_crop": 8}
+    settings = loader_settings(batch=6, window=16, min_crop=8)
     random = np.random.default_rng(1)
     clips = [random.normal(0, 1, (n, 2, 20, 3)).astype(np.float32) for n in (5, 8, 20, 40, 64, 300)]
     data = TrainingData([f"c{i}" for i in range(6)], join(clips, 2), torch.arange(6), "utd20")
@@ -138,13 +151,17 @@ def test_a_batch_equals_clips_prepared_one_by_one(stream):
 
 
 def test_features_follow_their_clips():
-    data = made_data(picture=torch.arange(10.0)[:, None], has_picture=torch.arange(10) % 3 > 0)
-    data.answer, data.has_answer = -data.picture, ~data.has_picture
+    values, mask = torch.arange(10.0)[:, None], torch.arange(10) % 3 > 0
+    data = made_data(picture=Values(values, mask), answer=Values(-values, ~mask))
     for batch in Loader(data, "joint", TRAIN, seed=1).epoch(3):
-        assert batch.picture[:, 0].tolist() == batch.labels.tolist()
-        assert batch.answer[:, 0].tolist() == (-batch.labels).tolist()
-        assert batch.has_picture.tolist() == (batch.labels % 3 > 0).tolist()
-        assert (batch.has_answer != batch.has_picture).all()
+        picture, answer = batch.inputs["picture"], batch.inputs["answer"]
+        assert picture.values[:, 0].tolist() == batch.labels.tolist()
+        assert answer.values[:, 0].tolist() == (-batch.labels).tolist()
+        assert picture.mask.tolist() == (batch.labels % 3 > 0).tolist()
+        assert (answer.mask != picture.mask).all()
+
+
+SMALL_CNN = CnnSettings(architecture="shufflenet_v2_x0_5", weights=None, num_classes=3, image_size=32)
 
 
 @pytest.fixture
@@ -168,16 +185,20 @@ def montages(tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_pictures_follow_their_clips(montages, workers):
-    loader = Loader(made_data(montages=montages), "joint", TRAIN, seed=1, workers=workers)
+    data = made_data()
+    clips = Clips(data.names, torch.device("cpu"), 1, workers)
+    data.inputs["picture"] = Montages(montages, clips, SMALL_CNN)
+    loader = Loader(data, "joint", TRAIN, seed=1)
     seen = set()
     for epoch in range(2):
         for batch in loader.epoch(epoch):
-            assert batch.picture.shape == (4, 8, 8, 3)
-            assert batch.picture.dtype == torch.uint8
+            picture, mask = batch.inputs["picture"]
+            assert picture.shape == (4, 8, 8, 3)
+            assert picture.dtype == torch.uint8
             there = [label not in (2, 3) for label in batch.labels.tolist()]
-            assert batch.has_picture.tolist() == there
+            assert mask.tolist() == there
             expected = [10 * label * has for label, has in zip(batch.labels.tolist(), there, strict=True)]
-            assert batch.picture.float().mean((1, 2, 3)).tolist() == pytest.approx(expected, abs=2)
+            assert picture.float().mean((1, 2, 3)).tolist() == pytest.approx(expected, abs=2)
             seen |= set(batch.labels.tolist())
     assert len(seen) > 8
 
@@ -189,7 +210,7 @@ def test_a_batch_without_any_picture():
 
 
 def test_montages_are_as_many_as_clips(montages):
-    dataset = Montages(montages, ["c1", "c2", "c3"])
+    dataset = MontageFiles(montages, ["c1", "c2", "c3"])
     assert len(dataset) == 3
     assert dataset[0].shape == (8, 8, 3)
     assert dataset[1] is None

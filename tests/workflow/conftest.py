@@ -11,6 +11,9 @@ import pytest
 import yaml
 from made_stores import make_stores
 
+from mmcl.config import Config
+from mmcl.plan import Plan
+
 PROJECT = Path(__file__).resolve().parent.parent.parent
 TINY = Path(__file__).with_name("tiny.yaml")
 
@@ -86,6 +89,12 @@ class Run:
         table = re.search(r"^job +count\n[- ]+\n(.*?)^total", said, re.M | re.S)
         assert table, said[-3000:]
         return {rule: int(count) for rule, count in (line.split() for line in table.group(1).splitlines())}
+
+    def trained(self, benchmark: str, member: str = "ctrgcn-natural-joint", seed: int = 1) -> str:
+        """The folder in which a benchmark's member is trained, from the working directory."""
+        plan = Plan(Config(yaml.safe_load(self.config.read_text())))
+        [found] = [one for one in plan.config.benchmark(benchmark).members if one.name == member]
+        return plan.folder_of(benchmark, found, seed)
 
     def edit(self, old: str, new: str) -> None:
         """Change the configuration."""

@@ -16,6 +16,8 @@ def run(tmp_path):
     """An empty working directory with the project's own configuration."""
     run = Run(tmp_path)
     shutil.copy(PROJECT / "config.yaml", run.config)
+    (tmp_path / "resources/demo").mkdir(parents=True)
+    shutil.copy(PROJECT / "resources/demo/config.yaml", tmp_path / "resources/demo")
     return run
 
 

@@ -1,4 +1,4 @@
-"""Rules of probes, and streams that begin from encoders or learn from an ensemble, from a skeleton store on."""
+"""Rules of probes, and streams that start from encoders or learn from an ensemble, from a skeleton store on."""
 
 import json
 
@@ -8,7 +8,6 @@ from conftest import Allowed
 from mmcl import checkpoints
 
 RESULT = "results/made/ikem/result.json"
-TUNED = "results/tuned/no-question/stgcn16-natural/joint/seed-3/model.pt"
 RULES = ["pretrain_streams", "probe_stream", "ikem_result", "train_stream", "score_stream", "ensemble"]
 CONFIG = {
     "instruction": "whether the people are holding objects?",
@@ -54,7 +53,8 @@ def run(tmp_path):
 
 
 def test_encoders_are_probed_and_tuned(run):
-    run(RESULT, TUNED)
+    tuned = f"{run.trained('tuned', 'stgcn16-natural-joint', seed=3)}/model.pt"
+    run(RESULT, tuned)
     found = json.loads((run.folder / RESULT).read_text())
     metrics = json.loads((run.folder / "results/made/ikem/probe/pretrain/seed-3/metrics.json").read_text())
     assert found["probes"]["pretrain"]["encoders"]["joint"]["top1"] == {
@@ -62,16 +62,16 @@ def test_encoders_are_probed_and_tuned(run):
         "sd": None,
         "seeds": [metrics["encoders"]["joint"]["top1"]],
     }
-    told = json.loads((run.folder / TUNED).with_name("settings.json").read_text())
-    assert told["clips"] == 8
-    assert told["settings"]["train"]["init"]["from"] == "made"
-    assert checkpoints.read(run.folder / TUNED)["settings"]["seed"] == 3
+    about = json.loads((run.folder / tuned).with_name("settings.json").read_text())
+    assert about["clips"] == 8
+    assert about["settings"]["train"]["init"]["from"] == "made"
+    assert checkpoints.read(run.folder / tuned)["settings"]["seed"] == 3
 
-    assert run.jobs(RESULT, TUNED) == {}
+    assert run.jobs(RESULT, tuned) == {}
     # a student waits for the whole ensemble
     assert run.jobs("results/taught/ensemble.json") == {"train_stream": 1, "score_stream": 2, "ensemble": 2}
     run.edit("memory: 8", "memory: 9")
-    assert run.jobs(RESULT, TUNED) == {
+    assert run.jobs(RESULT, tuned) == {
         "pretrain_streams": 1,
         "probe_stream": 1,
         "ikem_result": 1,

@@ -15,7 +15,6 @@ import torch
 from mmcl.naming import slug
 
 QUESTION = slug("whether the people are holding objects?")
-LONG = f"results/tiny_long/{QUESTION}/ctrgcn-natural/joint/seed-1/model.pt"
 
 
 def content(path: Path) -> dict[str, np.ndarray]:
@@ -50,6 +49,11 @@ def kill_job(process, rule):
     raise AssertionError(f"no process of {rule}")
 
 
+def long(run):
+    """A training of enough epochs to be killed in the middle of."""
+    return f"{run.trained('tiny_long')}/model.pt"
+
+
 STAGES = {
     "crop_people": ("results/crops/tiny/000-of-001.h5", "results/crops"),
     "answer_question": (f"results/answers/tiny/demo-blip/{QUESTION}/000-of-001.h5", "results/answers"),
@@ -79,8 +83,8 @@ def straight(finished, tmp_path_factory):
     folder = tmp_path_factory.mktemp("straight") / "run"
     shutil.copytree(finished.folder, folder, symlinks=True)
     run = type(finished)(folder)
-    run(LONG)
-    return torch.load(folder / LONG, weights_only=True)
+    run(long(run))
+    return torch.load(folder / long(run), weights_only=True)
 
 
 def assert_same_weights(path, straight):
@@ -98,33 +102,35 @@ def kept_epochs(path):
 
 
 def test_a_killed_training_continues(copy, straight):
-    last = copy.folder / LONG.replace("model.pt", "last.pt")
-    process = copy.start(LONG)
+    model = long(copy)
+    last = copy.folder / model.replace("model.pt", "last.pt")
+    process = copy.start(model)
     wait_for(lambda: kept_epochs(last) >= 2, process)
     kill_job(process, "train_stream")
     process.wait()
-    assert not (copy.folder / LONG).exists()
+    assert not (copy.folder / model).exists()
     kept = kept_epochs(last)
     assert 2 <= kept < 30
-    said = copy(LONG)
+    said = copy(model)
     assert f"continuing after {kept} of 30 epochs" in said
-    assert_same_weights(copy.folder / LONG, straight)
-    history = (copy.folder / LONG.replace("model.pt", "history.csv")).read_text().splitlines()
+    assert_same_weights(copy.folder / model, straight)
+    history = (copy.folder / model.replace("model.pt", "history.csv")).read_text().splitlines()
     assert [int(line.split(",")[0]) for line in history[1:]] == list(range(1, 31))
     assert not last.exists()
 
 
 def test_a_killed_snakemake_continues_after_unlock(copy, straight):
-    last = copy.folder / LONG.replace("model.pt", "last.pt")
-    process = copy.start(LONG)
+    model = long(copy)
+    last = copy.folder / model.replace("model.pt", "last.pt")
+    process = copy.start(model)
     wait_for(lambda: kept_epochs(last) >= 2, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     wait_for_end(copy.folder)
-    assert "locked" in copy(LONG, fails=True).lower()
+    assert "locked" in copy(model, fails=True).lower()
     copy("--unlock")
-    assert "of 30 epochs" in copy(LONG)
-    assert_same_weights(copy.folder / LONG, straight)
+    assert "of 30 epochs" in copy(model)
+    assert_same_weights(copy.folder / model, straight)
 
 
 def wait_for_end(folder):

@@ -46,9 +46,12 @@ def test_students_are_made_of_skeletons_alone(run):
     assert load_encoders(folder / "model.pt").inputs == {"bone": ("bone",)}
     state = torch.load(folder.parent.parent / "pretrain/seed-3/model.pt", weights_only=True)["state"]
     assert {name.partition(".")[0] for name in state} == {"joint", "bone"}
-    for rule in ("pretrain_streams", "distil_student"):
-        assert "16 training clips" in (run.folder / f"results/logs/{rule}/made/seed-3.log").read_text()
-        assert (run.folder / f"results/times/{rule}/made/seed-3.tsv").exists()
+    for rule, what in (("pretrain_streams", "pretrain"), ("distil_student", "student")):
+        assert (
+            "16 training clips"
+            in (run.folder / f"results/logs/{rule}/made/ikem/{what}/seed-3.log").read_text()
+        )
+        assert (run.folder / f"results/times/{rule}/made/ikem/{what}/seed-3.tsv").exists()
 
     run.edit("modalities:\n        - bone\n", "modalities:\n        - joint\n")
     assert run.jobs(STUDENT) == {"distil_student": 1}

@@ -1,4 +1,4 @@
-"""What a finished run holds, and what runs again after which change."""
+"""What a finished run holds."""
 
 import json
 import subprocess
@@ -22,7 +22,7 @@ def failed(run, path):
         return dict(zip(h5["failed/names"].asstr()[:], h5["failed/reason"].asstr()[:], strict=True))
 
 
-def test_the_ensemble_is_told_as_promised(finished):
+def test_the_ensemble_has_the_documented_keys(finished):
     ensemble = result(finished)
     keys = "benchmark question classes clips left_out members weights_from top1 top5 mean_class_accuracy per_class"
     assert set(f"{keys} seeds mean sd settings versions".split()) <= set(ensemble)
@@ -44,8 +44,7 @@ def test_accuracy_follows_from_the_stored_scores(finished):
     ensemble = result(finished)
     fused, labels = 0.0, None
     for member in ensemble["members"]:
-        folder = f"results/tiny/{slug(INSTRUCTION)}/{member['backbone']}-{member['graph']}/{member['stream']}/seed-1"
-        with h5py.File(finished.folder / folder / "scores.h5", "r") as h5:
+        with h5py.File(finished.folder / member["run"] / "scores.h5", "r") as h5:
             order = np.argsort(h5["names"].asstr()[:])
             fused = fused + member["weight"] * h5["logits"][:][order]
             labels = h5["labels"][:][order]
@@ -58,11 +57,11 @@ def test_damaged_recordings_are_listed_with_their_reason(finished):
     assert len(damaged) >= 5
     no_skeleton = failed(finished, "results/skeletons/tiny.h5")
     no_picture = failed(finished, "results/crops/tiny/000-of-001.h5")
-    told = set(no_skeleton) | set(no_picture)
+    reported = set(no_skeleton) | set(no_picture)
     # a video that breaks off half way and a skeleton with some NaN frames are used as far as they go
     usable = {name for name, damage in damaged.items() if damage in ("some_frames_nan", "video_breaks_off")}
     assert len(usable) == 2
-    assert set(damaged) - usable <= told
+    assert set(damaged) - usable <= reported
     assert all(reason for reason in [*no_skeleton.values(), *no_picture.values()])
     assert "no person" in " ".join(no_picture.values())
     # every clip of the index has a picture or a reason, in each stage
@@ -79,20 +78,19 @@ def test_damaged_recordings_are_listed_with_their_reason(finished):
 
 
 def test_zero_shot_counts_every_target_clip(finished):
-    told = result(finished, "results/tiny/zero-shot/tiny_target.json")
-    paper = told["subsets"]["paper"]
+    paper = result(finished, "results/tiny/zero-shot/tiny_target.json")["subsets"]["paper"]
     # squat down is a class the tiny models were not trained on: left out, and counted
     assert paper["clips"] == 4
     assert sum(entry["clips"] for entry in paper["left_out"]) == 2
     rows = {(row["member"], row["refined"]) for row in paper["models"]}
-    assert {("ensemble", False), ("joint-natural", False), ("joint-natural", True)} <= rows
+    assert {("ensemble", False), ("ctrgcn-natural-joint", False), ("ctrgcn-natural-joint", True)} <= rows
     for row in paper["models"]:
         assert row["top1"] == pytest.approx(100 * row["top1_hits"] / 4, abs=0.01)
         assert row["interval"][0] <= row["top1"] <= row["interval"][1]
 
 
-def test_settings_stand_beside_the_model(finished):
-    folder = finished.folder / f"results/tiny/{slug(INSTRUCTION)}/ctrgcn-natural/joint/seed-1"
+def test_settings_are_beside_the_model(finished):
+    folder = finished.folder / finished.trained("tiny")
     settings = json.loads((folder / "settings.json").read_text())
     assert settings["settings"]["train"]["epochs"] == 2
     history = (folder / "history.csv").read_text().splitlines()
@@ -107,82 +105,6 @@ def test_no_connection_is_attempted(finished):
 def test_nothing_is_installed_at_run_time(finished):
     assert "AutoUpdate" not in finished.said
     assert "pip install" not in finished.said
-
-
-def test_a_second_run_has_nothing_to_do(finished):
-    assert "Nothing to be done" in finished("results/tiny/ensemble.json")
-
-
-def test_another_instruction_runs_what_depends_on_it(copy):
-    copy.edit(INSTRUCTION, "what is in the {left} hand?")
-    again = {"write_question": 1, "answer_question": 1, "train_stream": 4, "score_stream": 4, "ensemble": 1}
-    assert copy.jobs("results/tiny/ensemble.json") == again
-    copy("results/tiny/ensemble.json")
-    frozen = copy.folder / f"results/questions/{slug('what is in the {left} hand?')}.txt"
-    assert frozen.read_text() == "what is in the {left} hand?"
-    assert copy.jobs("results/tiny/ensemble.json") == {}
-    # and back: everything is still there but the one file at the plain path
-    copy.edit("what is in the {left} hand?", INSTRUCTION)
-    before = result(copy)
-    assert copy.jobs("results/tiny/ensemble.json") == {"ensemble": 1}
-    copy("results/tiny/ensemble.json")
-    assert before["question"] != result(copy)["question"] == slug(INSTRUCTION)
-
-
-def test_other_epochs_touch_no_feature_job(copy):
-    copy.edit("epochs: 2,", "epochs: 3,")
-    assert copy.jobs("results/tiny/ensemble.json") == {"train_stream": 4, "score_stream": 4, "ensemble": 1}
-
-
-def test_excluded_clips_train_anew_and_touch_no_feature_job(copy):
-    (copy.folder / "clips.txt").write_text(
-        "S002C001P002R001A001  # looks like another\nS003C001P003R001A001\n"
-    )
-    copy.edit("    protocol: odd_subjects\n", "    protocol: odd_subjects\n    exclude: clips.txt\n")
-    target = "results/tiny_plain/ensemble.json"
-    plan = {"train_stream": 4, "score_stream": 4, "ensemble": 1}
-    assert copy.jobs("results/tiny/ensemble.json") == copy.jobs(target) == plan
-    copy(target)
-    told = result(copy, target)
-    reason = "excluded by clips.txt"
-    assert {"name": "S002C001P002R001A001", "reason": reason} in told["left_out"]
-    assert told["clips"] == result(copy)["clips"] - 1
-    assert told["settings"]["exclude"]["file"] == "clips.txt"
-    (copy.folder / "clips.txt").write_text("S003C001P003R001A001\nS002C001P002R001A001\n")
-    assert copy.jobs(target) == {}
-    (copy.folder / "clips.txt").write_text("S003C001P003R001A001\n")
-    assert copy.jobs(target) == plan
-
-
-def test_other_fusion_weights_train_nothing(copy):
-    copy.edit("ensemble: {members:", "ensemble: {weights: equal, members:")
-    assert copy.jobs("results/tiny/ensemble.json") == {"ensemble": 1}
-
-
-def test_another_detector_threshold_starts_at_the_crops(copy):
-    copy.edit("image_size: 320}", "image_size: 320, confidence: 0.3}")
-    jobs = copy.jobs("results/tiny/ensemble.json")
-    assert "prepare_skeletons" not in jobs
-    assert jobs["crop_people"] == jobs["concatenate_frames"] == jobs["answer_question"] == 1
-
-
-def test_reordered_keys_and_comments_run_nothing(copy):
-    copy.edit("epochs: 2, batch: 4,", "batch: 4, epochs: 2,")
-    copy.config.write_text("# a comment\n" + copy.config.read_text())
-    assert copy.jobs("results/tiny/ensemble.json") == {}
-
-
-def test_without_both_modules_no_video_is_touched(copy):
-    jobs = copy.jobs("results/tiny_plain/ensemble.json")
-    assert jobs == {"train_stream": 4, "score_stream": 4, "ensemble": 1}
-
-
-def test_a_moved_data_folder_runs_only_the_index_again(copy):
-    raw = copy.folder / "results/demo/raw/tiny"
-    (raw / "skeletons").rename(copy.folder / "elsewhere")
-    copy.edit("skeletons: results/demo/raw/tiny/skeletons", "skeletons: elsewhere")
-    copy("results/index/tiny.tsv")
-    assert copy.jobs("results/tiny/ensemble.json") == {}
 
 
 def test_the_summary_shows_table_reasons_and_pictures(copy):
@@ -210,3 +132,29 @@ def test_inspect_opens_every_store_of_the_run(copy):
     assert said.count("complete     yes") == len(stores)
     assert "Q: whether the people are holding objects?" in said
     assert copy.jobs("results/tiny/ensemble.json") == {}
+
+
+def test_commands_take_a_benchmark_a_run_or_a_file(finished, tmp_path):
+    run, store = finished.trained("tiny"), "results/skeletons/tiny.h5"
+
+    def mmcl(*arguments):
+        command = [sys.executable, "-m", "mmcl", *arguments]
+        return subprocess.run(command, cwd=finished.folder, capture_output=True, text=True, check=True).stdout
+
+    by_file, by_folder, by_member = (
+        mmcl("predict", *named, store, "--top", "1")
+        for named in ([f"{run}/model.pt"], [run], ["tiny", "--member", "ctrgcn-natural-joint"])
+    )
+    assert by_file == by_folder == by_member
+    assert by_file.count("\n") > 8
+    together = mmcl("predict", "results/tiny", store, "--top", "1")
+    # the ensemble's weights are fitted: one member has it all here
+    [chosen] = [m for m in result(finished)["members"] if m["weight"] == 1.0]
+    assert together == mmcl("predict", chosen["run"], store, "--top", "1")
+    assert mmcl("inspect", "tiny").count("mmcl.scores/1") == 2
+    assert mmcl("inspect", run).count("mmcl.scores/1") == 1
+    same = tmp_path / "same.json"
+    mmcl("compare", run, "results/tiny", "--json", str(same))
+    assert json.loads(same.read_text())["clips"] == result(finished)["clips"]
+    mmcl("export", "tiny", str(tmp_path / "net.pt2"), "--member", "ctrgcn-hd21-bone")
+    assert (tmp_path / "net.pt2").stat().st_size > 10_000
