@@ -252,7 +252,7 @@ def _epoch(
         with autocast(task.precision, processes.device):
             losses = losses_of(batch)
         optimizing.optimizer.zero_grad()
-        losses.total.backward()  # type: ignore[no-untyped-call]
+        losses.total.backward()
         if task.max_gradient_norm is not None:
             nn.utils.clip_grad_norm_(task.clipped_parameters(), task.max_gradient_norm)
         optimizing.optimizer.step()

@@ -70,7 +70,7 @@ class Pairs:
         self.steps = self.count // self.batch
 
     def epoch(self, epoch: int) -> Iterator[Pair]:
-        """The batches of an epoch, prepared on the device as they are asked for."""
+        """The batches of an epoch, prepared on the device one at a time."""
         # all processes draw the same numbers, each uses its own part: no two clips share their random numbers
         order = augmentation = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
         settings = self.views.augmentation

@@ -270,7 +270,7 @@ class SelfsupSettings(PretrainingSettings):
     )
     probe: ProbeSection = Field(
         ProbeSection(),
-        description="Action recognition on frozen encoders' features, by a linear classifier and by nearest neighbours.",
+        description="Action recognition on frozen encoders' features, by a linear classifier and nearest neighbours.",
     )
 
     @model_validator(mode="after")

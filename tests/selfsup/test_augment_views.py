@@ -166,7 +166,7 @@ def test_an_epoch_follows_from_the_seed_and_its_number():
 
 
 def test_the_same_changes_every_epoch_if_configured():
-    """Other clips stand in the places, the changes of a place stay."""
+    """The clips of a batch differ between epochs, the changes of each position in it do not."""
     drawn = []
     for same in (True, False):
         drawn.clear()

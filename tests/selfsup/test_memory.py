@@ -8,7 +8,7 @@ from mmcl.selfsup.memory import Memory
 
 
 def numbered(first, count):
-    """Keys of two modalities that tell the clip, and the modality."""
+    """Keys of two modalities that hold the number of their clip, and of the modality."""
     clips = torch.arange(first, first + count, dtype=torch.float32)
     return torch.stack([torch.stack([clips, torch.full((count,), float(u))], 1) for u in range(2)])
 

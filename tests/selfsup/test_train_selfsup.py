@@ -276,7 +276,7 @@ def test_memory_is_filled_by_the_teachers(skeletons, teachers, tmp_path, caplog)
 
 
 def posed_clips():
-    """96 clips of 8 poses, each sheared at random and otherwise at rest, and which pose they show."""
+    """96 clips of 8 poses, each sheared at random and otherwise without motion, and which pose they show."""
     random = np.random.default_rng(shifted(5))
     pose = random.normal(0, 0.3, (20, 3))
     poses = pose + random.normal(0, 0.2, (8, 20, 3))
