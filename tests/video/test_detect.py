@@ -185,6 +185,7 @@ def test_a_detector_may_have_options_of_its_own(monkeypatch):
     assert base.replaced(stated, sha256="0" * 64).options == stated.options
     plain = DetectorSettings.model_validate({"architecture": "mine"})
     assert "options" not in plain.dump()
+    assert base.replaced(plain, sha256="0" * 64).options == plain.options
     assert base.own_options(plain.options, WithOptions.Options).scales == 1
     for architecture, options in (
         ("mine", {"scale": 1}),

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from mmcl.errors import UserError
+from mmcl.settings import base, tables
 from mmcl.settings.base import replaced
 from mmcl.vlm import is_yes_no, open_vlm
+from mmcl.vlm.blip import Blip
 
 HOLDING = "whether the people are holding objects?"
 COLOUR = "what colour is it"
@@ -96,6 +98,28 @@ def test_versions_are_described(blip):
 )
 def test_yes_no_questions_are_known_by_their_first_word(question, answer):
     assert is_yes_no(question) is answer
+
+
+class WithOptions(Blip):
+    """An adapter with a setting of its own."""
+
+    class Options(base.Options):
+        """Of this adapter."""
+
+        beams: base.Count = Field(1, description="Answers that are followed at the same time.")
+
+
+def test_an_adapter_may_have_options_of_its_own(blip_settings, monkeypatch):
+    monkeypatch.setitem(tables.ADAPTERS, "mine", f"{__name__}:WithOptions")
+    stated = base.replaced(blip_settings, adapter="mine", options={"beams": 3})
+    assert stated.dump()["options"] == {"beams": 3}
+    assert type(blip_settings).model_validate(stated.dump()) == stated
+    opened = open_vlm(stated, torch.device("cpu"))
+    assert isinstance(opened, WithOptions)
+    with pytest.raises(ValidationError, match=r"options\.beam"):
+        base.replaced(blip_settings, adapter="mine", options={"beam": 3})
+    with pytest.raises(ValidationError, match=r"options\.beams"):
+        base.replaced(blip_settings, options={"beams": 3})
 
 
 def test_mistakes_are_named(blip_settings, tmp_path, blip, pictures):
