@@ -1,12 +1,14 @@
 """A made data set that a network can learn in seconds: each class moves another joint."""
 
+import copy
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from mmcl import store
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
+from mmcl.settings.jobs import StreamTraining
 from mmcl.video import jpeg
 
 SETTINGS = {
@@ -61,10 +63,40 @@ SETTINGS = {
 }
 
 
+def stream_settings(**values) -> StreamTraining:
+    """Settings of train_stream that take a second, with entries replaced as by `changed`."""
+    return StreamTraining.model_validate(changed(SETTINGS, **values))
+
+
+def train(stores: dict[str, Path], output: Path, settings: dict | StreamTraining, **more) -> dict:
+    """Train a stream from made stores; returns the content of `output`/model.pt.
+
+    Args:
+        stores: of `make_stores`.
+        output: the folder.
+        settings: as they are, or to be validated.
+        more: further arguments of train_stream; `inputs` in place of rgb and answers.
+    """
+    # torch is imported here, as conftest.py sets its number of threads first
+    from mmcl import checkpoints
+    from mmcl.training.train import train_stream
+
+    if isinstance(settings, dict):
+        settings = StreamTraining.model_validate(settings)
+    kinds = {"fam": ("picture", "rgb"), "frm": ("answer", "answers")}
+    terms = [kinds[term] for term in settings.model.enabled_terms if term in kinds]
+    train_stream(
+        skeletons=stores["skeletons"],
+        output=output / "model.pt",
+        settings=settings,
+        **{"inputs": {name: [stores[store]] for name, store in terms}, **more},
+    )
+    return checkpoints.read(output / "model.pt")
+
+
 def changed(settings: dict, **values) -> dict:
     """Settings with entries replaced: `train__epochs=2` is settings["train"]["epochs"]."""
-    settings = {key: dict(part) if isinstance(part, dict) else part for key, part in settings.items()}
-    settings["model"] = {key: dict(p) if isinstance(p, dict) else p for key, p in settings["model"].items()}
+    settings = copy.deepcopy(settings)
     for path, value in values.items():
         *parents, key = path.split("__")
         place = settings
@@ -77,7 +109,7 @@ def changed(settings: dict, **values) -> dict:
 def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> dict[str, Path]:
     """Write the four stores. a1_s1 has neither picture nor answer; bad_s1 and bad_s2 no skeleton."""
     random = np.random.default_rng(0)
-    joints = len(layout(layout_name))
+    joints = len(get_layout(layout_name))
     clips = {f"a{a}_s{s}": (a, s) for a in range(4) for s in range(1, 9)}
     pose = random.normal(0, 0.3, (joints, 3))
     recordings = {}

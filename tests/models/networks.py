@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from mmcl.models import BACKBONES, GRAPHS, build_backbone
+from mmcl.models import build_backbone
 from mmcl.models.backbone import Backbone
+from mmcl.settings.tables import BACKBONES, default_graph
 
 
 def away_from_start(net: nn.Module, seed: int = 0) -> nn.Module:
@@ -30,8 +31,7 @@ def away_from_start(net: nn.Module, seed: int = 0) -> nn.Module:
 
 def small(name: str, layout: str = "utd20", persons: int = 2, width: float = 0.25) -> Backbone:
     """A backbone of 5 classes, away from its start."""
-    graph = GRAPHS.get(name, ("natural",))[0]
-    return away_from_start(build_backbone(name, 5, layout, persons, graph, width=width))
+    return away_from_start(build_backbone(name, 5, layout, persons, default_graph(name), width=width))
 
 
 def assert_same_with_gradients(actual: Tensor, expected: Tensor, inputs: Sequence[Tensor]) -> None:

@@ -2,35 +2,36 @@
 
 import pytest
 import torch
+from made_terms import batch, fam, frm
 from networks import NAMES, small
 
-from mmcl.models import GRAPHS, build_backbone
-from mmcl.models.colearn import CoLearner
-from mmcl.models.fam import FAM
-from mmcl.models.frm import FRM
+from mmcl.colearn.learner import CoLearner
+from mmcl.models import build_backbone
+from mmcl.settings.tables import default_graph
 
 
 @pytest.mark.parametrize("mixed", [False, True], ids=["float32", "bf16"])
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_of_co_learning_lower_the_loss(name, mixed):
     torch.manual_seed(0)
-    backbone = build_backbone(name, 3, "utd20", 2, GRAPHS.get(name, ("natural",))[0], width=0.25)
-    net = CoLearner(backbone, FAM(12, backbone.feature_dim, 16), FRM(3, 6, 2))
+    backbone = build_backbone(name, 3, "utd20", 2, default_graph(name), width=0.25)
+    net = CoLearner(backbone, [fam(12, backbone.feature_dim, hidden=16), frm(3, 6)])
     optimizer = torch.optim.SGD(net.parameters(), 0.01, 0.9)
     x, labels = torch.randn(6, 3, 8, 20, 2), torch.tensor([0, 1, 2, 0, 1, 2])
     picture, answer = torch.randn(6, 12), torch.randn(6, 6)
     there = torch.tensor([True, True, True, True, False, True])
+    clips = batch(x, labels, picture, there, answer, there)
     totals = []
     for _ in range(15):
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
-            losses = net.losses(x, labels, picture, there, answer, there)
+            losses = net.losses(clips)
         losses.total.backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
         optimizer.step()
         totals.append(losses.total.item())
-    assert losses.fam > 0
-    assert losses.frm > 0
+    assert losses.terms["fam"] > 0
+    assert losses.terms["frm"] > 0
     assert sum(totals[-3:]) < 0.95 * sum(totals[:3])
 
 

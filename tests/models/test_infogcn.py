@@ -7,20 +7,19 @@ import torch
 import torch.nn.functional as F
 import yaml
 from lively import lively
+from made_terms import batch, fam, frm
 from networks import assert_same_with_gradients
 
 from mmcl.checkpoints import load_reference
+from mmcl.colearn.learner import CoLearner, build_model
 from mmcl.config import Config
 from mmcl.errors import UserError
-from mmcl.layouts import layout as get_layout
-from mmcl.models import BACKBONES, OPTIONS, build_backbone
-from mmcl.models.colearn import CoLearner, build_model
-from mmcl.models.fam import FAM
-from mmcl.models.frm import FRM
+from mmcl.layouts import get_layout
+from mmcl.models import build_backbone
 from mmcl.models.inference import Inference
 from mmcl.models.infogcn import AttentionGraphConv, Block, mode_matrix
-from mmcl.plan import Plan
-from mmcl.schema import ConfigError, load_schema
+from mmcl.settings.explain import ConfigError
+from mmcl.settings.model import StreamModelSettings
 
 
 def test_logits_equal_the_reference():
@@ -70,9 +69,9 @@ def test_any_shape(classes, layout, persons, channels, width, frames, k):
     [
         ({"graph": "hd21"}, "takes graph natural, not hd21"),
         ({"width": 0.2}, "multiple of 8"),
-        ({"k": 0}, "k 0: must be at least 1"),
-        ({"noise": -0.1}, "must not be negative"),
-        ({"K": 1, "k": 1}, "infogcn has no option K; it has: k, noise"),
+        ({"k": 0}, "k: 0 is less than the minimum of 1"),
+        ({"noise": -0.1}, "noise: -0.1 is less than the minimum of 0"),
+        ({"K": 1, "k": 1}, "infogcn: K: unknown key; did you mean 'k'.; allowed here: k, noise"),
     ],
 )
 def test_what_cannot_be_built(wrong, message):
@@ -81,7 +80,7 @@ def test_what_cannot_be_built(wrong, message):
 
 
 def test_options_are_for_those_who_have_them():
-    with pytest.raises(UserError, match="ctrgcn has no option k; it has none"):
+    with pytest.raises(UserError, match="ctrgcn: k: unknown key; there are no such settings"):
         build_backbone("ctrgcn", 4, k=1)
 
 
@@ -271,22 +270,24 @@ def test_auxiliary_loss_as_written_with_gradients():
 def test_a_step_of_co_learning():
     torch.manual_seed(0)
     backbone = build_backbone("infogcn", 5, "utd20", 2, width=0.125)
-    net = CoLearner(backbone, FAM(12, backbone.feature_dim, 16), FRM(5, 6, 2))
+    net = CoLearner(backbone, [fam(12, backbone.feature_dim, hidden=16), frm(5, 6)])
     optimizer = torch.optim.SGD(net.parameters(), 0.05)
     x, labels = torch.randn(6, 3, 8, 20, 2), torch.tensor([0, 1, 2, 3, 4, 0])
     there = torch.tensor([True, True, True, True, False, True])
     losses = []
     for _ in range(20):
-        losses.append(net.losses(x, labels, torch.randn(6, 12), there, torch.randn(6, 6), there))
+        step = net.losses(batch(x, labels, torch.randn(6, 12), there, torch.randn(6, 6), there))
+        losses.append({"total": step.total, **step.terms})
         optimizer.zero_grad()
-        losses[-1].total.backward()
+        step.total.backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
         optimizer.step()
     first, last = losses[0], losses[-1]
-    torch.testing.assert_close(first.total, first.cls + 0.1 * first.fam + 0.2 * first.frm + first.aux)
-    assert min(first.fam, first.frm, first.aux) > 0
-    assert last.cls < 0.8 * first.cls
-    assert last.aux < 0.8 * first.aux
+    expected = first["cls"] + 0.1 * first["fam"] + 0.2 * first["frm"] + first["aux"]
+    torch.testing.assert_close(first["total"], expected)
+    assert min(first["fam"], first["frm"], first["aux"]) > 0
+    assert last["cls"] < 0.8 * first["cls"]
+    assert last["aux"] < 0.8 * first["aux"]
 
 
 def test_half_precision():
@@ -314,32 +315,19 @@ def test_inference_is_the_same_network():
     assert (Inference(net)(x) - expected).abs().max() < 1e-12 * expected.abs().max()
 
 
-def test_options_in_the_schema_are_the_packages():
-    options = load_schema()["$defs"]["model"]["properties"]["options"]
-    assert {name: tuple(own["properties"]) for name, own in options["properties"].items()} == OPTIONS
-    assert options["additionalProperties"] is False
-    assert OPTIONS.keys() <= BACKBONES.keys()
-
-
 def test_options_reach_the_network_they_are_for(project):
-    class Run:
-        benchmark, stream, graph, run = "ntu60_xsub", "joint", "natural", "seed-1"
-
-        def __init__(self, backbone):
-            self.backbone = backbone
-
     raw = yaml.safe_load((project / "config.yaml").read_text())
-    before = Plan(Config(raw)).stream_settings(Run("ctrgcn"))
     members = [{"stream": "joint"}, {"stream": "joint", "backbone": "infogcn"}]
     raw["benchmarks"]["ntu60_xsub"] |= {"ensemble": {"members": members}}
     raw["benchmarks"]["ntu60_xsub"]["model"] = {"options": {"infogcn": {"k": 1}}}
-    plan = Plan(Config(raw))
-    assert plan.stream_settings(Run("ctrgcn")) == before
-    settings = plan.stream_settings(Run("infogcn"))["model"]
-    assert settings["options"] == {"infogcn": {"k": 1, "noise": 0.5}}
-    assert plan.ensemble_settings(Run("infogcn"))["model"]["options"] == settings["options"]
-    small = {**settings, "width": 0.125}
-    net = build_model(small, num_classes=3, layout="utd20", persons=1).backbone
+    settings = Config(raw).benchmark("ntu60_xsub").model
+    assert settings.own_options("ctrgcn") == {}
+    own = settings.own_options("infogcn")
+    assert own["infogcn"].dump() == {"k": 1}
+    off = {"enabled": False}
+    small = {"backbone": "infogcn", "width": 0.125, "options": own, "fam": off, "frm": off}
+    small = StreamModelSettings.model_validate(StreamModelSettings.model_validate(small).dump())
+    net = build_model(small, num_classes=3, layout="utd20", persons=1, shapes={}).backbone
     torch.testing.assert_close(net.mode, mode_matrix("utd20", 1))
     assert net.noise == 0.5
     raw["benchmarks"]["ntu60_xsub"]["model"] = {"options": {"infogcn": {"modes": 1}}}

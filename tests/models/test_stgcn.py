@@ -10,7 +10,7 @@ from networks import assert_same_with_gradients
 
 from mmcl.checkpoints import load_reference, reference_state
 from mmcl.errors import UserError
-from mmcl.layouts import layout as get_layout
+from mmcl.layouts import get_layout
 from mmcl.models import build_backbone
 from mmcl.models.graphs import spatial_partition
 from mmcl.models.stgcn import Block, PartitionConv

@@ -10,13 +10,18 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from test_loader import TRAIN, made_data
+from test_loader import Values, loader_settings, made_data
 
+from mmcl.colearn.inputs import Masked
+from mmcl.colearn.learner import CoLearner, build_model
+from mmcl.colearn.term import Batch
+from mmcl.engine import loop
+from mmcl.engine.launch import joined
+from mmcl.engine.processes import Processes
 from mmcl.errors import UserError
-from mmcl.models.colearn import CoLearner, build_model
+from mmcl.settings.jobs import StreamTraining
+from mmcl.settings.model import StreamModelSettings
 from mmcl.training import train
-from mmcl.training.distributed import Processes
-from mmcl.training.launch import joined
 from mmcl.training.loader import Loader, TrainingData
 
 
@@ -25,31 +30,37 @@ def main() -> None:
     with joined() as processes:
         if "fail_in" in job:
             fail_on_the_second(job["fail_in"], processes)
-        found = {"world": dist.get_world_size()} | gradients(job["run"]["settings"]["model"], processes)
+        found = {"world": dist.get_world_size()} | gradients(
+            StreamTraining.model_validate(job["run"]["settings"]), processes
+        )
         found["states"] = train_and_compare(job["run"], processes)
         if processes.first:
             Path(job["report"]).write_text(json.dumps(found))
 
 
-def gradients(settings: dict, processes: Processes) -> dict[str, float]:
-    """Largest differences of gradients: to one process with the same clips, and where heads rest."""
-    data = made_data(8, picture=torch.randn(8, 6, generator=torch.Generator().manual_seed(1)))
-    data.answer, data.has_answer = data.picture, torch.ones(8, dtype=torch.bool)
-    model = a_model(settings)
-    losses_of = processes.losses_of(model)
+def gradients(settings: StreamTraining, processes: Processes) -> dict[str, float]:
+    """Largest differences of gradients: to one process with the same clips, and where a term has no clip."""
+    values = torch.randn(8, 6, generator=torch.Generator().manual_seed(1))
+    everywhere = Values(values, torch.ones(8, dtype=torch.bool))
+    # FAM contrasts the clips of its own process, so without `gather` its gradient is another: no picture here
+    data = made_data(8, picture=Values(values, torch.zeros(8, dtype=torch.bool)), answer=everywhere)
+    model = a_model(settings.model)
+    loader = Loader(data, "bone", loader_settings(batch=8), 1)
+    losses_of = loop._parallel(train.StreamTask(model, loader, settings, None), processes)
+    model.eval()
     part = one_batch(data, processes)
-    losses_of(**part).total.backward()
-    alone = a_model(settings)
-    alone.losses(**one_batch(data, Processes(device=processes.device))).total.backward()
+    losses_of(part).total.backward()
+    alone = a_model(settings.model)
+    alone.losses(one_batch(data, Processes(device=processes.device))).total.backward()
     apart = difference(model, alone)
     largest = max(float(p.grad.abs().max()) for p in alone.parameters() if p.grad is not None)
 
     # the first process has no answer and no picture, the second has both
-    part |= {"has_picture": torch.full((4,), not processes.first), "picture": part["answer"]}
-    part |= {"has_answer": part["has_picture"]}
+    masked = Masked(part.inputs["answer"].values, torch.full((4,), not processes.first))
+    part.inputs = {"picture": masked, "answer": masked}
     for _ in range(3):
-        losses_of(**part).total.backward()
-    others = a_model(settings)
+        losses_of(part).total.backward()
+    others = a_model(settings.model)
     for own, other in zip(model.parameters(), others.parameters(), strict=True):
         other.grad = own.grad.clone()
         dist.broadcast(other.grad, 0)
@@ -57,18 +68,19 @@ def gradients(settings: dict, processes: Processes) -> dict[str, float]:
     return {"apart": apart, "largest": largest, "resting": difference(model, others), "heads": heads}
 
 
-def a_model(settings: dict) -> CoLearner:
+def a_model(settings: StreamModelSettings) -> CoLearner:
     """In evaluation mode, as batch norms see other clips in a group; everything that begins at zero is moved."""
     torch.manual_seed(0)
-    model = build_model(settings, num_classes=10, layout="utd20", persons=2, picture_dim=6, answer_dim=6)
+    shapes = {"picture": (6,), "answer": (6,)}
+    model = build_model(settings, num_classes=10, layout="utd20", persons=2, shapes=shapes)
     for value in model.parameters():
         value.data += 0.05 * torch.randn_like(value)
     return model.eval()
 
 
-def one_batch(data: TrainingData, processes: Processes) -> dict:
-    loader = Loader(data, "bone", TRAIN | {"batch": 8}, 1, rank=processes.rank, world=processes.world)
-    return vars(next(loader.epoch(0)))
+def one_batch(data: TrainingData, processes: Processes) -> Batch:
+    loader = Loader(data, "bone", loader_settings(batch=8), 1, processes.rank, processes.world)
+    return next(loader.epoch(0))
 
 
 def difference(model: CoLearner, other: CoLearner) -> float:

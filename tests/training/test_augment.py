@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from mmcl.training.augment import Draw, augment, draw
+from mmcl.settings.training import AugmentSettings
+from mmcl.training.augment import MontageDraw, augment, draw_montages
 
-SETTINGS = {"mirror": True, "shift": 0.05, "contrast": 0.2, "brightness": 0.1, "erase": 0.5}
+SETTINGS = AugmentSettings(mirror=True, shift=0.05, contrast=0.2, brightness=0.1, erase=0.5)
+OFF = AugmentSettings(mirror=False, shift=0.0, contrast=0.0, brightness=0.0, erase=0.0)
 
 
 def numbered(size: int = 20) -> torch.Tensor:
@@ -16,7 +18,7 @@ def numbered(size: int = 20) -> torch.Tensor:
     )[None]
 
 
-def change(**entries) -> Draw:
+def change(**entries) -> MontageDraw:
     still = {
         "mirror": [False],
         "shift": [[0.0, 0.0]],
@@ -24,7 +26,7 @@ def change(**entries) -> Draw:
         "brightness": [0.0],
         "erase": [[0.0] * 4],
     }
-    return Draw(**{key: torch.tensor(value) for key, value in {**still, **entries}.items()})
+    return MontageDraw(**{key: torch.tensor(value) for key, value in {**still, **entries}.items()})
 
 
 def test_no_change_is_no_change():
@@ -69,7 +71,7 @@ def test_an_erased_rectangle_has_the_mean_colour():
 
 def test_what_is_drawn():
     count = 4000
-    seen = draw(count, SETTINGS, torch.Generator().manual_seed(0))
+    seen = draw_montages(count, SETTINGS, torch.Generator().manual_seed(0))
     assert seen.mirror.float().mean().item() == pytest.approx(0.5, abs=0.03)
     assert seen.shift.abs().max().item() == pytest.approx(0.05, abs=0.001)
     assert seen.contrast.min().item() == pytest.approx(0.8, abs=0.005)
@@ -80,7 +82,7 @@ def test_what_is_drawn():
     assert erased[:, 2:].min() >= 0.1
     assert erased[:, 2:].max() <= 0.4
     assert (erased[:, :2] + erased[:, 2:]).max() <= 1
-    off = draw(count, dict.fromkeys(SETTINGS, 0), torch.Generator().manual_seed(0))
+    off = draw_montages(count, OFF, torch.Generator().manual_seed(0))
     assert not off.mirror.any()
     assert torch.equal(off.contrast, torch.ones(count))
     assert not off.erase[:, 2:].any()
@@ -88,8 +90,8 @@ def test_what_is_drawn():
 
 def test_pictures_of_a_batch_change_each_by_themselves():
     images = numbered().repeat(3, 1, 1, 1)
-    changes = draw(3, SETTINGS, torch.Generator().manual_seed(3))
+    changes = draw_montages(3, SETTINGS, torch.Generator().manual_seed(3))
     together = augment(images, changes)
     for i in range(3):
-        alone = augment(images[i : i + 1], Draw(*(part[i : i + 1] for part in changes)))
+        alone = augment(images[i : i + 1], MontageDraw(*(part[i : i + 1] for part in changes)))
         assert torch.equal(together[i : i + 1], alone)

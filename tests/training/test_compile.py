@@ -6,10 +6,10 @@ import shutil
 import pytest
 import torch
 from made_stores import changed
+from made_stores import train as train_made
 from torch import nn
 
-from mmcl import checkpoints
-from mmcl.training.train import _compile, train_stream
+from mmcl.engine.loop import compiled_in_training
 
 
 class Small(nn.Module):
@@ -24,22 +24,22 @@ class Small(nn.Module):
 
 
 def test_the_network_is_translated_for_training_alone_and_keeps_its_names(monkeypatch):
-    told = {}
+    given = {}
 
     def translate(method, **options):
-        told.update(options)
+        given.update(options)
         return lambda x: method(x) + 1000
 
     monkeypatch.setattr(torch, "compile", translate)
     net, x = Small(), torch.randn(5, 4)
     names, expected = list(net.state_dict()), net.features(x)
-    _compile(net, torch.device("cpu"))
+    compiled_in_training(net, "features", torch.device("cpu"))
     torch.testing.assert_close(net.features(x), expected + 1000)
     torch.testing.assert_close(net.eval().features(x), expected)
     assert list(net.state_dict()) == names
-    assert told["options"] == {"layout_optimization": False}  # without it, three times slower on a CPU
-    _compile(net, torch.device("cuda"))
-    assert told["options"] is None
+    assert given["options"] == {"layout_optimization": False}  # without it, three times slower on a CPU
+    compiled_in_training(net, "features", torch.device("cuda"))
+    assert given["options"] is None
 
 
 @pytest.mark.slow
@@ -48,15 +48,10 @@ def test_a_translated_run_trains_the_same_network(stores, settings, tmp_path):
     found = {}
     for on in (False, True):
         folder = tmp_path / str(on)
-        train_stream(
-            skeletons=stores["skeletons"],
-            rgb=[stores["rgb"]],
-            answers=[stores["answers"]],
-            output=folder / "model.pt",
-            settings=changed(settings, train__compile=on, train__epochs=2, train__learning_rate=0.001),
-        )
+        own = changed(settings, train__compile=on, train__epochs=2, train__learning_rate=0.001)
+        content = train_made(stores, folder, own)
         rows = list(csv.DictReader((folder / "history.csv").open()))
-        found[on] = checkpoints.read(folder / "model.pt")["state"], float(rows[-1]["loss"])
+        found[on] = content["state"], float(rows[-1]["loss"])
     assert found[True][0].keys() == found[False][0].keys()
     assert found[True][1] != found[False][1]  # it was another program
     assert found[True][1] == pytest.approx(found[False][1], rel=1e-3)

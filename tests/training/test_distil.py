@@ -1,4 +1,4 @@
-"""A stream learns from an ensemble: the losses as written, teachers that stand still, exact resume."""
+"""A stream learns from an ensemble: the losses as written, frozen teachers, exact resume."""
 
 import csv
 import json
@@ -7,17 +7,22 @@ import pytest
 import torch
 import torch.nn.functional as F
 from made_stores import SETTINGS, changed, make_stores
+from made_stores import train as run
 
 from mmcl import checkpoints
+from mmcl.colearn.distil import Distillation, Taught, softened_divergence
+from mmcl.colearn.term import Batch, Form
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.evaluation.score import load_model
+from mmcl.settings.jobs import StreamTraining
+from mmcl.settings.training import DistilSettings
 from mmcl.skeleton import to_stream
 from mmcl.training import train
 from mmcl.training.data import read_training_data
-from mmcl.training.distil import Distillation, Taught, Teachers, softened_divergence
-from mmcl.training.feeders import Draw, Resize
+from mmcl.training.feeders import Resize, ResizeDraw
 from mmcl.training.loader import Loader
+from mmcl.training.teachers import Teachers
 
 DISTIL = {
     "from": "teachers",
@@ -48,34 +53,35 @@ def stores(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def teachers(stores, tmp_path_factory):
-    """Arguments of a training: two members, joint and a wider bone_motion, and their ensemble.json."""
+    """Inputs of a training: two members, joint and a wider bone_motion, and their ensemble.json."""
     folder, models = tmp_path_factory.mktemp("teachers"), []
     for stream, width in (("joint", 0.125), ("bone_motion", 0.25)):
         models.append(folder / stream / "model.pt")
-        own = changed(PLAIN, stream=stream, model__width=width)
-        train.train_stream(skeletons=stores["skeletons"], output=models[-1], settings=own)
+        run(stores, folder / stream, changed(PLAIN, stream=stream, model__width=width))
     ensemble = folder / "ensemble.json"
     members = [
         {"backbone": "ctrgcn", "graph": "natural", "stream": stream, "weight": weight}
         for stream, weight in zip(("joint", "bone_motion"), WEIGHTS, strict=True)
     ]
     ensemble.write_text(json.dumps({"members": members}))
-    return {"teachers": models, "ensemble": ensemble}
+    return {"teachers": models, "ensemble": [ensemble]}
 
 
 def student(settings, **values):
     return changed(settings, stream="bone", train__distil=DISTIL, train__epochs=3, **values)
 
 
-def run(stores, folder, settings, **more):
-    train.train_stream(skeletons=stores["skeletons"], output=folder / "model.pt", settings=settings, **more)
-    return checkpoints.read(folder / "model.pt")
-
-
-def opened(stores, settings, teachers):
+def opened(stores, settings, teachers, **values):
+    """The clips that train, and the teachers for a student with some settings replaced."""
     source = SkeletonStore(stores["skeletons"])
-    data = read_training_data(source, settings, [], [], [], torch.device("cpu")).data
-    return data, Teachers(teachers["teachers"], teachers["ensemble"], settings, source, data.clips)
+    own, asked = (StreamTraining.model_validate(one) for one in (settings, changed(settings, **values)))
+    data = read_training_data(source, own, {}, torch.device("cpu"), 0)
+    return data, Teachers(teachers["teachers"], *teachers["ensemble"], asked, source, data.clips)
+
+
+def distillation(width, memory, **values):
+    form = Form(num_classes=5, feature_dim=width, shapes={})
+    return Distillation(DistilSettings.model_validate(DISTIL | values), form, memory)
 
 
 def test_the_divergence_as_written():
@@ -93,10 +99,12 @@ def test_the_divergence_as_written():
 def test_the_loss_of_a_student_as_written():
     torch.manual_seed(0)
     memory = F.normalize(torch.randn(2, 4, 9, dtype=torch.float64), dim=1)
-    distil = Distillation(6, memory, DISTIL).double()
+    distil = distillation(6, memory).double()
     features, logits = torch.randn(3, 6).double(), torch.randn(3, 5).double()
     t = F.normalize(torch.randn(2, 3, 4).double(), dim=2)
-    total, relation, imitation = distil(features, logits, Taught(t, torch.randn(3, 5).double()))
+    taught = Taught(t, torch.randn(3, 5).double())
+    total, parts = distil(features, logits, Batch(features, torch.zeros(3), {"teachers": taught}))
+    relation, imitation = parts["relation"], parts["imitation"]
 
     z = distil.head(features)
     assert z.shape == (3, 8)
@@ -116,15 +124,15 @@ def test_the_loss_of_a_student_as_written():
     assert distil.head.layers[0].weight.grad.any()
 
 
-def test_teachers_say_what_the_ensemble_says(stores, settings, teachers):
-    """The fused logits of the members' own streams, and their features, centred and made one long."""
+def test_teachers_give_what_the_ensemble_gives(stores, settings, teachers):
+    """The fused logits of the members' own streams, and their features, centred and L2-normalised."""
     own = student(settings)
     own["train"]["distil"] = DISTIL | {"memory": 100}
     data, taught = opened(stores, own, teachers)
     rows = torch.tensor([3, 9, 14])
-    draw = Draw(rows, torch.ones(3).double() * 0.7, torch.zeros(3).double(), torch.full((3, 3), 0.2))
-    found = taught(draw)
-    feeder = Resize(own["train"], "joint", "utd20")
+    draw = ResizeDraw(rows, torch.ones(3).double() * 0.7, torch.zeros(3).double(), torch.full((3, 3), 0.2))
+    found = taught.teach(draw)
+    feeder = Resize(StreamTraining.model_validate(own).train, "joint", "utd20")
     x, plain = feeder.training_view(data.clips, draw), feeder.test_view(data.clips, torch.arange(16))
     logits, everything = torch.zeros(3, 4), []
     with torch.no_grad():
@@ -149,22 +157,23 @@ def test_teachers_say_what_the_ensemble_says(stores, settings, teachers):
     torch.testing.assert_close(together, torch.full((16,), 2.0), rtol=1e-4, atol=1e-4)
 
 
-def test_a_batch_and_what_is_taught_of_it_are_of_the_same_clips(stores, settings, teachers):
+def test_a_batch_and_what_is_taught_of_it_are_of_the_same_clips(stores, settings, teachers, monkeypatch):
     data, taught = opened(stores, student(settings), teachers)
     seen = []
-    loader = Loader(data, "bone", settings["train"], 1)
-    loader.teachers = lambda draw: seen.append(draw) or "taught"
+    monkeypatch.setattr(taught, "teach", lambda draw: seen.append(draw) or "taught")
+    data.inputs["teachers"] = taught
+    loader = Loader(data, "bone", StreamTraining.model_validate(settings).train, 1)
     for batch in loader.epoch(2):
-        assert batch.taught == "taught"
+        assert batch.inputs["teachers"] == "taught"
         assert torch.equal(batch.labels, data.labels[seen[-1].order])
-        x = taught.feeder.training_view(taught.clips, seen[-1])
+        x = taught._feeder.training_view(taught._clips, seen[-1])
         torch.testing.assert_close(batch.x, to_stream(x, "bone", "utd20"), rtol=1e-4, atol=1e-5)
     assert len(seen) == 3
 
 
 def test_a_student_learns_from_its_teachers_and_keeps_nothing_of_them(stores, settings, teachers, tmp_path):
     own = student(settings)
-    about = run(stores, tmp_path / "student", own, **teachers)
+    about = run(stores, tmp_path / "student", own, inputs=teachers)
     alone = run(stores, tmp_path / "alone", changed(own, train__distil=None))
     assert about["state"].keys() == alone["state"].keys()
     assert any(not torch.equal(about["state"][key], alone["state"][key]) for key in about["state"])
@@ -176,13 +185,13 @@ def test_a_student_learns_from_its_teachers_and_keeps_nothing_of_them(stores, se
         assert float(row["loss"]) == pytest.approx(cls + 0.1 * relation + imitation, rel=1e-5)
     assert float(rows[-1]["imitation"]) < float(rows[0]["imitation"])
     rows = list(csv.DictReader((tmp_path / "alone/history.csv").open()))
-    assert {row["relation"] for row in rows} == {"0.0"}
-    assert load_model(tmp_path / "student/model.pt").model.distil is None
+    assert not {"relation", "imitation"} & rows[0].keys()
+    assert "distil" not in load_model(tmp_path / "student/model.pt").model.terms
 
 
 def test_a_stopped_student_ends_as_one_that_was_not(stores, settings, teachers, tmp_path, monkeypatch):
     own = student(settings)
-    straight = run(stores, tmp_path / "straight", own, **teachers)
+    straight = run(stores, tmp_path / "straight", own, inputs=teachers)
     whole = Loader.epoch
 
     def stop(self, number):
@@ -194,9 +203,9 @@ def test_a_stopped_student_ends_as_one_that_was_not(stores, settings, teachers, 
     with monkeypatch.context() as patched:
         patched.setattr(Loader, "epoch", stop)
         with pytest.raises(KeyboardInterrupt):
-            run(stores, tmp_path / "stopped", own, **teachers)
+            run(stores, tmp_path / "stopped", own, inputs=teachers)
     assert len(checkpoints.read(tmp_path / "stopped/last.pt")["history"]) == 2
-    resumed = run(stores, tmp_path / "stopped", own, **teachers)
+    resumed = run(stores, tmp_path / "stopped", own, inputs=teachers)
     assert all(torch.equal(value, resumed["state"][key]) for key, value in straight["state"].items())
 
 
@@ -204,12 +213,12 @@ def test_teachers_get_no_gradient_and_do_not_change(stores, settings, teachers):
     own = student(settings)
     data, taught = opened(stores, own, teachers)
     before = [{k: v.clone() for k, v in net.state_dict().items()} for _, net in taught.networks]
+    own = StreamTraining.model_validate(own)
     model, _ = train._open_model(own, SkeletonStore(stores["skeletons"]), data)
-    model.distil = Distillation(model.backbone.feature_dim, taught.memory, own["train"]["distil"])
-    loader = Loader(data, "bone", own["train"], 1)
-    loader.teachers = taught
-    for batch in loader.epoch(0):
-        model.losses(**vars(batch)).total.backward()
+    model.add(distillation(model.backbone.feature_dim, taught.memory))
+    data.inputs["teachers"] = taught
+    for batch in Loader(data, "bone", own.train, 1).epoch(0):
+        model.losses(batch).total.backward()
     assert next(model.distil.head.parameters()).grad.any()
     for (_, net), state in zip(taught.networks, before, strict=True):
         assert all(p.grad is None for p in net.parameters())
@@ -219,9 +228,9 @@ def test_teachers_get_no_gradient_and_do_not_change(stores, settings, teachers):
 def test_without_the_relational_loss_there_is_no_head(stores, settings, teachers, tmp_path):
     own = student(settings)
     own["train"]["distil"] = DISTIL | {"relation_weight": 0}
-    run(stores, tmp_path / "student", own, **teachers)
+    run(stores, tmp_path / "student", own, inputs=teachers)
     rows = list(csv.DictReader((tmp_path / "student/history.csv").open()))
-    assert {row["relation"] for row in rows} == {"0.0"}
+    assert "relation" not in rows[0]
     assert float(rows[0]["imitation"]) > 0
 
 
@@ -235,9 +244,8 @@ def test_without_the_relational_loss_there_is_no_head(stores, settings, teachers
 )
 def test_teachers_that_do_not_fit_are_named(stores, settings, teachers, values, said):
     good = student(settings)
-    data, _ = opened(stores, good, teachers)
-    source = SkeletonStore(stores["skeletons"])
+    opened(stores, good, teachers)
     with pytest.raises(UserError, match=said):
-        Teachers(teachers["teachers"], teachers["ensemble"], changed(good, **values), source, data.clips)
+        opened(stores, good, teachers, **values)
     with pytest.raises(UserError, match=r"the teachers are .*'bone_motion'.*, the members in .* are"):
-        Teachers(teachers["teachers"][::-1], teachers["ensemble"], good, source, data.clips)
+        opened(stores, good, teachers | {"teachers": teachers["teachers"][::-1]})

@@ -8,16 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
-from made_stores import SETTINGS, changed, make_stores
+from made_stores import make_stores, stream_settings
 
 from mmcl import checkpoints
+from mmcl.engine.launch import launch
 from mmcl.errors import UserError
 from mmcl.logs import job_log
-from mmcl.models import BACKBONES, build_backbone
+from mmcl.models import build_backbone
+from mmcl.settings.tables import BACKBONES
 from mmcl.training import train
-from mmcl.training.launch import launch
 
-TWO = changed(SETTINGS, train__batch=6, train__evaluate_every=2)
+TWO = stream_settings(train__batch=6, train__evaluate_every=2)
 
 
 @pytest.fixture(scope="module")
@@ -37,23 +38,28 @@ def checks(monkeypatch, stores):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(here), str(here.parent)]))
 
     def run(output, **more):
-        job = {"run": as_job(stores, output, TWO), "report": f"{output}.json", **more}
+        job = {"run": as_job(stores, output), "report": f"{output}.json", **more}
         launch("group_checks", job, 2)
         return json.loads(Path(job["report"]).read_text())
 
     return run
 
 
-def as_job(stores, folder, settings):
-    """What a process is told."""
+def as_job(stores, folder):
+    """The arguments of one process, as values of JSON."""
     return {
         "skeletons": str(stores["skeletons"]),
-        "rgb": [str(stores["rgb"])],
-        "answers": [str(stores["answers"])],
+        "inputs": {"picture": [str(stores["rgb"])], "answer": [str(stores["answers"])]},
         "output": str(folder / "model.pt"),
-        "settings": settings,
+        "settings": TWO.dump(),
+        "init": None,
         "threads": 1,
     }
+
+
+def train_job(stores, folder, **more):
+    job = as_job(stores, folder) | {"settings": TWO} | more
+    train.train_stream(**job)
 
 
 def same(a, b):
@@ -79,7 +85,7 @@ def test_two_processes_train_one_model(checks, stores, folder):
     assert [bool(row["test_top1"]) for row in rows] == [False, True, False, True]
     about = json.loads((folder / "straight/settings.json").read_text())
     assert about["processes"] == 2
-    assert about["settings"] == TWO
+    assert about["settings"] == TWO.dump()
     files = {path.name for path in (folder / "straight").iterdir()}
     assert files == {"model.pt", "best_on_test.pt", "settings.json", "history.csv"}
 
@@ -88,17 +94,17 @@ def test_two_processes_train_one_model(checks, stores, folder):
         checks(folder / "stopped", fail_in=2)
     assert len(checkpoints.read(folder / "stopped/last.pt")["history"]) == 2
     with job_log(folder / "job.log"):
-        train.train_stream(**as_job(stores, folder / "stopped", TWO) | {"threads": 2}, gpus=2)
+        train_job(stores, folder / "stopped", threads=2, gpus=2)
     log = (folder / "job.log").read_text()
-    # one speaks for all
+    # one logs for all
     assert log.count("continuing after 2 of 4 epochs") == log.count("epoch 4: loss") == 1
     assert same(state(folder / "straight"), state(folder / "stopped"))
     assert same(*(checkpoints.read(folder / f / "best_on_test.pt")["state"] for f in ("straight", "stopped")))
 
 
 def test_a_group_of_one_gives_the_model_of_a_plain_run(stores, folder, tmp_path, monkeypatch):
-    train.train_stream(**as_job(stores, folder / "plain", TWO))
-    (tmp_path / "job.json").write_text(json.dumps(as_job(stores, folder / "one", TWO)))
+    train_job(stores, folder / "plain")
+    (tmp_path / "job.json").write_text(json.dumps(as_job(stores, folder / "one")))
     monkeypatch.setenv("WORLD_SIZE", "1")
     monkeypatch.setenv("RANK", "0")
     monkeypatch.setattr(sys, "argv", ["train", str(tmp_path / "job.json")])

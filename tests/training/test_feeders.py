@@ -6,26 +6,21 @@ import numpy as np
 import pytest
 import torch
 from made_stores import changed
+from made_stores import train as train_made
 
 from mmcl.datasets.prepare import SkeletonStore
+from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError
 from mmcl.evaluation.score import load_model, predict
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
+from mmcl.settings.base import replaced
+from mmcl.settings.training import TrainSettings
 from mmcl.skeleton.ragged import join
 from mmcl.training.feeders import make_feeder
-from mmcl.training.loader import Loader, TrainingData, epoch_seed
-from mmcl.training.train import train_stream
+from mmcl.training.loader import Loader, TrainingData
 
-TRAIN = {
-    "repeat": 5,
-    "crop": [0.5, 1.0],
-    "rotation": 0.3,
-    "batch": 4,
-    "min_crop": 3,
-    "window": 6,
-    "test_crop": 0.95,
-}
-UCLA = {"feeder": "ucla", "repeat": 5, "batch": 7, "window": 52}
+TRAIN = TrainSettings(repeat=5, batch=4, min_crop=3, window=6)
+UCLA = TrainSettings(feeder="ucla", repeat=5, batch=7, window=52)
 STREAMS = ["joint", "bone", "joint_motion", "bone_motion"]
 LENGTHS = (1, 2, 5, 39, 52, 201)
 
@@ -42,7 +37,7 @@ def test_resize_draws_lie_within_the_settings():
 
 def test_resize_shows_the_middle_of_the_clip():
     ramp = np.tile(np.arange(100, dtype=np.float32)[:, None, None, None], (1, 1, 20, 3))
-    feeder = make_feeder(TRAIN | {"window": 96}, "joint", "utd20")
+    feeder = make_feeder(replaced(TRAIN, window=96), "joint", "utd20")
     x = feeder.test_view(join([ramp], 1), torch.tensor([0]))
     assert x.shape == (1, 3, 96, 20, 1)
     np.testing.assert_array_equal(x[0, 0, :, 0, 0], np.arange(2, 98))
@@ -71,7 +66,7 @@ def shown(frames, stream):
     """Frames (T, 20, 3) as a stream (3, T, 20, 1)."""
     x = frames.copy()
     if stream.startswith("bone"):
-        for child, parent in layout("ucla20").bone_pairs:
+        for child, parent in get_layout("ucla20").bone_pairs:
             x[:, child] = frames[:, child] - frames[:, parent]
     if stream.endswith("motion"):
         x[:-1] = x[1:] - x[:-1]
@@ -147,7 +142,7 @@ def test_epochs_and_seeds_show_other_views():
     data = TrainingData(["a", "b"], join(made_clips()[-2:], 1), torch.arange(2), "ucla20")
 
     def first(seed, epoch):
-        return next(Loader(data, "joint", UCLA | {"batch": 10}, seed=seed).epoch(epoch)).x
+        return next(Loader(data, "joint", replaced(UCLA, batch=10), seed=seed).epoch(epoch)).x
 
     torch.testing.assert_close(first(1, 0), first(1, 0), rtol=0, atol=0)
     views = [first(1, 0), first(1, 1), first(2, 0)]
@@ -157,16 +152,14 @@ def test_epochs_and_seeds_show_other_views():
 def test_a_model_is_shown_clips_as_it_was_trained(stores, settings, tmp_path):
     off = {"model__fam__enabled": False, "model__frm__enabled": False}
     options = {"train__feeder": "ucla", "train__epochs": 1, "stream": "bone_motion", **off}
-    train_stream(
-        skeletons=stores["skeletons"], output=tmp_path / "model.pt", settings=changed(settings, **options)
-    )
+    train_made(stores, tmp_path, changed(settings, **options))
     trained = load_model(tmp_path / "model.pt")
     assert trained.about["feeder"] == "ucla"
     source = SkeletonStore(stores["skeletons"])
     clips = [source.clip(row) for row in range(5)]
     logits = predict(trained, clips)
     for feeder, same in (("ucla", True), ("resize", False)):
-        view = make_feeder(trained.settings["train"] | {"feeder": feeder}, "bone_motion", source.layout)
+        view = make_feeder(replaced(trained.settings.train, feeder=feeder), "bone_motion", source.layout)
         x = view.test_view(join(clips, 1), torch.arange(5))
         with torch.no_grad():
             expected = trained.model.backbone(x).numpy()

@@ -5,14 +5,14 @@ import json
 import pytest
 import torch
 from made_stores import changed, make_stores
+from made_stores import train as run
 
-from mmcl import checkpoints
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.evaluation.score import load_model, score_stream
-from mmcl.models.colearn import build_model
-from mmcl.selfsup.files import load_encoders, new_encoders, save_encoders
-from mmcl.training import train
+from mmcl.models import build_backbone
+from mmcl.selfsup.files import EncodersDescription, load_encoders, new_encoders, save_encoders
+from mmcl.settings.jobs import Scoring, StreamTraining
 from mmcl.training.data import labelled
 from mmcl.training.initial import begin_from, open_initial
 
@@ -39,16 +39,10 @@ def settings(settings):
 
 def encoders(path, **about):
     torch.manual_seed(3)
-    about = ABOUT | about
-    nets = new_encoders(about)
-    save_encoders(path, nets, about)
+    description = EncodersDescription.model_validate(ABOUT | about)
+    nets = new_encoders(description)
+    save_encoders(path, nets, description)
     return nets
-
-
-def run(stores, folder, settings, **more):
-    files = {"skeletons": stores["skeletons"], "output": folder / "model.pt"}
-    train.train_stream(**files, settings=settings, **more)
-    return checkpoints.read(folder / "model.pt")
 
 
 @pytest.mark.parametrize("stream", ["joint", "bone"])
@@ -57,10 +51,8 @@ def test_all_but_the_head_is_copied(tmp_path, settings, stream):
     settings["train"]["init"] = INIT | ({"modality": "joint"} if stream == "bone" else {})
     settings["stream"] = stream
     torch.manual_seed(1)
-    form = {"num_classes": 4, "layout": "utd20", "persons": 1}
-    backbone = build_model(
-        settings["model"] | {"fam": {"enabled": False}, "frm": {"enabled": False, "input": ""}}, **form
-    ).backbone
+    backbone = build_backbone("ctrgcn", 4, "utd20", 1, width=0.125)
+    settings = StreamTraining.model_validate(settings)
     head = backbone.head.weight.clone()
     begin_from(backbone, open_initial(tmp_path / "model.pt", settings), settings)
     theirs = nets["joint"].backbone.state_dict()
@@ -106,7 +98,7 @@ def test_training_begins_there(stores, tmp_path, settings):
 def test_what_does_not_fit_is_named_with_both(tmp_path, settings, about, values, said):
     encoders(tmp_path / "model.pt", **about)
     with pytest.raises(UserError, match=f"train.init: .*model.pt .*{said}"):
-        open_initial(tmp_path / "model.pt", changed(settings, **values))
+        open_initial(tmp_path / "model.pt", StreamTraining.model_validate(changed(settings, **values)))
 
 
 def test_an_encoder_of_another_data_set_keeps_its_joints(tmp_path, settings):
@@ -118,11 +110,11 @@ def test_an_encoder_of_another_data_set_keeps_its_joints(tmp_path, settings):
     score_stream(
         model=tmp_path / "from/model.pt",
         skeletons=stores["skeletons"],
-        settings={"fit": False, "protocol": "odd_subjects", "version": 1},
+        settings=Scoring(protocol="odd_subjects", version=1),
         **files,
     )
     assert json.loads(files["metrics"].read_text())["clips"] == 16
-    assert load_model(tmp_path / "from/model.pt").settings["train"]["init"] == INIT
+    assert load_model(tmp_path / "from/model.pt").settings.train.init.dump() == INIT
 
 
 def test_a_part_of_every_class_is_chosen_by_seed_and_name(stores):

@@ -12,10 +12,10 @@ from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
 from mmcl.settings.model import CnnSettings
+from mmcl.settings.tables import STREAMS
 from mmcl.settings.training import TrainSettings
 from mmcl.skeleton import to_stream
 from mmcl.skeleton.ragged import join
-from mmcl.settings.tables import STREAMS
 from mmcl.training.feeders import make_feeder
 from mmcl.training.loader import Loader, TrainingData
 from mmcl.video import jpeg
@@ -56,7 +56,7 @@ def test_an_epoch_shows_every_clip_once_in_an_order_of_its_own():
 
 
 @pytest.mark.parametrize(
-    ("count", "batch", "sizes"), [(10, 4, [4, 4]), (8, 4, [4, 4]), (3, 4, [3]), (10, 1, [1] * 10)]
+    ("count", "batch", "sizes"), [(10, 4, [4, 4]), (8, 4, [4, 4]), (3, 4, [3]), (10, 2, [2] * 5)]
 )
 def test_incomplete_batches_are_dropped_and_large_ones_reduced(count, batch, sizes):
     loader = Loader(made_data(count), "bone", loader_settings(batch=batch), seed=1)
@@ -169,7 +169,7 @@ def montages(tmp_path):
     """Pictures of one colour each; c2 is missing, c3 damaged."""
 
     def work(names):
-        images = [jpeg.encode(np.full((8, 8, 3), 10 * int(n[1:]), np.uint8)) for n in names]
+        images = [jpeg.encode(np.full((8, 8, 3), 10 * int(n[1:]), np.uint8), 95) for n in names]
         if "c3" in names:
             images[names.index("c3")] = b"no picture"
         return store.Batch(names, {"images": images}, {})

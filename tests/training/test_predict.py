@@ -6,12 +6,13 @@ import json
 import pytest
 import torch
 from made_stores import changed, make_stores
+from made_stores import train as run
 
 from mmcl import checkpoints
 from mmcl.errors import UserError
 from mmcl.evaluation.score import score_stream
+from mmcl.settings.jobs import Scoring
 from mmcl.training.loader import Loader
-from mmcl.training.train import train_stream
 
 
 @pytest.fixture
@@ -21,17 +22,12 @@ def plain(settings):
     return settings
 
 
-def run(stores, folder, settings):
-    train_stream(skeletons=stores["skeletons"], output=folder / "model.pt", settings=settings)
-    return checkpoints.read(folder / "model.pt")
-
-
 def looks(folder):
     return [row.get("test_top1") for row in csv.DictReader((folder / "history.csv").open())]
 
 
 def scored(stores, model, fit=False):
-    settings = {"protocol": "odd_subjects", "fit": fit, "version": 1}
+    settings = Scoring(protocol="odd_subjects", fit=fit, version=1)
     output, metrics = model.with_suffix(".h5"), model.with_suffix(".json")
     score_stream(
         model=model, skeletons=stores["skeletons"], output=output, metrics=metrics, settings=settings

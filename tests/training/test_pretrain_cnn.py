@@ -8,14 +8,17 @@ import numpy as np
 import pytest
 import torch
 from made_stores import changed
+from made_stores import train as train_made
 
 from mmcl import checkpoints, store
 from mmcl.datasets.exclusion import plan_exclusion
+from mmcl.engine.resume import only_writer
 from mmcl.errors import UserError
 from mmcl.models.cnn import open_cnn, pretrained
+from mmcl.settings.base import replaced
+from mmcl.settings.jobs import CnnTraining, Encoding
+from mmcl.settings.model import PretrainSettings
 from mmcl.training import pretrain_cnn as stage
-from mmcl.training.resume import only_writer
-from mmcl.training.train import train_stream
 from mmcl.video import jpeg
 from mmcl.video.encode import encode_montages
 
@@ -35,16 +38,14 @@ SETTINGS = {
     "seed": 0,
     "version": 1,
 }
-CNN = {
-    "architecture": "shufflenet_v2_x0_5",
-    "weights": None,
-    "sha256": None,
-    "num_classes": 1000,
-    "feature": "logits",
-    "image_size": 48,
-    "pretrain": {"protocol": "odd_subjects"},
-    "batch": 8,
-}
+CNN = Encoding(
+    architecture="shufflenet_v2_x0_5",
+    weights=None,
+    image_size=48,
+    frozen=True,
+    pretrain=PretrainSettings(protocol="odd_subjects"),
+    batch=8,
+)
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def stores(stores, tmp_path):
     for action, subject in itertools.product(range(4), range(1, 9)):
         image = rng.integers(0, 120, (80, 80, 3), np.uint8)
         image[20 * action + 2 : 20 * action + 18] += 100
-        pictures[f"a{action}_s{subject}"] = jpeg.encode(image)
+        pictures[f"a{action}_s{subject}"] = jpeg.encode(image, 95)
     del pictures["a1_s1"]
     path = tmp_path / "pictures.h5"
     store.write(
@@ -75,7 +76,7 @@ def run(stores, folder, **over):
         skeletons=stores["skeletons"],
         montages=[stores["montages"]],
         output=folder / "weights.safetensors",
-        settings={**SETTINGS, **over},
+        settings=CnnTraining.model_validate({**SETTINGS, **over}),
     )
     return json.loads((folder / "weights.json").read_text())
 
@@ -91,16 +92,16 @@ class Stopped(Exception):
 @pytest.fixture
 def stop_at(monkeypatch):
     """Make training end with Stopped at the second batch of an epoch, with every epoch kept."""
-    whole = stage._epoch
+    whole = stage.CnnTask.batches
 
     def stop(epoch):
-        def batches(number, *rest):
-            for step, batch in enumerate(whole(number, *rest)):
+        def batches(self, number):
+            for step, batch in enumerate(whole(self, number)):
                 if number == epoch and step == 1:
                     raise Stopped
                 yield batch
 
-        monkeypatch.setattr(stage, "_epoch", batches)
+        monkeypatch.setattr(stage.CnnTask, "batches", batches)
 
     return stop
 
@@ -196,18 +197,14 @@ def test_encode_uses_the_weights(stores, settings, tmp_path):
     encode_montages(stores["montages"], again, CNN, threads=1, weights=tmp_path / "other/weights.safetensors")
     assert store.Shards([again], "mmcl.rgb/1").fingerprint != table.fingerprint
     # and FAM takes it
-    train_stream(
-        skeletons=stores["skeletons"],
-        rgb=[tmp_path / "rgb.h5"],
-        output=tmp_path / "run/model.pt",
-        settings=changed(settings, train__epochs=1, model__frm__enabled=False),
-    )
-    assert checkpoints.read(tmp_path / "run/model.pt")["picture_dim"] == 4
+    own = changed(settings, train__epochs=1, model__frm__enabled=False)
+    content = train_made(stores, tmp_path / "run", own, inputs={"picture": [tmp_path / "rgb.h5"]})
+    assert content["shapes"] == {"picture": [4]}
 
 
 def test_inception_sees_in_training_what_it_sees_frozen():
     # torchvision changes the normalisation of Inception's inputs for its ImageNet weights only
-    settings = {**CNN, "architecture": "inception_v3", "num_classes": 4, "image_size": 75}
+    settings = replaced(CNN, architecture="inception_v3", num_classes=4, image_size=75)
     torch.manual_seed(0)
     assert not open_cnn(settings).net.transform_input
 

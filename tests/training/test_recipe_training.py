@@ -6,22 +6,19 @@ import numpy as np
 import pytest
 import torch
 from made_stores import changed
-from test_loader import TRAIN
+from made_stores import train as train_made
+from test_loader import loader_settings
 
-from mmcl import checkpoints
 from mmcl.evaluation.score import load_model
 from mmcl.skeleton.ragged import join
 from mmcl.training.loader import Loader, TrainingData
-from mmcl.training.train import train_stream
-
-RECIPE = {"name": "reference", "changed": ["model.fam.chunk"], "overridden": [], "quirks": [], "kept": []}
 
 
 def epochs(numbers, same, **place):
     """Batches of epochs over clips that are all the same, so that only crops and rotations tell them apart."""
     clip = np.random.default_rng(0).normal(0, 1, (20, 1, 20, 3)).astype(np.float32)
     data = TrainingData([f"c{i}" for i in range(8)], join([clip] * 8, 1), torch.arange(8), "utd20")
-    loader = Loader(data, "joint", TRAIN | {"same_augmentation": same}, seed=1, **place)
+    loader = Loader(data, "joint", loader_settings(same_augmentation=same), seed=1, **place)
     return [list(loader.epoch(number)) for number in numbers]
 
 
@@ -49,23 +46,20 @@ def test_processes_share_the_repeated_numbers_out():
 @pytest.fixture
 def released(settings):
     quirks = {"model__fam__chunk": 2, "model__frm__input": "answer_ids", "train__same_augmentation": True}
-    return {**changed(settings, **quirks, train__epochs=2), "recipe": RECIPE}
+    return changed(settings, **quirks, train__epochs=2)
 
 
 def test_a_stream_is_trained_as_released(stores, released, tmp_path):
     def run(name, settings):
-        output = tmp_path / name / "model.pt"
-        inputs = {"rgb": [stores["rgb"]], "answers": [stores["answers"]]}
-        train_stream(skeletons=stores["skeletons"], output=output, settings=settings, **inputs)
-        rows = list(csv.DictReader(output.with_name("history.csv").open()))
-        return checkpoints.read(output), [float(row["fam"]) for row in rows]
+        content = train_made(stores, tmp_path / name, settings)
+        rows = list(csv.DictReader((tmp_path / name / "history.csv").open()))
+        return content, [float(row["fam"]) for row in rows]
 
     content, fam = run("released", released)
     state = content["state"]
     assert state["frm.phi.0.weight"].shape == (8, 3)
     assert not [name for name in state if name.startswith("frm.norm")]
     assert all(value.isfinite().all() for value in state.values())
-    assert content["settings"]["recipe"] == RECIPE
     assert load_model(tmp_path / "released/model.pt").model.fam.chunk == 2
     _, whole = run("whole", changed(released, model__fam__chunk=None))
     # two clips have fewer negatives than five

@@ -7,27 +7,15 @@ import logging
 import pytest
 import torch
 import torch.nn.functional as F
-from made_stores import changed, make_stores
+from made_stores import changed, make_stores, stream_settings
+from made_stores import train as run
 
 from mmcl import checkpoints
+from mmcl.colearn import montages
+from mmcl.engine.resume import only_writer
 from mmcl.errors import UserError
 from mmcl.evaluation.score import load_model
-from mmcl.training import train
 from mmcl.training.loader import Loader
-from mmcl.training.resume import only_writer
-
-
-def run(stores, output, settings, **more):
-    train.train_stream(
-        skeletons=stores["skeletons"],
-        rgb=[stores["rgb"]] if settings["model"]["fam"]["enabled"] else [],
-        answers=[stores["answers"]] if settings["model"]["frm"]["enabled"] else [],
-        output=output / "model.pt",
-        settings=settings,
-        threads=1,
-        **more,
-    )
-    return checkpoints.read(output / "model.pt")
 
 
 def same(a, b):
@@ -125,7 +113,7 @@ def test_settings_tell_who_had_no_picture_or_answer(stores, settings, tmp_path):
     about = json.loads((tmp_path / "settings.json").read_text())
     assert about["without_picture"] == about["without_answer"] == ["a1_s1"]
     assert (about["clips"], about["persons"], about["layout"]) == (16, 1, "utd20")
-    assert about["settings"] == changed(settings, train__epochs=1)
+    assert about["settings"] == stream_settings(train__epochs=1).dump()
     assert "torch" in about["versions"]
 
 
@@ -164,23 +152,16 @@ class Mean(torch.nn.Module):
 
 
 def test_a_cnn_trained_along_is_trained_kept_and_resumed(stores, settings, tmp_path, stop_at, monkeypatch):
-    monkeypatch.setattr(train, "open_cnn", lambda cnn: Mean())
+    monkeypatch.setattr(montages, "open_cnn", lambda cnn: Mean())
     settings = changed(settings, model__fam__cnn={"frozen": False}, model__frm__enabled=False)
 
     def go(folder):
-        train.train_stream(
-            skeletons=stores["skeletons"],
-            montages=[stores["montages"]],
-            output=tmp_path / folder / "model.pt",
-            settings=settings,
-            threads=1,
-        )
-        return checkpoints.read(tmp_path / folder / "model.pt")
+        return run(stores, tmp_path / folder, settings, inputs={"picture": [stores["montages"]]})
 
     straight = go("straight")
     torch.manual_seed(settings["seed"])
-    assert not torch.equal(straight["state"]["cnn.layer.weight"], Mean().layer.weight)
-    assert load_model(tmp_path / "straight/model.pt").model.cnn is None  # not needed any more
+    assert not torch.equal(straight["state"]["fam.cnn.layer.weight"], Mean().layer.weight)
+    assert load_model(tmp_path / "straight/model.pt").model.fam.cnn is None  # not needed any more
     stop_at(2)
     with pytest.raises(Stopped):
         go("stopped")
@@ -190,12 +171,7 @@ def test_a_cnn_trained_along_is_trained_kept_and_resumed(stores, settings, tmp_p
 
 def test_fam_without_features_is_an_error(stores, settings, tmp_path):
     with pytest.raises(UserError, match="ask for rgb features"):
-        train.train_stream(
-            skeletons=stores["skeletons"],
-            output=tmp_path / "model.pt",
-            settings=settings,
-            answers=[stores["answers"]],
-        )
+        run(stores, tmp_path, settings, inputs={"answer": [stores["answers"]]})
 
 
 def test_a_loss_that_is_not_finite_stops(stores, settings, tmp_path):
