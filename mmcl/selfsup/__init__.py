@@ -5,17 +5,17 @@ The parts, without files and processes (`train.py` has those):
     views = partial(to_streams, streams=MODALITIES, layout="ntu25", convention="ctr")   # mmcl.skeleton.streams
     settings = PretrainingSettings()          # mmcl.settings.selfsup; every key has a default
     net = Pretrainer(settings, EncoderForm.of(settings.encoder, layout="ntu25", persons=2))
-    optimizer = SGD(net.parameters(), …)      # all of them: frozen ones have no gradient
+    optimizer = SGD(net.parameters(), …)      # all of them: those of frozen parts have no gradient
     for epoch in …:
         if epoch == settings.exchange_after:
             net.enter(EXCHANGE)               # wrap in DistributedDataParallel again, broadcast_buffers=False
         for x1, x2 in …:                      # two augmentations of the same clips (B, 3, T, V, M)
-            step = net(views(x1), views(x2))
-            step.total.backward()
+            losses = net(views(x1), views(x2))
+            losses.total.backward()
             optimizer.step()
-            net.advance(step.keys)            # key encoders follow, keys are remembered
+            net.advance(losses.carry)         # key encoders follow, keys are remembered
 
-    students = Distiller(teachers, DistillationSettings())      # teachers: an EncodersDescription
+    students = Distiller(net.description, DistillationSettings())
     students.teachers.load_state_dict(net.queries.state_dict())
     …                                         # the same step
 
