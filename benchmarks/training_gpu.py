@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 
-from mmcl import device
+from mmcl.device import pick_device
 from mmcl.models.colearn import build_model
 from mmcl.skeleton.ragged import join
 from mmcl.training.loader import Batch, Loader, TrainingData
@@ -51,7 +51,7 @@ def made_clips(count: int) -> TrainingData:
     clips = [
         random.normal(0, 0.5, (n, PERSONS, 25, 3)).astype(np.float32) for n in random.integers(30, 301, count)
     ]
-    labels = torch.from_numpy(random.integers(0, CLASSES, count)).to(device.pick())
+    labels = torch.from_numpy(random.integers(0, CLASSES, count)).to(pick_device())
     return TrainingData([f"clip{i}" for i in range(count)], join(clips, PERSONS), labels, LAYOUT)
 
 
@@ -84,25 +84,25 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--cpu", action="store_true", help="try the script without a GPU")
     options = parser.parse_args()
-    place = device.pick()
-    if place.type != "cuda" and not options.cpu:
+    device = pick_device()
+    if device.type != "cuda" and not options.cpu:
         print("training_gpu: no GPU here, nothing measured")
         return
     loader = Loader(
-        made_clips(max(CLIPS if place.type == "cuda" else 0, 2 * options.batch)),
+        made_clips(max(CLIPS if device.type == "cuda" else 0, 2 * options.batch)),
         "joint",
         {**TRAIN, "batch": options.batch},
         seed=1,
     )
     print(
-        f"training_gpu, {place}, batches of {options.batch} clips, window {TRAIN['window']}, {options.steps} steps"
+        f"training_gpu, {device}, batches of {options.batch} clips, window {TRAIN['window']}, {options.steps} steps"
     )
     speed = {}
     for way, (precision, compiled) in WAYS.items():
         torch.manual_seed(1)
-        model = build_model(MODEL, num_classes=CLASSES, layout=LAYOUT, persons=PERSONS).to(place).train()
+        model = build_model(MODEL, num_classes=CLASSES, layout=LAYOUT, persons=PERSONS).to(device).train()
         if compiled:
-            _compile(model.backbone, place)
+            _compile(model.backbone, device)
         fed = seconds(model, batches(loader), options.steps, precision)
         alone = seconds(model, itertools.repeat(next(iter(batches(loader)))), options.steps, precision)
         speed[way] = options.batch * options.steps / fed

@@ -15,6 +15,3 @@ def pick_device() -> "torch.device":
     import torch
 
     return torch.device(os.environ.get("MMCL_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu"))
-
-
-pick = pick_device  # TEMPORARY-BRIDGE: until all call sites are converted

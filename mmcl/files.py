@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and locks. Standard library only."""
+"""Files that are complete or absent, and locks. Standard library only."""
 
 import fcntl
 import json
@@ -48,13 +48,13 @@ def written(path: str | Path, *, sync: bool = False, shared: bool = False) -> It
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write UTF-8 text, whole or not at all."""
+    """Write UTF-8 text in one step, see `written`."""
     with written(path, shared=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write JSON in readable form, whole or not at all: a list of numbers is one line."""
+    """Write readable JSON in one step, see `written`: a list of numbers is one line."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # JSON escapes line ends inside strings, so a bracket followed by a line end begins a list
     text = re.sub(r"\[\n([-+.\deE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)

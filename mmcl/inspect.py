@@ -20,7 +20,7 @@ def inspect(path: str | Path, rows: int = 3) -> str:
         rows: how many clips to show.
 
     Raises:
-        UserError: nothing there, or it is no store.
+        UserError: no such file, or it is no store.
     """
     path = Path(path)
     if path.is_dir():

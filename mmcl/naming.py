@@ -1,8 +1,8 @@
-"""Names of things on disk: question slugs, shards, weight files. Standard library only."""
+"""Names of files: question slugs, shards, weights. Standard library only."""
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmcl.errors import UserError
@@ -27,11 +27,6 @@ def slug(text: str) -> str:
     return "-".join([*words, hashlib.sha256(text.encode()).hexdigest()[:8]])
 
 
-def stream_folder(benchmark: str | Path, question: str, member: Mapping[str, str]) -> Path:
-    """Where the runs of a member {backbone, graph, stream} lie, seed by seed, in a benchmark's folder."""
-    return Path(benchmark, question, f"{member['backbone']}-{member['graph']}", member["stream"])
-
-
 def shard_names(count: int) -> list[str]:
     """The names of `count` shards: `000-of-032`, `001-of-032`, …"""
     return [f"{i:03d}-of-{count:03d}" for i in range(count)]
@@ -44,13 +39,13 @@ def parse_shard(name: str) -> tuple[int, int]:
 
 
 def members(names: Sequence[str], shard: tuple[int, int]) -> list[str]:
-    """The names that belong to shard (i, n): every n-th of the sorted list, from the i-th."""
+    """The names in shard (i, n): every n-th of the sorted list, from the i-th."""
     index, count = shard
     return sorted(names)[index::count]
 
 
 def find(path: str | Path) -> Path:
-    """Where a path named in the config lies: as given, else below the project's own folder.
+    """The place of a path of the config: as given, else below the project's own folder.
 
     So `resources/…` is found also when the workflow runs in another directory.
     """
@@ -75,7 +70,7 @@ def find_weights(path: str | Path, expected: str | None, what: str) -> Path:
         what: what belongs there and where it comes from, for the message.
 
     Raises:
-        UserError: nothing lies there, or it is another file than the config says.
+        UserError: it does not exist, or it is another file than the config states.
     """
     found = find(path)
     if not found.exists():
@@ -83,5 +78,5 @@ def find_weights(path: str | Path, expected: str | None, what: str) -> Path:
     if expected:
         actual = sha256(found)
         if actual != expected:
-            raise UserError(f"{found}: sha256 is {actual}, but the config says {expected}. {what}")
+            raise UserError(f"{found}: sha256 is {actual}, but the config states {expected}. {what}")
     return found

@@ -1,8 +1,8 @@
 """The version of every stage that writes results.
 
-Snakemake does not see edits inside the package. A stage's number enters its rule's params and its store's
-fingerprint: raise it when the stage would now write something else, and what it wrote before is made again.
-They stand here and not in the stages' modules, as the Snakefile must not import torch.
+Snakemake does not notice edits of the package. A stage's version is part of its settings and so of its rule's params
+and its store's fingerprint: raise it when the stage writes something else than before, and its results are made again.
+The versions are here and not in the stages' modules, as the Snakefile must not import torch.
 """
 
 VERSIONS = {

@@ -5,9 +5,9 @@ A sealed store is one HDF5 file that h5py, h5ls and HDFView read without plug-in
 `fingerprint`, `mmcl_version`, `complete`.
 
 While a store is being written, every finished batch is a small HDF5 file of its own in `<store>.part/`. A batch
-file appears by rename, so it is whole or absent however the job ends: nothing that was finished is lost, and
-no half-written HDF5 file has to be repaired. The plan of batches is fixed, so a job that was killed and
-continued computes the same batches, and seals the same arrays, as one that ran through.
+file appears by rename, so it is complete or absent however the job ends: no finished batch is lost, and
+no partly written HDF5 file has to be repaired. The plan of batches is fixed, so a job that was killed and
+continued computes the same batches, and seals the same arrays, as one that was not interrupted.
 """
 
 import functools
@@ -42,7 +42,7 @@ class Column(NamedTuple):
     Attributes:
         dtype: a NumPy dtype name, `bytes` (a variable number of uint8) or `text` (UTF-8).
         shape: shape of one row.
-        flat: the first axis does not count clips (all frames of all clips one after another, say).
+        flat: the first axis does not count clips, but for example the frames of all clips.
     """
 
     dtype: str

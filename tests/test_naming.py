@@ -41,7 +41,10 @@ def test_weights_are_found_and_checked(tmp_path):
 
 
 def test_what_the_snakefile_imports_is_light():
-    code = "import sys, mmcl.plan, mmcl.config; mmcl.config.load_schema(); print(*sys.modules)"
+    code = (
+        "import sys, mmcl.plan, mmcl.config; from mmcl.naming import PROJECT; "
+        "mmcl.config.load(PROJECT / 'config.yaml'); print(*sys.modules)"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

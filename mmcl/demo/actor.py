@@ -1,4 +1,4 @@
-"""One person in motion: a trunk over planted feet, arms that reach for targets, and the 25 Kinect joints."""
+"""A person in motion: fixed feet, a trunk, arms that reach for targets, and the 25 Kinect joints."""
 
 from dataclasses import dataclass, field
 

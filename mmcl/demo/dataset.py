@@ -23,7 +23,7 @@ from mmcl.files import write_text
 from mmcl.settings.jobs import Drawing
 
 WORKING = ".drawing"
-"""Folder of unfinished files inside the data set's; gone when everything is drawn."""
+"""Folder of unfinished files inside the data set's; deleted when all recordings are drawn."""
 
 log = logging.getLogger(__name__)
 

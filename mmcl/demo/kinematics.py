@@ -1,4 +1,4 @@
-"""Rotations, two-bone limbs and smooth curves. Everything runs over all frames at once: T is time."""
+"""Rotations, two-bone limbs and smooth curves. All functions work on all T frames at once."""
 
 import itertools
 from collections.abc import Sequence

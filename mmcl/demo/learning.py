@@ -17,7 +17,7 @@ Batch = TypeVar("Batch")
 
 
 def begin(seed: int, threads: int) -> tuple[np.random.Generator, torch.device]:
-    """Seed torch; return the generator of everything that is drawn for pictures, and the device."""
+    """Seed torch; return the generator of all random numbers for pictures, and the device."""
     torch.set_num_threads(threads)
     torch.manual_seed(seed)
     return np.random.default_rng(seed), pick_device()

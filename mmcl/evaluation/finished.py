@@ -141,7 +141,7 @@ def stores_of(named: Path) -> list[Path]:
     """
     if benchmark := find_benchmark(named):
         return [one.run / "scores.h5" for one in benchmark.members]
-    if named.is_dir():
+    if named.is_dir() and named.suffix != ".part":  # which is a store in progress itself
         found = sorted([*named.glob("*.h5"), *named.glob("*.h5.part")])
         if not found:
             raise UserError(f"{named}: holds no store (….h5) and is no finished benchmark")

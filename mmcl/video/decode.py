@@ -131,7 +131,7 @@ def _next_picture(capture: "cv2.VideoCapture") -> np.ndarray | None:
     import cv2
 
     try:
-        whole, bgr = capture.retrieve()
-        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB) if whole else None
+        converted, bgr = capture.retrieve()
+        return cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB) if converted else None
     except cv2.error:
         return None

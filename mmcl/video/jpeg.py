@@ -14,10 +14,10 @@ def encode(rgb: np.ndarray, quality: int) -> bytes:
     """
     import cv2
 
-    whole, data = cv2.imencode(
+    encoded, data = cv2.imencode(
         ".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality]
     )
-    if not whole:
+    if not encoded:
         raise ValueError(f"a picture of shape {rgb.shape} cannot be written as JPEG")
     return data.tobytes()
 
