@@ -13,10 +13,10 @@ from mmcl.audit import audit, part
 from mmcl.audit.copies import fingerprint
 from mmcl.audit.source import Source
 from mmcl.datasets.protocols import Clips
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 from mmcl.report.layout_pictures import rest_pose
 
-LAYOUT = layout("ntu25")
+LAYOUT = get_layout("ntu25")
 POSE = np.concatenate([rest_pose(LAYOUT), np.zeros((len(LAYOUT), 1))], axis=1).astype(np.float32)
 COPIED_EVERY = 100
 
@@ -37,7 +37,7 @@ def main() -> None:
     print(f"audit of {count} clips of 40 to 100 frames, one thread: {seconds:.0f} s, {peak:.0f} MB at most")
     print(f"  of that making the clips: {making:.0f} s")
     found = sum(finding.kind == "identical" for finding in report.findings)
-    print(f"  copies put in: {(count - 1) // COPIED_EVERY}, found: {found}")
+    print(f"  copies made: {(count - 1) // COPIED_EVERY}, found: {found}")
     prints = [fingerprint(source.read(i), LAYOUT) for i in range(400)]
     movements = np.stack([made.movement for made in prints if made])
     before = time.perf_counter()
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def made_source(count: int) -> Source:
-    """Bodies that move in ways of their own; every hundredth clip is a copy of the one before."""
+    """Bodies with movements of their own; every hundredth clip is a copy of the one before."""
     numbers = np.arange(count)
     names = [f"c{i:06d}" for i in numbers]
     ones, actions = np.ones(count, int), np.array([f"a{i % 60}" for i in numbers], object)

@@ -1,8 +1,8 @@
-"""How much of injected damage `mmcl audit` sees in real recordings, and how often it speaks without any.
+"""How much injected damage `mmcl audit` detects in real recordings, and how often it reports any without.
 
 python benchmarks/audit_rates.py --nw-ucla FOLDER --utd-mhad FOLDER
 
-Each kind of damage is put into every clip in which its detector was silent, one at a time.
+Each kind of damage is put, one at a time, into every clip in which its detector reported nothing.
 """
 
 import argparse
@@ -15,7 +15,10 @@ from mmcl.audit import open_folder
 from mmcl.audit.copies import find_copies, fingerprint
 from mmcl.audit.labels import find_doubts
 from mmcl.audit.sides import find_swaps
-from mmcl.layouts import Layout, layout
+from mmcl.datasets import reader_settings
+from mmcl.layouts import Layout, get_layout
+from mmcl.settings.base import narrowed
+from mmcl.settings.dataset import RecordingsSettings
 
 Damage = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -33,17 +36,18 @@ def main() -> None:
 
 
 def measure(reader: str, folder: Path) -> None:
-    source = open_folder({"reader": reader, "skeletons": folder})
+    settings = reader_settings(reader, {})
+    source = open_folder(narrowed(RecordingsSettings, settings, skeletons=str(folder)))
     clips = [source.read(i) for i in range(len(source.clips.names))]
-    joints = layout(source.layout)
+    joints = get_layout(source.layout)
     print(f"\n{reader}: {len(clips)} clips")
     for kind, damages in side_damage(joints).items():
         clean = [clip for clip in clips if kind not in kinds(clip, joints)]
-        print(f"{kind}: speaks of {len(clips) - len(clean)} clips as they are")
+        print(f"{kind}: reports {len(clips) - len(clean)} clips as they are")
         for name, damage in damages.items():
             rng = np.random.default_rng(1)
             hits = [kind in kinds(damage(clip, rng), joints) for clip in clean if len(clip) >= 8]
-            print(f"  {name:50} seen in {sum(hits)} of {len(hits)} ({100 * np.mean(hits):.1f} %)")
+            print(f"  {name:50} detected in {sum(hits)} of {len(hits)} ({100 * np.mean(hits):.1f} %)")
     for name, damage in copy_damage(joints).items():
         print(f"copies, {name:42} {copies_found(clips, damage, joints)}")
     doubts(clips, source.clips.action, joints)
@@ -112,16 +116,16 @@ def copy_damage(joints: Layout) -> dict[str, Damage]:
 
 
 def copies_found(clips: list[np.ndarray], damage: Damage, joints: Layout) -> str:
-    """Every tenth clip is put beside the others a second time, changed."""
+    """Every tenth clip is added a second time, changed."""
     rng = np.random.default_rng(1)
     chosen = [i for i in range(0, len(clips), 10) if len(clips[i]) >= 8]
     together = [*clips, *(damage(clips[i], rng) for i in chosen)]
     prints = [fingerprint(clip, joints) for clip in together]
     found = find_copies(prints, joints, lambda i: together[i], 0.01)
-    told = {(pair.a, pair.b): pair.kind for pair in found.pairs}
-    told |= {(a, b): "identical" for group in found.groups for a in group for b in group}
+    kinds_of = {(pair.a, pair.b): pair.kind for pair in found.pairs}
+    kinds_of |= {(a, b): "identical" for group in found.groups for a in group for b in group}
     first = {number: group[0] for group in found.groups for number in group}
-    hits = [told.get((first.get(i, i), len(clips) + k)) for k, i in enumerate(chosen)]
+    hits = [kinds_of.get((first.get(i, i), len(clips) + k)) for k, i in enumerate(chosen)]
     by_kind = ", ".join(f"{hits.count(kind)} {kind}" for kind in sorted({hit for hit in hits if hit}))
     return f"found {sum(hit is not None for hit in hits)} of {len(hits)} ({by_kind})"
 
@@ -135,11 +139,11 @@ def doubts(clips: list[np.ndarray], action: np.ndarray, joints: Layout) -> None:
     labels, classes = action.copy(), sorted(set(action))
     for i in wrong:
         labels[i] = rng.choice([label for label in classes if label != action[i]])
-    told = {int(finding.clips[0]) for finding in find_doubts(near, names, labels)}
-    hits = len(told & set(wrong.tolist()))
+    doubted = {int(finding.clips[0]) for finding in find_doubts(near, names, labels)}
+    hits = len(doubted & set(wrong.tolist()))
     print(
-        f"label_doubt: of {len(wrong)} labels made wrong {hits} seen ({100 * hits / len(wrong):.1f} %);"
-        f" {len(told) - hits} of the other {len(clips) - len(wrong)} clips doubted"
+        f"label_doubt: of {len(wrong)} labels made wrong {hits} detected ({100 * hits / len(wrong):.1f} %);"
+        f" {len(doubted) - hits} of the other {len(clips) - len(wrong)} clips doubted"
     )
 
 

@@ -1,8 +1,8 @@
 """NTU RGB+D 120 from `.skeleton` files to training data: mmcl's store, against the reference's padded arrays.
 
 `python benchmarks/prepare_ntu.py [--clips N] [--padded N] [--processes N] [--plan]`; all of them: `--clips 114480`.
-Made recordings of the real ones' form, length and number of people; `--files` of them lie under N names (hard links),
-so that few are read over and over and disk is no limit. Memory is the largest sum over a run's processes.
+Made recordings of the real ones' form, length and number of people; `--files` of them get N names (hard links), so that
+few files take little space on disk. Memory is the largest sum over a run's processes.
 """
 
 import argparse
@@ -19,17 +19,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from mmcl.datasets import reader_settings
 from mmcl.datasets.ntu import missing_names
 from mmcl.datasets.prepare import SkeletonStore, index_clips, prepare_skeletons
 from mmcl.naming import PROJECT
+from mmcl.settings.base import narrowed
+from mmcl.settings.jobs import Indexing, Preparation
 
 ALL = 114_480
 SEED = 0
-SETTINGS = {"version": 0}
+READER = reader_settings("ntu", {"person2": "duplicated", "gaps": "packed"})  # as the reference
 
 
 def write_recording(path: Path, rng: np.random.Generator) -> None:
-    """30 to 200 frames; now and then a second person, a body lost for a while, a short ghost."""
+    """30 to 300 frames; some with a second person, a body lost for some frames, a short false body."""
     frames = int(np.clip(rng.gamma(6, 14), 30, 300))
     bodies = {"72057594037931101": range(frames)}
     if rng.random() < 0.22:  # 26 of 120 actions
@@ -42,9 +45,9 @@ def write_recording(path: Path, rng: np.random.Generator) -> None:
     }
     lines = [str(frames)]
     for frame in range(frames):
-        there = {name: joints[frame] for name, (when, joints) in tracks.items() if frame in when}
-        lines.append(str(len(there)))
-        for name, joints in there.items():
+        present = {name: joints[frame] for name, (when, joints) in tracks.items() if frame in when}
+        lines.append(str(len(present)))
+        for name, joints in present.items():
             lines += [
                 f"{name} 0 1 1 1 1 0 0.01119184 -0.256052 2",
                 "25",
@@ -141,11 +144,6 @@ def measured(command: list[Any]) -> Cost:
 # --------------------------------------------------------------------------------------------- the runs
 
 
-def dataset(skeletons: Path) -> dict[str, Any]:
-    options = {"person2": "duplicated", "gaps": "packed"}  # as the reference
-    return {"reader": "ntu", "skeletons": str(skeletons), "options": options}
-
-
 def both_agree(store: Path, padded: Path, chosen: list[str]) -> bool:
     """Whether the store holds what the reference's file holds: the same names, numbers and split."""
     from reference_preparation import TRAINING, VALUES
@@ -175,7 +173,7 @@ def prepare(skeletons: Path, output: Path, processes: int) -> Cost:
     """Index and prepare a folder of recordings with mmcl."""
     index = output.with_suffix(".tsv")
     start = time.perf_counter()
-    index_clips(dataset(skeletons), index)
+    index_clips(narrowed(Indexing, READER), index, skeletons)
     seconds = time.perf_counter() - start
     print(f"index of {len(index.read_text().splitlines()) - 1} recordings: {seconds:.2f} s")
     return measured([sys.executable, __file__, "--prepare", skeletons, index, output, processes])
@@ -190,8 +188,8 @@ def side_by_side(folder: Path, chosen: list[str], files: list[Path]) -> None:
     idle = measured([sys.executable, "-c", "import numpy, pathlib, pickle, time; time.sleep(0.5)"]).memory
     theirs = measured([sys.executable, script, folder / "few", folder])
     full = idle + (theirs.memory - idle) / count * ALL
-    print(f"mmcl, 1 process: {told(ours, count)}")
-    print(f"reference's way, 1 process: {told(theirs, count)}")
+    print(f"mmcl, 1 process: {summary(ours, count)}")
+    print(f"reference's way, 1 process: {summary(theirs, count)}")
     print(f"its memory extrapolated linearly to {ALL} recordings: {full / 1e9:.0f} GB")
     print(f"mmcl takes 1/{theirs.cpu / ours.cpu:.1f} of its CPU time")
     agree = both_agree(folder / "few.h5", folder / "NTU120_CSub.npz", chosen)
@@ -221,14 +219,14 @@ def main() -> None:
         link(spread(wanted.clips), files, folder / "clips")
         cost = prepare(folder / "clips", folder / "store.h5", wanted.processes)
         size = (folder / "store.h5").stat().st_size / 1e6
-        print(f"mmcl, {wanted.processes} processes: {told(cost, wanted.clips)}; store {size:.0f} MB")
+        print(f"mmcl, {wanted.processes} processes: {summary(cost, wanted.clips)}; store {size:.0f} MB")
         if wanted.plan:
             plan(folder)
         if wanted.padded:
             side_by_side(folder, spread(wanted.padded), files)
 
 
-def told(cost: Cost, count: int) -> str:
+def summary(cost: Cost, count: int) -> str:
     return (
         f"{count} recordings in {cost.seconds:.1f} s, {count / cost.seconds:.0f} clips/s;"
         f" {1000 * cost.cpu / count:.1f} ms CPU per recording; {cost.memory / 1e9:.2f} GB memory"
@@ -248,6 +246,6 @@ def plan(folder: Path) -> None:
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--prepare"]:
         skeletons, index, output, processes = sys.argv[2:]
-        prepare_skeletons(Path(index), dataset(Path(skeletons)), Path(output), SETTINGS, int(processes))
+        prepare_skeletons(index, output, narrowed(Preparation, READER), skeletons, processes=int(processes))
     else:
         main()

@@ -77,8 +77,8 @@ def _exchanges(joints: np.ndarray, there: np.ndarray, layout: Layout) -> Iterato
 
 def _step(after: np.ndarray, before: np.ndarray) -> np.ndarray:
     """(F − 1,) metres, mean over joints, from `before` in a frame to `after` in the next."""
-    steps: np.ndarray = np.linalg.norm(after[1:] - before[:-1], axis=-1)
-    return steps.mean(1)
+    steps: np.ndarray = np.linalg.norm(after[1:] - before[:-1], axis=-1).mean(1)
+    return steps
 
 
 def _contradictions(joints: np.ndarray, layout: Layout) -> Iterator[Damage]:

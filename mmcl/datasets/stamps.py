@@ -127,9 +127,12 @@ class _Table:
         found = {key: status for folder in folders for key, status in folder.list().items()}
         if new := [key for key in found if key not in self.rows]:
             self.rows |= {key: row for row, key in enumerate(new, len(self.rows))}
-            self.size, self.time = (np.append(column, np.full(len(new), -1)) for column in (self.size, self.time))
+            self.size, self.time = (
+                np.append(column, np.full(len(new), -1)) for column in (self.size, self.time)
+            )
             self.current, self.baseline = (
-                np.append(column, np.full(len(new), ABSENT, np.uint64)) for column in (self.current, self.baseline)
+                np.append(column, np.full(len(new), ABSENT, np.uint64))
+                for column in (self.current, self.baseline)
             )
         gone = (-1, -1)
         status = [
@@ -166,12 +169,10 @@ class Stamps:
         self._path, self._folders, self._listing = path, folders, listing
 
     def listed(self) -> str:
-        """Token of index_clips: which recordings there are, and the content of the file that lists the clips, if any."""
+        """Token of index_clips: of the set of recordings and, where there is one, the file that lists the clips."""
         return self._whole_token or (self._table.token if self._table else "")
 
-    def token(
-        self, skeletons: Collection[str] | bool = False, videos: Collection[str] | bool = False
-    ) -> str:
+    def token(self, skeletons: Collection[str] | bool = False, videos: Collection[str] | bool = False) -> str:
         """Token of a job.
 
         Args:

@@ -106,8 +106,9 @@ def _joints(file: Path, joints: Any) -> dict[str, str]:
     return joints
 
 
-def _hd_groups(file: Path, joints: dict[str, str], graphs: Any) -> dict[str, list[list[str]]]:
-    _check_graphs(file, "hd_groups", graphs)
+def _hd_groups(file: Path, joints: dict[str, str], stated: Any) -> dict[str, list[list[str]]]:
+    _check_graphs(file, "hd_groups", stated)
+    graphs: dict[str, list[list[str]]] = stated
     for graph, groups in graphs.items():
         fine = isinstance(groups, list) and all(isinstance(group, list) and group for group in groups)
         if not fine or sorted(str(joint) for group in groups for joint in group) != sorted(joints):
