@@ -113,7 +113,7 @@ def _find(settings: CnnSettings) -> Path | None:
     if settings.weights is None:
         return None
     what = (
-        f"The weights of torchvision's {settings['architecture']} belong there: the file that its "
+        f"The weights of torchvision's {settings.architecture} belong there: the file that its "
         "documentation names for the wanted `…_Weights` (Inception-V3: inception_v3_google-0cc3c7bd.pth), "
         "or a state dict of your own"
     )
@@ -138,7 +138,7 @@ def _load(net: nn.Module, path: Path, settings: CnnSettings) -> None:
         state = {DENSENET_OLD.sub(r"\1\2.", key): value for key, value in state.items()}
         net.load_state_dict({key: value for key, value in state.items() if not key.startswith(AUXILIARY)})
     except (RuntimeError, TypeError, AttributeError) as error:
-        what = f"{settings['architecture']} with {settings['num_classes']} classes"
+        what = f"{settings.architecture} with {settings.num_classes} classes"
         raise UserError(f"{path}: does not fit {what}: {' '.join(str(error).split())[:300]}") from None
 
 
