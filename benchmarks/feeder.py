@@ -10,33 +10,28 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from mmcl.layouts import layout
+from mmcl.engine.seeds import epoch_seed
+from mmcl.layouts import get_layout
+from mmcl.settings.training import TrainSettings
 from mmcl.skeleton.ragged import join
-from mmcl.training.feeders import Draw
-from mmcl.training.loader import Loader, TrainingData, epoch_seed
+from mmcl.training.feeders import ResizeDraw
+from mmcl.training.loader import Loader, TrainingData
 
 CLIPS, ROUNDS = 200, 20
 STREAM, LAYOUT, PERSONS, PADDED = "bone_motion", "ntu25", 2, 300
-TRAIN = {
-    "batch": CLIPS,
-    "repeat": 1,
-    "crop": [0.5, 1.0],
-    "min_crop": 64,
-    "rotation": 0.3,
-    "window": 64,
-}
+TRAIN = TrainSettings(batch=CLIPS)
 
 
 class ClipByClip:
     """The reference's way, from its description: padded arrays, one clip after another, then collated."""
 
     def __init__(self, clips: list[np.ndarray]):
-        joints = len(layout(LAYOUT))
+        joints = len(get_layout(LAYOUT))
         self.data = np.zeros((len(clips), 3, PADDED, joints, PERSONS), np.float32)
         for padded, clip in zip(self.data, clips, strict=True):
             padded[:, : len(clip)] = clip.transpose(3, 0, 2, 1)
 
-    def batch(self, draw: Draw) -> torch.Tensor:
+    def batch(self, draw: ResizeDraw) -> torch.Tensor:
         items = zip(*(part.tolist() for part in draw), strict=True)
         return torch.stack([self.clip(*item) for item in items])
 
@@ -46,21 +41,21 @@ class ClipByClip:
         x = torch.from_numpy(self.crop_resize(padded, valid, share, position))
         x = self.rotate(x, torch.tensor(angles)).numpy()
         bone = np.zeros_like(x)
-        for child, parent in layout(LAYOUT).bone_pairs:
+        for child, parent in get_layout(LAYOUT).bone_pairs:
             bone[:, :, child] = x[:, :, child] - x[:, :, parent]
         bone[:, :-1] = bone[:, 1:] - bone[:, :-1]
         bone[:, -1] = 0
         return torch.from_numpy(bone)
 
     def crop_resize(self, padded: np.ndarray, valid: int, share: float, position: float) -> np.ndarray:
-        kept = min(max(int(np.floor(valid * share)), TRAIN["min_crop"]), valid)
+        kept = min(max(int(np.floor(valid * share)), TRAIN.min_crop), valid)
         first = int(position * (valid - kept + 1))
         channels, _, joints, persons = padded.shape
         part = torch.tensor(padded[:, first : first + kept], dtype=torch.float32)
         part = part.permute(0, 2, 3, 1).contiguous().view(channels * joints * persons, kept)
-        size = (channels * joints * persons, TRAIN["window"])
+        size = (channels * joints * persons, TRAIN.window)
         part = F.interpolate(part[None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
-        part = part.view(channels, joints, persons, TRAIN["window"])
+        part = part.view(channels, joints, persons, TRAIN.window)
         return part.permute(0, 3, 1, 2).contiguous().numpy()
 
     def rotate(self, x: torch.Tensor, angles: torch.Tensor) -> torch.Tensor:
@@ -87,7 +82,7 @@ class ClipByClip:
 def main() -> None:
     torch.set_num_threads(1)
     random = np.random.default_rng(0)
-    joints = len(layout(LAYOUT))
+    joints = len(get_layout(LAYOUT))
     lengths = random.integers(30, PADDED + 1, CLIPS)
     clips = [random.normal(0, 0.5, (n, PERSONS, joints, 3)).astype(np.float32) for n in lengths]
     names = [f"clip{i}" for i in range(CLIPS)]
@@ -107,7 +102,7 @@ def main() -> None:
         torch.testing.assert_close(found["batched"], found["clip by clip"], rtol=0, atol=1e-4)
     print(
         f"feeder, batches of {CLIPS} clips of {lengths.min()}–{lengths.max()} frames, {joints} joints, {PERSONS}"
-        f" persons, stream {STREAM}, window {TRAIN['window']}, one thread,"
+        f" persons, stream {STREAM}, window {TRAIN.window}, one thread,"
         f" CPU time, best of {ROUNDS} rounds"
     )
     for way, spent in seconds.items():

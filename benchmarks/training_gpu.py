@@ -8,40 +8,25 @@ so and measures nothing (`--cpu --batch 2 --steps 1` tries the script itself).
 import argparse
 import itertools
 import time
-from collections.abc import Iterable
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
+from mmcl.colearn.learner import CoLearner, build_model
+from mmcl.colearn.term import Batch
 from mmcl.device import pick_device
-from mmcl.models.colearn import build_model
+from mmcl.engine.loop import Task, _epoch, compiled_in_training
+from mmcl.engine.optimizers import build_optimizer
+from mmcl.engine.processes import Processes
+from mmcl.settings.base import replaced
+from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
+from mmcl.settings.training import TrainSettings
 from mmcl.skeleton.ragged import join
-from mmcl.training.loader import Batch, Loader, TrainingData
-from mmcl.training.train import _compile, _epoch
+from mmcl.training.loader import Loader, TrainingData
 
 CLASSES, LAYOUT, PERSONS, CLIPS = 120, "ntu25", 2, 4000
-MODEL = {
-    "backbone": "ctrgcn",
-    "graph": "natural",
-    "width": 1.0,
-    "fam": {"enabled": False, "hidden": 256, "temperature": 0.4, "loss": "grace"},
-    "frm": {
-        "enabled": False,
-        "input": "hidden",
-        "n": 2,
-        "hidden": 64,
-        "matrices": "diagonal",
-        "detach": False,
-    },
-}
-TRAIN = {
-    "repeat": 1,
-    "crop": [0.5, 1.0],
-    "min_crop": 64,
-    "rotation": 0.3,
-    "window": 64,
-    "same_augmentation": False,
-}
+MODEL = StreamModelSettings(fam=FamSettings(enabled=False), frm=FrmSettings(enabled=False))
 WAYS = {"fp32 eager": ("fp32", False), "bf16 eager": ("bf16", False), "bf16 compiled": ("bf16", True)}
 
 
@@ -55,25 +40,39 @@ def made_clips(count: int) -> TrainingData:
     return TrainingData([f"clip{i}" for i in range(count)], join(clips, PERSONS), labels, LAYOUT)
 
 
-def batches(loader: Loader) -> Iterable[Batch]:
+def batches(loader: Loader) -> Iterator[Batch]:
     """Epoch after epoch."""
     return itertools.chain.from_iterable(loader.epoch(epoch) for epoch in itertools.count())
 
 
-def seconds(model: torch.nn.Module, source: Iterable[Batch], steps: int, precision: str) -> float:
-    """Time of so many training steps, after a few that warm up."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, nesterov=True)
-    source = iter(source)
-    _epoch(model.losses, itertools.islice(source, 5), optimizer, precision, int)
-    synchronise()
-    start = time.perf_counter()
-    _epoch(model.losses, itertools.islice(source, steps), optimizer, precision, int)
+class Steps(Task[Batch]):
+    """So many steps with batches from a source."""
+
+    def __init__(self, model: CoLearner, source: Iterator[Batch], precision: str):
+        self.net = model
+        self.source = source
+        self.precision = precision
+        self.steps = 0
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        return itertools.islice(self.source, self.steps)
+
+
+def seconds(model: CoLearner, source: Iterator[Batch], steps: int, settings: TrainSettings) -> float:
+    """Time of so many training steps, after a few for warming up."""
+    task, processes = Steps(model, source, settings.precision), Processes()
+    optimizing = build_optimizer(model, settings, steps)
+    start = 0.0
+    for task.steps in (5, steps):
+        synchronise()
+        start = time.perf_counter()
+        _epoch(task, task.losses, 0, optimizing, processes, int)
     synchronise()
     return time.perf_counter() - start
 
 
 def synchronise() -> None:
-    """Wait until the GPU has done what it was given."""
+    """Wait until the GPU has finished its work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
@@ -88,23 +87,26 @@ def main() -> None:
     if device.type != "cuda" and not options.cpu:
         print("training_gpu: no GPU here, nothing measured")
         return
+    train = TrainSettings(batch=options.batch, learning_rate=0.01, weight_decay=0.0)
     loader = Loader(
         made_clips(max(CLIPS if device.type == "cuda" else 0, 2 * options.batch)),
         "joint",
-        {**TRAIN, "batch": options.batch},
+        train,
         seed=1,
     )
     print(
-        f"training_gpu, {device}, batches of {options.batch} clips, window {TRAIN['window']}, {options.steps} steps"
+        f"training_gpu, {device}, batches of {options.batch} clips, window {train.window}, {options.steps} steps"
     )
     speed = {}
     for way, (precision, compiled) in WAYS.items():
         torch.manual_seed(1)
-        model = build_model(MODEL, num_classes=CLASSES, layout=LAYOUT, persons=PERSONS).to(device).train()
+        form = {"num_classes": CLASSES, "layout": LAYOUT, "persons": PERSONS}
+        model = build_model(MODEL, **form, shapes={}).to(device).train()
         if compiled:
-            _compile(model.backbone, device)
-        fed = seconds(model, batches(loader), options.steps, precision)
-        alone = seconds(model, itertools.repeat(next(iter(batches(loader)))), options.steps, precision)
+            compiled_in_training(model.backbone, "features", device)
+        own = replaced(train, precision=precision)
+        fed = seconds(model, batches(loader), options.steps, own)
+        alone = seconds(model, itertools.repeat(next(batches(loader))), options.steps, own)
         speed[way] = options.batch * options.steps / fed
         waits = max(0.0, 1 - alone / fed)
         print(f"  {way:<14} {speed[way]:8.0f} clips/s   waits for data {100 * waits:4.1f} % of the time")

@@ -47,7 +47,8 @@ class Refinement(Term):
         gates = self.phi(self.norm(answer.float())).softmax(1)  # (N, n)
         scores = scores.float()
         if self.matrices.dim() == 2:
-            return (gates @ self.matrices) * scores
+            found: Tensor = (gates @ self.matrices) * scores
+            return found
         return torch.einsum("bi,icd,bd->bc", gates, self.matrices, scores)
 
     def loss(self, features: Tensor, logits: Tensor, batch: Batch) -> Tensor:

@@ -55,7 +55,8 @@ class Backbone(nn.Module, ABC):
 
     def stem(self, x: Tensor) -> Tensor:
         """Clips (N, C, T, V, M) -> what the blocks take, channel-major (C', N·M, V, T)."""
-        return self.input_norm(x)
+        found: Tensor = self.input_norm(x)
+        return found
 
     def stem_of(self, x: Tensor, slot: Tensor) -> Tensor:
         """`stem` for people one by one, in evaluation mode.
@@ -85,7 +86,8 @@ class Backbone(nn.Module, ABC):
 
     def classify(self, features: Tensor) -> Tensor:
         """(N, feature_dim) -> logits (N, num_classes)."""
-        return self.head(features)
+        found: Tensor = self.head(features)
+        return found
 
     def forward(self, x: Tensor) -> Tensor:
         """Clips (N, C, T, V, M) -> logits (N, num_classes)."""

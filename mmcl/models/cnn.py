@@ -49,7 +49,8 @@ class CNN(nn.Module):
         and normalised with ImageNet's mean and standard deviation.
         """
         x = _resize(images.permute(0, 3, 1, 2), self.image_size)
-        return self.net((x.float() - self.mean) / self.std)
+        found: torch.Tensor = self.net((x.float() - self.mean) / self.std)
+        return found
 
     def reference_names(self) -> dict[str, list[str]]:
         """Our state entries → those of the released MMCL model, whose CNN is Inception-V3."""
@@ -66,7 +67,8 @@ def shrink(image: np.ndarray, size: int) -> np.ndarray:
 def _resize(images: torch.Tensor, size: int) -> torch.Tensor:
     from torchvision.transforms.v2 import functional
 
-    return functional.resize(images, [size, size], antialias=True)
+    found: torch.Tensor = functional.resize(images, [size, size], antialias=True)
+    return found
 
 
 def open_cnn(settings: CnnSettings) -> CNN:
@@ -129,7 +131,8 @@ def _build(architecture: str, classes: int, imagenet: bool) -> nn.Module:
     if architecture in ("inception_v3", "googlenet"):
         # ImageNet weights of these two expect inputs of mean and deviation 0.5: transform_input makes them
         options = {"aux_logits": False, "transform_input": imagenet, "init_weights": not imagenet}
-    return models.get_model(architecture, weights=None, num_classes=classes, **options)
+    net: nn.Module = models.get_model(architecture, weights=None, num_classes=classes, **options)
+    return net
 
 
 def _load(net: nn.Module, path: Path, settings: CnnSettings) -> None:

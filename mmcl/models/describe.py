@@ -89,4 +89,5 @@ def describe(net: Backbone, shape: tuple[int, int, int]) -> Description:
 def _in_place(own: Any, left: Any, right: Any, **_: Any) -> int:
     """Operations of own += left · right, which the counter does not know, from their shapes."""
     batch, rows, inner = left
-    return 2 * batch * rows * inner * right[-1]
+    count: int = 2 * batch * rows * inner * right[-1]
+    return count

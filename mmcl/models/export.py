@@ -53,7 +53,8 @@ class Exported(nn.Module):
     def forward(self, clips: Tensor) -> Tensor:
         """Clips (N, C, T, V, K) -> logits (N, num_classes)."""
         if self.absent is None:
-            return self.net(clips)
+            found: Tensor = self.net(clips)
+            return found
         count = clips.shape[0]
         slot = torch.arange(self.people, device=clips.device).repeat(count)
         there = self.net.trunk(self.net.stem_of(clips.permute(0, 4, 1, 2, 3).flatten(0, 1), slot))

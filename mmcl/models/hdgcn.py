@@ -93,7 +93,8 @@ class LayerAttention(nn.Module):
         reduced = F.relu(self.reduce_norm(self.reduce(peaks.transpose(0, 1))))
         nodes = (reduced * self.joints[:, None]).sum(-1).transpose(1, 2)  # a layer's mean over its joints
         related = self.edges(nodes[None])[0]  # (O/4, N, L)
-        return self.expand(related.permute(2, 1, 0)).sigmoid().transpose(1, 2)
+        found: Tensor = self.expand(related.permute(2, 1, 0)).sigmoid().transpose(1, 2)
+        return found
 
     def folded(self) -> nn.Module:
         """See `mmcl.models.layers.fold`."""

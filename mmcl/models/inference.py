@@ -28,7 +28,7 @@ class Inference(nn.Module):
     def __init__(self, net: Backbone):
         super().__init__()
         self.net = folded(net)
-        self._absent: dict[tuple, Tensor] = {}
+        self._absent: dict[tuple[torch.Size, torch.dtype, torch.device], Tensor] = {}
 
     @torch.no_grad()
     def forward(self, x: Tensor) -> Tensor:

@@ -60,7 +60,8 @@ def mode_matrix(layout: str, k: int) -> Tensor:
     adjacency = torch.zeros(len(skeleton), len(skeleton))
     for joint, parent in enumerate(parents):
         adjacency[joint, parent] = joint != parent
-    return torch.eye(len(skeleton)) - torch.linalg.matrix_power(adjacency, k)
+    found: Tensor = torch.eye(len(skeleton)) - torch.linalg.matrix_power(adjacency, k)
+    return found
 
 
 class AttentionGraphConv(nn.Module):
@@ -100,7 +101,8 @@ class AttentionGraphConv(nn.Module):
         weight = self.weight.transpose(0, 1).flatten(1)
         z = torch.addmm(self.bias.sum(0)[:, None], weight, seen.t())
         z = self.norm(z).view(-1, count, frames, joints)
-        return (self.down(x) + z.transpose(2, 3)).relu_()
+        found: Tensor = (self.down(x) + z.transpose(2, 3)).relu_()
+        return found
 
     def folded(self) -> nn.Module:
         """See `mmcl.models.layers.fold`."""
@@ -138,7 +140,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
-        return (self.temporal(self.spatial(x)).relu_() + self.skip(x)).relu_()
+        found: Tensor = (self.temporal(self.spatial(x)).relu_() + self.skip(x)).relu_()
+        return found
 
 
 def _initialise(temporal: MultiScaleTemporal) -> None:
@@ -241,7 +244,8 @@ class InfoGCN(Backbone):
 
     def stem(self, x: Tensor) -> Tensor:
         """See `Backbone`: the joints' mode, embedded, normalised."""
-        return self.input_norm(self.embed(x.permute(0, 4, 3, 1, 2)).permute(0, 3, 4, 2, 1))
+        found: Tensor = self.input_norm(self.embed(x.permute(0, 4, 3, 1, 2)).permute(0, 3, 4, 2, 1))
+        return found
 
     def stem_of(self, x: Tensor, slot: Tensor) -> Tensor:
         """See `Backbone`."""
@@ -263,11 +267,11 @@ class InfoGCN(Backbone):
     def merge(self, people: Tensor) -> Tensor:
         """People (N, M, D) -> z (N, D)."""
         hidden = F.relu(self.fc(people.mean(1)))
-        mean = self.mean(hidden)
+        mean: Tensor = self.mean(hidden)
         if not self.training:
             return mean
         # limited before the exponential: an infinite one would give gradients that are no numbers
-        spread = (self.noise * self.log_variance(hidden)).clamp(max=math.log(LARGEST_NOISE)).exp()
+        spread: Tensor = (self.noise * self.log_variance(hidden)).clamp(max=math.log(LARGEST_NOISE)).exp()
         return mean + torch.randn_like(spread) * spread
 
     def auxiliary_loss(self, features: Tensor, labels: Tensor) -> Tensor:
@@ -284,7 +288,8 @@ class InfoGCN(Backbone):
             distances = (means - self.prior).square().mean(1)
             present = (counts > 0).to(z.dtype)
             marginal = torch.linalg.vector_norm(z.mean(0))
-            return PRIOR_WEIGHT * (distances @ present) / present.sum() + MEAN_WEIGHT * marginal
+            found: Tensor = PRIOR_WEIGHT * (distances @ present) / present.sum() + MEAN_WEIGHT * marginal
+            return found
 
     def reference_names(self) -> dict[str, list[str]]:
         """See `Backbone`; the names are those of InfoGCN's release."""

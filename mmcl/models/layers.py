@@ -137,7 +137,8 @@ class PointNorm(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, T/stride)."""
-        return super().forward(x[..., :: self.stride])
+        found: Tensor = super().forward(x[..., :: self.stride])  # type: ignore[no-untyped-call]
+        return found
 
     def folded(self) -> nn.Module:
         """See `fold`."""
@@ -197,7 +198,8 @@ class MultiScaleTemporal(nn.Module):
         branches = [conv(y) for conv, y in zip(self.convs, inputs, strict=True)]
         branches.append(F.max_pool1d(pooled, 3, self.stride, 1))
         branches.append(still.flatten(1, 2))
-        return self.norm(torch.cat(branches)).unflatten(1, (count, joints))
+        found: Tensor = self.norm(torch.cat(branches)).unflatten(1, (count, joints))
+        return found
 
     def reduced(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The 1×1 convolutions of x (C, N, V, T): three that look around next, and one that does not.
@@ -272,7 +274,8 @@ class FoldedTemporal(nn.Module):
 def aggregate(graphs: Tensor, x: Tensor) -> Tensor:
     """Σ_k A_k x_k: graphs (K, B, V, V), x (K, B, V, T) -> (B, V, T)."""
     if torch.is_grad_enabled() and not torch.compiler.is_exporting():
-        return Aggregate.apply(graphs, x)
+        found: Tensor = Aggregate.apply(graphs, x)
+        return found
     return _aggregate(graphs, x)
 
 

@@ -64,7 +64,8 @@ class FrameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, V, N, T) -> (C, V, N, ⌈T/stride⌉)."""
-        return super().forward(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
+        found: Tensor = super().forward(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
+        return found
 
     def absorb(self, norm: nn.Module) -> nn.Module:
         """Take the batch norm behind it into the weights, for evaluation; returns what takes the norm's place."""

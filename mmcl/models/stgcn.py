@@ -158,7 +158,8 @@ class STGCN(JointsFirst):
 
     def stem(self, x: Tensor) -> Tensor:
         """See `Backbone`: every person is normalised as a clip of one."""
-        return self.input_norm(x.permute(0, 4, 1, 2, 3).flatten(0, 1)[..., None])
+        found: Tensor = self.input_norm(x.permute(0, 4, 1, 2, 3).flatten(0, 1)[..., None])
+        return found
 
     def stem_of(self, x: Tensor, slot: Tensor) -> Tensor:
         """See `Backbone`; the slot is of no consequence."""
