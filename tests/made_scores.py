@@ -6,7 +6,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from mmcl.evaluation.ensemble import SCHEMA, scores_path, write_ensemble
+from mmcl.evaluation.ensemble import SCHEMA, write_ensemble
+from mmcl.settings.jobs import Fusion
 from mmcl.store import Batch, Column, write
 
 CLASSES = 3
@@ -35,11 +36,43 @@ def scores(path, names, logits, labels, ids=("A001", "A002", "A003")):
     return path
 
 
+def fusion(members: list[dict], seeds: list[int], runs: list[str] | None = None, **ensemble) -> Fusion:
+    """Settings of an ensemble of these members."""
+    return Fusion.model_validate(
+        {
+            "benchmark": "b",
+            "question": "q",
+            "dataset": "made",
+            "protocol": "odd_subjects",
+            "model": {},
+            "train": {},
+            "ensemble": {
+                "members": [{"stream": m["stream"], "graph": m["graph"]} for m in members],
+                **ensemble,
+            },
+            "members": members,
+            "runs": runs or [f"run-{number}" for number in range(len(members))],
+            "seeds": seeds,
+        }
+    )
+
+
+def member(stream: str, graph: str = "natural", backbone: str = "ctrgcn") -> dict[str, str]:
+    """A member of an ensemble."""
+    return {"backbone": backbone, "graph": graph, "stream": stream}
+
+
+def run_folder(benchmark: Path, stream: str) -> Path:
+    """Where `benchmark` trains a stream: the folder of its settings."""
+    name = f"ctrgcn-natural-{stream}"
+    return benchmark.parent / "streams/made/odd_subjects" / name / f"{benchmark.name:0>8}"
+
+
 def benchmark(folder: Path, runs: dict, weights=None, **form) -> Path:
     """A finished benchmark as the workflow leaves it.
 
     Args:
-        folder: results/<benchmark>.
+        folder: …/results/<benchmark>.
         runs: seed → stream → logits of clips p, q, r, s of classes 0, 1, 2, 2.
         weights: of the streams; all one without.
         form: names, labels or ids instead.
@@ -49,18 +82,15 @@ def benchmark(folder: Path, runs: dict, weights=None, **form) -> Path:
     """
     form = {"names": ["p", "q", "r", "s"], "labels": [0, 1, 2, 2], **form}
     streams = list(next(iter(runs.values())))
-    members = [{"backbone": "ctrgcn", "graph": "natural", "stream": stream} for stream in streams]
     files = [
-        scores(scores_path(folder, "no-question", m, seed), logits=runs[seed][m["stream"]], **form)
+        scores(run_folder(folder, stream) / f"seed-{seed}/scores.h5", logits=runs[seed][stream], **form)
         for seed in runs
-        for m in members
+        for stream in streams
     ]
-    settings = {
-        "benchmark": folder.name,
-        "question": "no-question",
-        "seeds": list(runs),
-        "ensemble": {"members": members, "weights": "preset", "preset": weights or [1.0] * len(members)},
-    }
+    first = [str(file.parent.relative_to(folder.parent.parent)) for file in files[: len(streams)]]
+    members = [member(stream) for stream in streams]
+    settings = fusion(members, list(runs), first, weights="preset", preset=weights or [1.0] * len(streams))
     metrics = [file.with_name("metrics.json") for file in files[: len(members)]]
+    folder.mkdir(parents=True, exist_ok=True)
     write_ensemble(folder / "ensemble.json", scores=files, metrics=metrics, fit=[], settings=settings)
     return folder / "ensemble.json"

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from made_scores import benchmark, scores
+from made_scores import benchmark, run_folder, scores
 from typer.testing import CliRunner
 
 from mmcl.cli import app
@@ -29,7 +29,7 @@ BETTER = one_stream(RIGHT, [0, 1, 2, 0], [0, 1, 0, 2])
 
 @pytest.fixture
 def pair(tmp_path):
-    return [benchmark(tmp_path / "base", BASE), benchmark(tmp_path / "fam", BETTER)]
+    return [benchmark(tmp_path / "results/base", BASE), benchmark(tmp_path / "results/fam", BETTER)]
 
 
 def test_paired_over_seeds_and_over_clips(pair):
@@ -72,7 +72,7 @@ def test_other_metrics_have_no_interval_over_clips(pair):
 
 
 def test_only_common_seeds_are_compared(tmp_path, pair):
-    other = benchmark(tmp_path / "other", {seed: BETTER[seed] for seed in (3, 1)} | {9: BETTER[1]})
+    other = benchmark(tmp_path / "results/other", {seed: BETTER[seed] for seed in (3, 1)} | {9: BETTER[1]})
     result = compare([pair[0], other])
     found = result["pairs"][0]
     assert [row["seed"] for row in found["seeds"]] == [1, 3]
@@ -81,7 +81,7 @@ def test_only_common_seeds_are_compared(tmp_path, pair):
 
 
 def test_one_seed_has_no_interval_over_seeds(tmp_path, pair):
-    other = benchmark(tmp_path / "other", {2: BETTER[2]})
+    other = benchmark(tmp_path / "results/other", {2: BETTER[2]})
     result = compare([pair[0], other])
     assert result["pairs"][0]["interval_over_seeds"] is None
     assert result["pairs"][0]["sd"] is None
@@ -90,75 +90,83 @@ def test_one_seed_has_no_interval_over_seeds(tmp_path, pair):
 
 def test_members_are_added_up_with_the_written_weights(tmp_path):
     runs = {1: {"joint": guessed(0, 1, 2, 0), "bone": guessed(*RIGHT)}}
-    first = benchmark(tmp_path / "first", runs, weights=[3.0, 1.0])
-    second = benchmark(tmp_path / "second", runs, weights=[1.0, 3.0])
+    first = benchmark(tmp_path / "results/first", runs, weights=[3.0, 1.0])
+    second = benchmark(tmp_path / "results/second", runs, weights=[1.0, 3.0])
     assert compare([first, second])["pairs"][0]["mean"] == {
         "baseline": 75.0,
         "candidate": 100.0,
         "difference": 25.0,
     }
     # one member alone is the same in both
-    assert compare([first, second], member="bone-natural")["pairs"][0]["mean"]["baseline"] == 100.0
-    with pytest.raises(UserError, match="no single member hand-natural; it has joint-natural, bone-natural"):
-        compare([first, second], member="hand-natural")
+    assert compare([first, second], member="ctrgcn-natural-bone")["pairs"][0]["mean"]["baseline"] == 100.0
+    with pytest.raises(
+        UserError,
+        match=r"no member 'ctrgcn-natural-hand'; .*ctrgcn-natural-bone, ctrgcn-",
+    ):
+        compare([first, second], member="ctrgcn-natural-hand")
 
 
 def test_streams_folders_are_compared(tmp_path, pair):
-    benchmark(tmp_path / "both", {1: {"joint": guessed(0, 1, 2, 0), "bone": guessed(*RIGHT)}})
-    folder = tmp_path / "both/no-question/ctrgcn-natural"
-    result = compare([folder / "joint", folder / "bone"])
-    assert [r["name"] for r in result["runs"]] == ["joint", "bone"]
+    benchmark(tmp_path / "results/both", {1: {"joint": guessed(0, 1, 2, 0), "bone": guessed(*RIGHT)}})
+    joint, bone = (run_folder(tmp_path / "results/both", stream) for stream in ("joint", "bone"))
+    result = compare([joint, bone])
+    assert [r["name"] for r in result["runs"]] == [
+        "ctrgcn-natural-joint/0000both",
+        "ctrgcn-natural-bone/0000both",
+    ]
     assert result["pairs"][0]["mean"]["difference"] == 25.0
     # an ensemble by its folder, against a stream
-    result = compare([tmp_path / "both", folder / "joint", pair[0]])
-    assert [r["name"] for r in result["runs"]] == ["both", "both/no-question/ctrgcn-natural/joint", "base"]
+    result = compare([tmp_path / "results/both", joint, pair[0]])
+    assert [r["name"] for r in result["runs"]][::2] == ["both", "base"]
+    # one seed of a stream
+    assert compare([joint / "seed-1", bone])["pairs"][0]["mean"]["difference"] == 25.0
     assert "2 pairs" in result["notes"][-1]
     with pytest.raises(UserError, match="is one stream already"):
-        compare([folder / "joint", folder / "bone"], member="joint-natural")
+        compare([joint, bone], member="ctrgcn-natural-joint")
 
 
 def test_a_fit_run_is_no_seed(tmp_path):
-    benchmark(tmp_path / "b", BASE)
-    folder = tmp_path / "b/no-question/ctrgcn-natural/joint"
+    benchmark(tmp_path / "results/b", BASE)
+    folder = run_folder(tmp_path / "results/b", "joint")
     scores(folder / "seed-1/fit/scores.h5", ["x"], guessed(0), [0])
     scores(folder / "seed-old/scores.h5", ["x"], guessed(0), [0])
-    benchmark(tmp_path / "c", BETTER)
-    other = tmp_path / "c/no-question/ctrgcn-natural/joint"
+    benchmark(tmp_path / "results/c", BETTER)
+    other = run_folder(tmp_path / "results/c", "joint")
     assert len(compare([folder, other])["pairs"][0]["seeds"]) == 3
 
 
 def test_other_clips_and_classes_are_named(tmp_path, pair):
-    clips = benchmark(tmp_path / "clips", BETTER, names=["p", "q", "r", "t"])
+    clips = benchmark(tmp_path / "results/clips", BETTER, names=["p", "q", "r", "t"])
     with pytest.raises(
         UserError, match=r"base and clips seed 1 scored different clips \(4 and 4 clips, 2 in .*, s for"
     ):
         compare([pair[0], clips])
     for form in ({"labels": [0, 1, 2, 1]}, {"ids": ("A001", "A002", "A004")}):
-        other = benchmark(tmp_path / "classes", BETTER, **form)
+        other = benchmark(tmp_path / "results/classes", BETTER, **form)
         with pytest.raises(UserError, match="base and classes seed 1 scored clips of different classes"):
             compare([pair[0], other])
 
 
 def test_what_cannot_be_compared_is_named(tmp_path, pair):
-    other = benchmark(tmp_path / "other", {7: BETTER[1]})
+    other = benchmark(tmp_path / "results/other", {7: BETTER[1]})
     with pytest.raises(
         UserError, match=r"base/ensemble.json \(seeds 1, 2, 3\) and .*other.* \(seeds 7\): no common seed"
     ):
         compare([pair[0], other])
     with pytest.raises(UserError, match="given twice"):
         compare([pair[0], pair[0].parent])
-    with pytest.raises(UserError, match=r"neither an ensemble.json"):
+    with pytest.raises(UserError, match=r"neither a finished benchmark"):
         compare([pair[0], tmp_path])
     (tmp_path / "some.json").write_text("[]")
     with pytest.raises(UserError, match=r"some.json: not an ensemble.json"):
         compare([pair[0], tmp_path / "some.json"])
-    joint = tmp_path / "fam/no-question/ctrgcn-natural/joint"
+    joint = run_folder(tmp_path / "results/fam", "joint")
     scores(joint / "seed-2/scores.h5", ["p", "q", "r", "s"], guessed(*RIGHT), RIGHT)
-    with pytest.raises(UserError, match=r"says top1 75.0 for seed 2, but its scores.h5 now give 100.0"):
+    with pytest.raises(UserError, match=r"records top1 75.0 for seed 2, but its scores.h5 now give 100.0"):
         compare(pair)
     (joint / "seed-3/scores.h5").unlink()
     with pytest.raises(UserError, match=r"seed-3/scores.h5: no such store"):
-        compare([pair[1], pair[0]], member="joint-natural")
+        compare([pair[1], pair[0]], member="ctrgcn-natural-joint")
 
 
 def test_the_command(tmp_path, pair):
@@ -179,10 +187,10 @@ def test_the_command(tmp_path, pair):
     ("more", "status"),
     [
         ([], 2),
-        (["nowhere"], 2),
+        (["nowhere"], 1),
         (["fam", "--metric", "top2"], 2),
         (["fam", "--json", "nowhere/out.json"], 2),
-        (["fam", "--member", "hand-natural"], 1),
+        (["fam", "--member", "ctrgcn-natural-hand"], 1),
         (["."], 1),
     ],
 )

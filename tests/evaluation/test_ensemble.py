@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from made_scores import CLASSES, LEFT_OUT, scores
+from made_scores import CLASSES, LEFT_OUT, fusion, member, scores
 
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fit_weights, fuse, read_scores, write_ensemble
@@ -60,16 +60,14 @@ def test_the_result_over_two_seeds(tmp_path, kind):
     names, labels = ["p", "q", "r", "s"], [0, 1, 2, 2]
     right, eye = np.eye(CLASSES)[labels], np.eye(CLASSES)
     wrong = eye[[0, 1, 2, 0]]
-    members = [{"stream": "joint", "graph": "natural", "backbone": "ctrgcn"}]
-    members.append({**members[0], "stream": "bone"})
+    members = [member("joint"), member("bone")]
     files = [
         scores(tmp_path / f"{seed}/{i}/scores.h5", names, z, labels)
         for seed, pair in enumerate([(right, wrong), (wrong, wrong)])
         for i, z in enumerate(pair)
     ]
     output = tmp_path / "ensemble.json"
-    ensemble = {"members": members, "weights": kind, "preset": [3.0, 1.0]}
-    settings = {"benchmark": "b", "question": "q", "seeds": [1, 2], "ensemble": ensemble}
+    settings = fusion(members, [1, 2], weights=kind, preset=[3.0, 1.0])
     fit = files[:2] if kind == "fitted" else []
     metrics = [file.parent / "metrics.json" for file in files[:2]]
     metrics[0].write_text(json.dumps({"left_out": LEFT_OUT, "best_on_test": {"epoch": 3, "top1": 99.0}}))
@@ -107,9 +105,8 @@ def test_the_result_over_two_seeds(tmp_path, kind):
 def ensemble_of(tmp_path, files, weights, seeds=(1,)):
     """The result of members that are all alike but for their scores."""
     count = len(files) // len(seeds)
-    members = [{"stream": f"s{i}", "graph": "natural", "backbone": "ctrgcn"} for i in range(count)]
-    ensemble = {"members": members, "weights": "preset", "preset": weights}
-    settings = {"benchmark": "b", "question": "q", "seeds": list(seeds), "ensemble": ensemble}
+    members = [member(stream) for stream in ("joint", "bone")[:count]]
+    settings = fusion(members, list(seeds), weights="preset", preset=weights)
     metrics = [file.parent / "metrics.json" for file in files[:count]]
     write_ensemble(tmp_path / "e.json", scores=files, metrics=metrics, fit=[], settings=settings)
     return json.loads((tmp_path / "e.json").read_text())

@@ -10,14 +10,15 @@ import onnxruntime
 import pytest
 import torch
 from datasets.made_recordings import write_ntu
-from made_stores import SETTINGS, changed, make_stores
+from made_stores import make_stores, stream_settings
 from typer.testing import CliRunner
 
 from mmcl.cli import app
 from mmcl.datasets.prepare import SkeletonStore
-from mmcl.evaluation.score import load_model, predict
+from mmcl.evaluation.score import predict
 from mmcl.skeleton.mapping import map_joints
 from mmcl.training.train import train_stream
+from mmcl.training.trained import load_model
 
 
 @pytest.fixture(scope="module")
@@ -25,11 +26,10 @@ def trained(tmp_path_factory):
     """A model with FAM and FRM, and the store that it was trained on."""
     folder = tmp_path_factory.mktemp("trained")
     stores = make_stores(folder)
-    settings = changed(SETTINGS, train__epochs=2, model__backbone="stgcn16")
+    settings = stream_settings(train__epochs=2, model__backbone="stgcn16")
     train_stream(
         skeletons=stores["skeletons"],
-        rgb=[stores["rgb"]],
-        answers=[stores["answers"]],
+        inputs={"picture": [stores["rgb"]], "answer": [stores["answers"]]},
         output=folder / "model.pt",
         settings=settings,
     )
@@ -88,7 +88,7 @@ def test_recordings_of_another_layout(trained, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert [row["name"] for row in rows(result.stdout)] == [good.stem]
     assert "S001C001P001R001A120: " in result.stderr
-    reader = NtuReader(folder, None, {})
+    reader = NtuReader(folder, None, NtuReader.Options())
     clip = reader.read_clip(next(entry for entry in reader.list_clips() if entry.name == good.stem))
     logits = predict(load_model(model), [map_joints(clip, "ntu25", "utd20")])[0]
     assert rows(result.stdout)[0]["class_id"] == f"a{logits.argmax()}"
@@ -96,7 +96,7 @@ def test_recordings_of_another_layout(trained, tmp_path):
     assert alone.stdout == result.stdout
     wrong = run("predict", model, folder, "--reader", "ntu", "--option", "person3=absent")
     assert wrong.exit_code == 1
-    assert "person3 is not an option of the reader ntu" in wrong.stderr
+    assert "options.person3: unknown key; did you mean 'person2'?" in wrong.stderr
     assert run("predict", model, folder, "--option", "person2=duplicated").exit_code == 2
 
 

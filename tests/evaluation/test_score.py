@@ -5,17 +5,19 @@ import json
 import numpy as np
 import pytest
 import torch
-from made_stores import changed, make_stores
+from made_stores import make_stores, stream_settings
 
 from mmcl import checkpoints
 from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
-from mmcl.evaluation.score import load_model, predict, refine, score_stream
+from mmcl.evaluation.score import predict, refine, score_stream
 from mmcl.inspect import inspect
+from mmcl.settings.jobs import Scoring
 from mmcl.store import Shards, opened
 from mmcl.training.data import training_rows
 from mmcl.training.train import train_stream
+from mmcl.training.trained import load_model
 
 
 @pytest.fixture
@@ -25,10 +27,9 @@ def trained(stores, settings, tmp_path):
     def train(**values):
         train_stream(
             skeletons=stores["skeletons"],
-            rgb=[stores["rgb"]],
-            answers=[stores["answers"]],
+            inputs={"picture": [stores["rgb"]], "answer": [stores["answers"]]},
             output=tmp_path / "run/model.pt",
-            settings=changed(settings, train__epochs=2, **values),
+            settings=stream_settings(train__epochs=2, **values),
         )
         return tmp_path / "run/model.pt"
 
@@ -41,7 +42,7 @@ def score(model, stores, fit=False, protocol="odd_subjects", **more):
         skeletons=stores["skeletons"],
         output=model.with_name("scores.h5"),
         metrics=model.with_name("metrics.json"),
-        settings={"protocol": protocol, "fit": fit, "version": 1, **more},
+        settings=Scoring.model_validate({"protocol": protocol, "fit": fit, "version": 1, **more}),
         threads=1,
     )
     return Shards([model.with_name("scores.h5")], "mmcl.scores/1"), json.loads(
@@ -162,7 +163,7 @@ def test_refined_scores_follow_equation_8(trained, stores):
     refined, has = refine(model, logits, answers, ["a1_s1", "a2_s2"])
     assert has.tolist() == [False, True]
     np.testing.assert_array_equal(refined[0], logits[0])  # this clip has no answer
-    frm = model.model.frm
+    frm = model.model.refinement
     state = torch.from_numpy(answers.read("states", ["a2_s2"])[:, 0])
     gates = frm.phi(frm.norm(state)).softmax(1)[0]
     expected = (gates[0] * frm.matrices[0] + gates[1] * frm.matrices[1]).detach().numpy() * logits[1]
@@ -170,8 +171,7 @@ def test_refined_scores_follow_equation_8(trained, stores):
 
 
 def test_refining_needs_an_frm(stores, settings, tmp_path):
-    settings = changed(settings, train__epochs=1)
-    settings["model"]["fam"]["enabled"] = settings["model"]["frm"]["enabled"] = False
+    settings = stream_settings(train__epochs=1, model__fam__enabled=False, model__frm__enabled=False)
     train_stream(skeletons=stores["skeletons"], output=tmp_path / "model.pt", settings=settings)
     answers = Shards([stores["answers"]], "mmcl.answers/1")
     with pytest.raises(UserError, match="without FRM"):
@@ -180,8 +180,7 @@ def test_refining_needs_an_frm(stores, settings, tmp_path):
 
 def test_one_person_is_enough_for_a_model_of_two(settings, tmp_path):
     stores = make_stores(tmp_path, "ntu25", 2)
-    settings = changed(settings, train__epochs=1)
-    settings["model"]["fam"]["enabled"] = settings["model"]["frm"]["enabled"] = False
+    settings = stream_settings(train__epochs=1, model__fam__enabled=False, model__frm__enabled=False)
     train_stream(skeletons=stores["skeletons"], output=tmp_path / "model.pt", settings=settings)
     model = load_model(tmp_path / "model.pt")
     clip = np.random.default_rng(0).normal(0, 0.3, (9, 2, 25, 3)).astype(np.float32)

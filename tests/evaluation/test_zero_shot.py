@@ -1,4 +1,4 @@
-"""Zero-shot evaluation with models that answer as told; the real ones are in the tiny workflow."""
+"""Zero-shot evaluation with models of known answers; the real ones are in the tiny workflow."""
 
 import json
 import zipfile
@@ -7,13 +7,17 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
+from made_scores import member
 
 from mmcl.datasets.prepare import SkeletonStore, index_clips, prepare_skeletons
 from mmcl.datasets.selection import select
 from mmcl.errors import UserError
 from mmcl.evaluation import score
 from mmcl.evaluation.zero_shot import write_zero_shot
+from mmcl.settings.jobs import Indexing, Preparation, ZeroShot
+from mmcl.settings.protocol import SelectionSettings
 from mmcl.store import TEXT, Batch, Column, write
+from mmcl.training import trained as trained_streams
 
 SOURCE = ["A001", "A010", "A023", "A096"]
 CLIPS = {
@@ -69,7 +73,7 @@ def skeletons(path):
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Two models: `right` knows every clip it can know, `wrong` always says A001, more loudly."""
+    """Two models: `right` knows every clip it can know, `wrong` always gives A001, with higher scores."""
 
     def predict(trained, clips):
         assert all(clip.shape == (1, 1, 25, 3) for clip in clips)
@@ -83,18 +87,18 @@ def run(tmp_path, monkeypatch):
         logits[np.arange(len(clips)), [truth[n] for n in number]] = 1.0
         return logits
 
-    def load_model(path, place):
-        frm = object() if "frm" in path.name else None
+    def load_model(path, device):
+        refinement = object() if "frm" in path.name else None
         kind = path.name.split("-")[0]
         return SimpleNamespace(
-            kind=kind, classes=SOURCE, layout="ntu25", persons=2, model=SimpleNamespace(frm=frm)
+            kind=kind, classes=SOURCE, layout="ntu25", persons=2, model=SimpleNamespace(refinement=refinement)
         )
 
-    monkeypatch.setattr(score, "load_model", load_model)
+    monkeypatch.setattr(trained_streams, "load_model", load_model)
     monkeypatch.setattr(score, "predict", predict)
     ensemble = tmp_path / "ensemble.json"
     ensemble.write_text(json.dumps({"members": [{"weight": 0.8}, {"weight": 0.2}]}))
-    members = [{"stream": "joint", "graph": "natural"}, {"stream": "bone", "graph": "hd21"}]
+    members = [member("joint"), member("bone", "hd21")]
 
     def evaluate(models=("right", "wrong"), answers=(), **settings):
         known = {"benchmark": "b", "target": "t", "class_map": "utd_mhad", "members": members, "seed": 1}
@@ -105,7 +109,7 @@ def run(tmp_path, monkeypatch):
             ensemble=ensemble,
             skeletons=skeletons(tmp_path / "skeletons.h5"),
             answers=answers,
-            settings=known | settings,
+            settings=ZeroShot.model_validate(known | settings),
             threads=1,
         )
         return json.loads(output.read_text())
@@ -119,7 +123,9 @@ def of_all_classes(tmp_path, monkeypatch):
 
     def evaluate(dataset, class_map, says):
         classes = [f"A{number:03d}" for number in range(1, 121)]
-        trained = SimpleNamespace(classes=classes, layout="ntu25", persons=2, model=SimpleNamespace(frm=None))
+        trained = SimpleNamespace(
+            classes=classes, layout="ntu25", persons=2, model=SimpleNamespace(refinement=None)
+        )
 
         def predict(_, clips):
             assert all(clip.shape[1:] == (1, 25, 3) and np.isfinite(clip).all() for clip in clips)
@@ -127,20 +133,21 @@ def of_all_classes(tmp_path, monkeypatch):
             logits[:, classes.index(says)] = 1.0
             return logits
 
-        monkeypatch.setattr(score, "load_model", lambda path, place: trained)
+        monkeypatch.setattr(trained_streams, "load_model", lambda path, device: trained)
         monkeypatch.setattr(score, "predict", predict)
-        index_clips(dataset, tmp_path / "index.tsv")
-        prepare_skeletons(tmp_path / "index.tsv", dataset, tmp_path / "target.h5", {"version": 1})
+        index, raw, reader = tmp_path / "index.tsv", tmp_path / "raw", {"reader": dataset}
+        index_clips(Indexing.model_validate(reader), index, raw)
+        prepare_skeletons(index, tmp_path / "target.h5", Preparation.model_validate(reader), raw)
         (tmp_path / "ensemble.json").write_text(json.dumps({"members": [{"weight": 1.0}]}))
-        member = {"stream": "joint", "graph": "natural"}
-        known = {"benchmark": "b", "target": "t", "class_map": class_map, "members": [member], "seed": 1}
+        members = [member("joint")]
+        known = {"benchmark": "b", "target": "t", "class_map": class_map, "members": members, "seed": 1}
         write_zero_shot(
             tmp_path / "out.json",
             models=[tmp_path / "model.pt"],
             ensemble=tmp_path / "ensemble.json",
             skeletons=tmp_path / "target.h5",
             answers=[],
-            settings=known,
+            settings=ZeroShot.model_validate(known),
             threads=1,
         )
         return json.loads((tmp_path / "out.json").read_text())["subsets"]
@@ -160,11 +167,11 @@ def test_hits_are_counted_per_subset(run):
     assert result["subsets"]["mapped"]["clips"] == 4
     # 0.8 of a right 1.0 against 0.2 of a wrong 3.0
     assert rows(result, "paper") == {
-        ("joint-natural", False): 3,
-        ("bone-hd21", False): 0,
+        ("ctrgcn-natural-joint", False): 3,
+        ("ctrgcn-hd21-bone", False): 0,
         ("ensemble", False): 3,
     }
-    assert rows(result, "mapped")["joint-natural", False] == 4
+    assert rows(result, "mapped")["ctrgcn-natural-joint", False] == 4
     best = result["subsets"]["paper"]["models"][0]
     assert (best["top1"], best["top5"], best["top5_hits"]) == (100.0, 100.0, 3)
     assert best["interval"] == [43.85, 100.0]
@@ -174,8 +181,7 @@ def test_hits_are_counted_per_subset(run):
 def test_the_papers_subset_of_utd_mhad_has_191_clips(of_all_classes, mmcl_data, tmp_path):
     with zipfile.ZipFile(mmcl_data / "utd-mhad-skeleton.zip") as archive:
         archive.extractall(tmp_path / "raw")
-    dataset = {"reader": "utd_mhad", "skeletons": str(tmp_path / "raw")}
-    subsets = of_all_classes(dataset, "utd_mhad", "A080")
+    subsets = of_all_classes("utd_mhad", "utd_mhad", "A080")
     # 6 classes × 8 subjects × 4 trials, less a27_s8_t4, which was corrupt when the set was made
     assert subsets["paper"]["clips"] == 191
     clips = {entry["id"]: (entry["source"], entry["clips"]) for entry in subsets["paper"]["classes"]}
@@ -202,17 +208,17 @@ def test_the_papers_subset_of_sysu_has_120_clips(of_all_classes, tmp_path):
     for action in range(1, 13):
         for subject in range(1, 41):
             (tmp_path / f"raw/a{action:02d}_s{subject:02d}.txt").write_text(f"{row}\n{row}\n")
-    subsets = of_all_classes({"reader": "sysu", "skeletons": str(tmp_path / "raw")}, "sysu", "A001")
+    subsets = of_all_classes("sysu", "sysu", "A001")
     assert (subsets["paper"]["clips"], subsets["mapped"]["clips"]) == (120, 240)
     assert [entry["source"] for entry in subsets["paper"]["classes"]] == ["A001", "A028", "A029"]
     assert (subsets["paper"]["models"][0]["top1_hits"], subsets["paper"]["models"][0]["top1"]) == (40, 33.33)
     store = SkeletonStore(tmp_path / "target.h5")
     for setting in ("sysu_setting1", "sysu_setting2"):
-        selection = select(store, {"protocol": setting})
+        selection = select(store, SelectionSettings(protocol=setting))
         assert (selection.train.sum(), selection.test.sum()) == (240, 240)
 
 
-def test_what_takes_no_part_is_told(run):
+def test_what_takes_no_part_is_listed(run):
     subsets = run()["subsets"]
     lacking = {"class": "a7", "clips": 1, "reason": "the models were not trained on A063"}
     unusable = {"name": "a6_s9_t9", "clips": 1, "reason": "is empty"}
@@ -226,7 +232,7 @@ def test_without_answers_there_are_no_refined_rows_and_a_reason(run):
     assert run(("right-frm", "wrong-frm"))["refinement"]["absent"] == "the target has no videos"
 
 
-def test_refined_scores_stand_beside_the_plain_ones(run, monkeypatch):
+def test_refined_scores_are_given_beside_the_plain_ones(run, monkeypatch):
     def refine(trained, logits, answers, names):
         return -logits, np.array([True] * (len(names) - 1) + [False])
 
@@ -235,11 +241,22 @@ def test_refined_scores_stand_beside_the_plain_ones(run, monkeypatch):
     result = run(("right-frm", "wrong-frm"), answers=["answers.h5"])
     assert result["refinement"] == {"clips_with_answer": 3}
     found = rows(result, "paper")
-    assert found["joint-natural", False] == 3
-    assert found["joint-natural", True] == 0
-    assert {name for name, refined in found if refined} == {"joint-natural", "bone-hd21", "ensemble"}
+    assert found["ctrgcn-natural-joint", False] == 3
+    assert found["ctrgcn-natural-joint", True] == 0
+    assert {name for name, refined in found if refined} == {
+        "ctrgcn-natural-joint",
+        "ctrgcn-hd21-bone",
+        "ensemble",
+    }
 
 
 def test_an_unknown_class_map_is_named(run):
     with pytest.raises(UserError, match="no class map 'nothing'"):
         run(class_map="nothing")
+
+
+def test_members_that_differ_in_the_backbone_are_rows_of_their_own(run):
+    members = [member("joint"), member("joint", backbone="ctrs")]
+    found = rows(run(members=members), "paper")
+    assert (found["ctrgcn-natural-joint", False], found["ctrs-natural-joint", False]) == (3, 0)
+    assert len(found) == 3
