@@ -168,7 +168,7 @@ def _unused_heads(form: dict[str, Tensor]) -> tuple[str, ...]:
 def _misfits(
     net: Net, form: dict[str, Tensor], state: dict[str, Tensor], dropped: list[str]
 ) -> Iterator[str]:
-    """Everything that speaks against loading `state`, a line each."""
+    """Every reason against loading `state`, one line each."""
     aliases, constants = net.reference_aliases(), net.reference_constants()
     for name in sorted(form.keys() - state.keys() - aliases.keys()):
         if not name.endswith(COUNTER):

@@ -89,7 +89,7 @@ class CTRS(JointsFirst):
         num_classes: classes.
         layout: name of the joint layout.
         persons: persons per clip, M.
-        graph: `natural`, which stands for the identities; there is nothing else.
+        graph: `natural`, which means the identities.
         in_channels: channels per joint.
         width: factor on the number of channels; 64 · width must be whole.
 
@@ -111,7 +111,7 @@ class CTRS(JointsFirst):
     ):
         super().__init__()
         if graph != "natural":
-            raise UserError(f"graph {graph!r}: ctrs starts from identities, so it takes natural alone")
+            raise UserError(f"graph {graph!r}: ctrs starts from identities, so it takes natural only")
         if width <= 0 or 64 * width % 1:
             raise UserError(f"width {width}: 64 · width must be a positive whole number for ctrs")
         joints = len(get_layout(layout))

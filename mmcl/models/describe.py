@@ -33,7 +33,7 @@ class Description:
 
     Attributes:
         whole: all of it.
-        parts: input_norm, each block, head and what else it has; parameters of `whole` are their sum.
+        parts: input_norm, each block, head and further modules; parameters of `whole` are their sum.
         feature_dim: width of its features.
         shape: of a batch of one clip, (1, C, T, V, M).
     """
@@ -53,8 +53,8 @@ def count_parameters(module: nn.Module | None) -> int:
 def describe(net: Backbone, shape: tuple[int, int, int]) -> Description:
     """Count a network's parameters and multiplications.
 
-    Counted is what this implementation does in evaluation mode, with all people there. It takes means and sums
-    before the products where that gives the same, so that it may be less than a paper says.
+    The operations of this implementation in evaluation mode with all people present. It computes means and sums
+    before the products where that gives the same, so the number may be smaller than a paper's.
 
     Args:
         net: the backbone.
@@ -87,7 +87,7 @@ def describe(net: Backbone, shape: tuple[int, int, int]) -> Description:
 
 
 def _in_place(own: Any, left: Any, right: Any, **_: Any) -> int:
-    """Operations of own += left · right, which the counter does not know, from their shapes."""
+    """Operations of own += left · right, which the counter does not count itself, from their shapes."""
     batch, rows, inner = left
     count: int = 2 * batch * rows * inner * right[-1]
     return count

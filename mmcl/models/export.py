@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 FORMATS = (".onnx", ".pt2")
 ABOUT = "mmcl.json"
-"""Name of the description inside a .pt2 file; in ONNX it stands in the metadata, one entry a key."""
+"""Name of the description inside a .pt2 file; in ONNX it is in the metadata, one entry per key."""
 TOLERANCE = 1e-4
 """Largest difference of logits between file and network, relative to the largest logit where that is above one."""
 
@@ -76,7 +76,7 @@ def export(
         net: the backbone, on the CPU.
         output: ….onnx or ….pt2.
         shape: channels, frames and joints of a clip, (C, T, V).
-        about: what a reader of the file should know; values that JSON can hold.
+        about: description for readers of the file; values of JSON.
         people: people per clip, if fewer than the network's.
 
     Returns:
@@ -111,7 +111,7 @@ def _write_onnx(
         import onnxscript  # noqa: F401  torch.onnx needs it
     except ImportError as error:
         raise UserError(f"{error.name} is missing; install the extra: pip install 'mmcl[export]'") from None
-    logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it tells of every fold that it does not make
+    logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it logs every constant that it does not fold
     program = torch.onnx.export(
         _program(model, example),
         input_names=["clips"],
@@ -144,7 +144,7 @@ def _program(model: nn.Module, example: Tensor) -> torch.export.ExportedProgram:
 def _difference(
     net: Backbone, run: Callable[[Tensor], Tensor], shape: tuple[int, int, int], people: int
 ) -> float:
-    """Largest difference between an exported network and `net` on random clips, one alone and three together."""
+    """Largest difference between an exported network and `net` on random clips, one and three at a time."""
     generator = torch.Generator().manual_seed(0)
     worst = 0.0
     training = net.training

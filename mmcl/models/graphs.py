@@ -18,7 +18,7 @@ def adjacency(layout: str, graph: str = "natural") -> torch.Tensor:
     Args:
         layout: name of a joint layout.
         graph: `natural` (the bones), or `hd1 | hd2 | hd21`: the layers of the HD-Graph summed, so that it can
-            take the place of the natural graph (MMCL, section 3.4).
+            take the place of the natural graph (MMCL, section 4).
 
     Returns:
         (3, V, V) float32.
@@ -81,7 +81,7 @@ def spatial_partition(layout: str) -> torch.Tensor:
 
     Every receiver's weights sum to one. The subsets: the joint itself; neighbours that are farther from the
     root than the receiver, or as far; neighbours that are nearer. As in the released code distances stop at
-    one bone: beyond the root's neighbours all joints count as equally far, so the third subset is small.
+    one bone: beyond the root's neighbours all joints are equally far, so the third subset is small.
 
     Args:
         layout: name of a joint layout.

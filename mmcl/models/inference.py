@@ -1,4 +1,4 @@
-"""Networks as they are run: batch norms in the weights, and nothing spent on people who are not there."""
+"""Networks for inference: batch norms in the weights, and no computation for people who are absent."""
 
 import copy
 
@@ -11,7 +11,7 @@ from mmcl.models.layers import fold
 CACHE = 3 * 2**17
 """Numbers of a block's activation (1.5 MB) that a CPU works on at a time: three people at full width and 64 frames.
 
-With more, every step of a block fetches from memory what the one before has written there.
+With more, each step of a block would read the result of the one before from memory instead of the cache.
 """
 
 
@@ -19,7 +19,7 @@ class Inference(nn.Module):
     """A backbone for inference: equal to `net(x)` in evaluation mode, faster.
 
     Batch norms are folded into the convolutions that they follow. People whose joints are all zero are absent:
-    what the network makes of them is the same in every clip, so it is computed once and they are not run.
+    their features are the same in every clip, so they are computed once.
 
     Args:
         net: a backbone; stays as it is.
@@ -57,7 +57,7 @@ class Inference(nn.Module):
         return torch.cat([self.net.trunk(self.net.stem_of(*part)) for part in parts])
 
     def absent(self, x: Tensor) -> Tensor:
-        """What the network makes of absent people in clips such as x (N, C, T, V, M): (M, D)."""
+        """Features of absent people in clips such as x (N, C, T, V, M): (M, D)."""
         key = (x.shape[1:], x.dtype, x.device)
         if key not in self._absent:
             _, channels, frames, joints, persons = x.shape

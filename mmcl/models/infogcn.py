@@ -34,7 +34,7 @@ LARGEST_NOISE = 100.0
 def mode_matrix(layout: str, k: int) -> Tensor:
     """I − Aᵏ, with which the k-th mode of a skeleton is its joints seen from their k-th ancestors.
 
-    A[child, parent] = 1 in the tree of bones that hangs from the layout's centre, the middle of the spine as in
+    A[child, parent] = 1 in the tree of bones with the layout's centre as its root, the middle of the spine as in
     the release. A joint without a k-th ancestor stays as it is, so k = 1 are the bones and, as no joint lies
     deeper than seven bones, k = 8 are the joints themselves.
 
@@ -52,7 +52,7 @@ def mode_matrix(layout: str, k: int) -> Tensor:
         raise UserError(f"k {k}: must be at least 1; every joint would be taken from itself, leaving zeros")
     skeleton = get_layout(layout)
     parents = list(skeleton.parents)
-    # hang the tree from its centre: turn the bones between there and the layout's own root
+    # make the centre the root: reverse the bones between it and the layout's own root
     child = joint = skeleton.centre
     while parents[joint] != joint:
         parents[joint], child, joint = child, joint, parents[joint]
@@ -186,8 +186,8 @@ class InfoGCN(Backbone):
 
     Attributes:
         feature_dim: width D of `features`, 256 · width.
-        prior: (K, D) what the class means of z are drawn to: orthogonal, of length 3 (with more classes than
-            dimensions the columns are). It follows from K, D and PRIOR_SEED and stands in no checkpoint.
+        prior: (K, D) targets of the class means of z: orthogonal, of length 3 (with more classes than
+            dimensions the columns are). It follows from K, D and PRIOR_SEED and is in no checkpoint.
 
     Raises:
         UserError: a width that does not give whole channels, another graph.
@@ -275,10 +275,10 @@ class InfoGCN(Backbone):
         return mean + torch.randn_like(spread) * spread
 
     def auxiliary_loss(self, features: Tensor, labels: Tensor) -> Tensor:
-        """λ2 · L_mmd + λ1 · L_z: the classes' means of z drawn to the prior, and the mean of all to zero.
+        """λ2 · L_mmd + λ1 · L_z: moves the classes' means of z to the prior, and the mean of all to zero.
 
         As released: L_mmd is the mean of (class mean of z − prior)² over the batch's classes and the dimensions,
-        L_z = ‖mean of z‖₂; nothing holds σ.
+        L_z = ‖mean of z‖₂; no term limits σ.
         """
         with torch.autocast(features.device.type, enabled=False):
             z = features.to(self.prior.dtype)

@@ -16,7 +16,7 @@ def fold(net: nn.Module) -> nn.Module:
     """Put batch norms into the convolutions that they follow: the same function in evaluation mode, in fewer steps.
 
     Every module that defines `folded(self) -> nn.Module` is replaced by what that returns, its own modules first.
-    `folded` may change its module, so the network that is given is used up.
+    `folded` may change its module, so the network must not be used afterwards.
     """
     for name, child in net.named_children():
         net.add_module(name, fold(child))
@@ -202,7 +202,7 @@ class MultiScaleTemporal(nn.Module):
         return found
 
     def reduced(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """The 1×1 convolutions of x (C, N, V, T): three that look around next, and one that does not.
+        """The 1×1 convolutions of x (C, N, V, T): of the three branches with a time window, and of the one without.
 
         (3C/4, N, V, T) and (C/4, N, V, ⌈T/stride⌉).
         """

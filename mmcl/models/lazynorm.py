@@ -1,6 +1,6 @@
-"""Batch normalisation that is never written out.
+"""Batch normalisation whose result is never stored.
 
-HD-GCN normalises a stack of L layers, its largest tensor, and then needs of it only the maximum over time and
+HD-GCN normalises a stack of L layers, its largest tensor, and then needs only its maximum over time and
 the weighted sum over the layers. Both commute with the normalisation, so the stack stays as it is, and scale
 and shift go to the maximum and into the weights. Activations here have shape (L, C, T, N, V): layers, channels,
 frames, skeletons, joints.
@@ -29,7 +29,7 @@ class LazyNorm(ChannelNorm):
         return self.weight / (self.running_var + self.eps).sqrt()
 
     def of(self, z: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What becomes of z, which has been multiplied by `factor`.
+        """z, which has been multiplied by `factor`, with its scale, shift and maximum.
 
         Args:
             z: (L, C, T, N, V).
@@ -69,7 +69,7 @@ class LazyNorm(ChannelNorm):
 class Moments(torch.autograd.Function):
     """z (L, C, T, N, V) -> z, its mean and variance (L, C) and its maximum over time (L, C, N, V).
 
-    z passes through, so that all its gradients meet here and are added in one go.
+    z is passed on, so that all its gradients arrive here and are added in one operation.
     """
 
     @staticmethod

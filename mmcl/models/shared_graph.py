@@ -1,4 +1,4 @@
-"""Graph convolution with graphs that all clips share, and the order of axes that makes it cheap.
+"""Graph convolution with graphs that all clips share, and the order of axes in which it is fast.
 
 Where every clip has the same graphs, the sum over joints is one matrix product per channel, provided that
 joints come before people: activations are (C, V, K, T) here: channels, joints, people, frames.
@@ -51,7 +51,7 @@ def shared_graph_conv(x: Tensor, graphs: Tensor, weight: Tensor, bias: Tensor) -
 
 
 class FrameConv(nn.Conv2d):
-    """Convolution over time alone.
+    """Convolution over time.
 
     Args:
         channels: in and out.
@@ -68,7 +68,7 @@ class FrameConv(nn.Conv2d):
         return found
 
     def absorb(self, norm: nn.Module) -> nn.Module:
-        """Take the batch norm behind it into the weights, for evaluation; returns what takes the norm's place."""
+        """Take the batch norm behind it into the weights, for evaluation; returns the module that replaces the norm."""
         assert isinstance(norm, ChannelNorm)
         assert self.bias is not None
         fold_affine(self.weight, self.bias, *norm.scale_shift())

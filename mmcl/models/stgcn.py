@@ -135,7 +135,7 @@ class STGCN(JointsFirst):
         super().__init__()
         if graph != "natural":
             raise UserError(
-                f"graph {graph!r}: ST-GCN partitions the skeleton itself, so it takes natural alone"
+                f"graph {graph!r}: ST-GCN partitions the skeleton itself, so it takes natural only"
             )
         if width <= 0 or self.channels[0] * width % 1:
             raise UserError(f"width {width}: {self.channels[0]} · width must be a positive whole number")
@@ -162,7 +162,7 @@ class STGCN(JointsFirst):
         return found
 
     def stem_of(self, x: Tensor, slot: Tensor) -> Tensor:
-        """See `Backbone`; the slot is of no consequence."""
+        """See `Backbone`; the slot has no influence."""
         return self.input_norm.of(x, torch.zeros_like(slot))
 
     def reference_names(self) -> dict[str, list[str]]:
@@ -182,7 +182,7 @@ class STGCN(JointsFirst):
         return names
 
     def reference_constants(self) -> dict[str, Tensor]:
-        """See `Backbone`: the graph, which the release saves although it is never learned."""
+        """See `Backbone`: the graph, which the release saves although it is not learned."""
         block = self.blocks[0]
         assert isinstance(block, Block)
         assert isinstance(block.spatial, PartitionConv)
