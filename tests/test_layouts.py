@@ -176,7 +176,7 @@ def test_own_layout(tmp_path):
         ({"joints": {"a": "c", "c": "a"}}, "the root, must be its own parent; found: none"),
         (
             {"joints": {"a": "a", "b": "c", "c": "b"}},
-            "joints: b does not hang from a: its parents run in a circle",
+            "joints: b is not connected to a: its parents form a cycle",
         ),
         ({"centre": "spine"}, "centre: 'spine' is not one of the joints"),
         ({"centre": ["head"]}, r"centre: \['head'\] is not one of the joints"),
@@ -192,7 +192,7 @@ def test_own_layout(tmp_path):
         ({"rules": {"head": {"nose": 0.5, "ear": 0.4}}}, "rules: head: weights sum to 0.9, not to 1"),
         ({"rules": {"head": {"nose": float("nan")}}}, "rules: head: weights must lie between -100 and 100"),
         ({"rules": {"head": {"nose": 10**400, "ear": 1 - 10**400}}}, "rules: head: weights must lie between"),
-        ({"rules": {"head": {"head": 1}}}, "rules: head: cannot stand in for itself"),
+        ({"rules": {"head": {"head": 1}}}, "rules: head: cannot replace itself"),
     ],
 )
 def test_mistakes_name_file_and_key(tmp_path, change, message):
@@ -222,7 +222,7 @@ def test_groups_hold_every_joint_once(tmp_path):
         (b"{", "mine.json: cannot be read as a joint layout: "),
         (b"\xff\xfe{}", "mine.json: cannot be read as a joint layout: "),
         (b"[1]", "mine.json: a joint layout is an object"),
-        (b'{"joints": {"a": "a", "a": "a"}}', "mine.json: cannot be read .*'a' stands there twice"),
+        (b'{"joints": {"a": "a", "a": "a"}}', "mine.json: cannot be read .*'a' occurs twice"),
         (b" " * 1_000_001, "mine.json: cannot be read .*larger than 1000000 bytes"),
         (b"[" * 100_000, "mine.json: cannot be read as a joint layout: "),
     ],

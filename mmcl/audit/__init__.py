@@ -1,10 +1,10 @@
-"""`mmcl audit`: what is wrong with a data set, above all what of its test clips has been trained on.
+"""`mmcl audit`: errors in a data set, above all test clips that are copies of training clips.
 
-    source = open_folder({"reader": "nw_ucla", "skeletons": "all_sqe"})
+    source = open_folder(RecordingsSettings(reader="nw_ucla", skeletons="all_sqe"))
     report = audit(source, part(source, "nw_ucla", None), "nw_ucla")
 
-The detectors are one file each: `damage`, `sides`, `copies`, `labels`, `videos`, `names`. docs/audit.md says what each
-of them sees, and how often it errs.
+The detectors are one file each: `damage`, `sides`, `copies`, `labels`, `videos`, `names`. docs/audit.md describes what
+each of them detects, and its error rates.
 """
 
 from mmcl.audit.finding import HINTS, KINDS, Finding

@@ -1,8 +1,8 @@
-"""Clips that are copies of each other: found by hashes and one tree, never by comparing all pairs.
+"""Clips that are copies of each other: found by hashes and one tree, without comparing all pairs.
 
-Of each clip stay a hash of the whole, a hash of each frame, and its movement at 16 moments. A frame's hash is made
+Of each clip are kept a hash of the whole, a hash of each frame, and its movement at 16 moments. A frame's hash is made
 from distances within the body, in millimetres: it stays the same however the body was moved, turned or mirrored, and
-whatever became of the order and number of frames. 114,480 clips of NTU RGB+D 120 need some 1 GB.
+and whatever the order and number of frames. 114,480 clips of NTU RGB+D 120 need some 1 GB.
 """
 
 import hashlib
@@ -25,20 +25,20 @@ WHOLE, PART = 0.95, 0.5
 """Part of the frames in common that makes a copy (of the longer clip), and an excerpt (of the shorter one)."""
 
 CROWD = 50
-"""A pose in more clips than this (copies counted once) is a default of some program, not a measurement."""
+"""A pose in more clips than this (copies counted once) is a default of a program, not a measurement."""
 
 SAME = 2e-3
-"""Metres. Greatest difference of two frames said to be the same: hashing allows for twice the step."""
+"""Metres. Greatest difference of two frames that count as the same: hashing allows for twice the step."""
 
 COMPONENTS = 20
-"""Principal components in which near movements are looked for. Distances there never exceed the true ones."""
+"""Principal components in which near movements are searched. Distances there never exceed the true ones."""
 
 SAMPLE = 4096
 """Movements that the principal components are taken from."""
 
 
 class Fingerprint(NamedTuple):
-    """What of a clip is compared.
+    """What is compared of a clip.
 
     Attributes:
         whole: hash of all numbers of its usable frames.
@@ -162,15 +162,17 @@ def find_copies(
             pairs[a, b] = pair
     near, close = _near(prints, known, tolerance)
     for a, b, distance in close:
-        # a slower copy has a frame in common here and there, which says less
+        # a slower copy has a few frames in common, which is weaker evidence
         if (a, b) not in pairs or pairs[a, b].kind == "overlap":
-            told = f"joints {distance * 1000:.1f} mm apart (root mean square, clips brought to one length)"
-            pairs[a, b] = Pair("near_identical", a, b, told)
+            detail = (
+                f"joints {distance * 1000:.1f} mm apart (root mean square, clips resampled to one length)"
+            )
+            pairs[a, b] = Pair("near_identical", a, b, detail)
     return Copies(groups, [pairs[key] for key in sorted(pairs)], common, near)
 
 
 def _shared_frames(known: dict[int, Fingerprint]) -> tuple[list[tuple[int, int]], list[list[int]]]:
-    """Pairs of clips that have a frame's hash in common, and the clips that share a pose with a crowd."""
+    """Pairs of clips that have a frame's hash in common, and the groups of more than CROWD clips that share a pose."""
     if not known:
         return [], []
     hashes = [np.unique(made.frames) for made in known.values()]
@@ -192,7 +194,7 @@ def _shared_frames(known: dict[int, Fingerprint]) -> tuple[list[tuple[int, int]]
 
 
 def _compare(a: int, b: int, clip_a: np.ndarray, clip_b: np.ndarray, layout: Layout) -> Pair | None:
-    """The clips' common frames, looked at themselves; None if only their hashes agreed."""
+    """Compare the clips' common frames themselves; None if only their hashes agree."""
     poses_a, poses_b = usable_poses(clip_a), usable_poses(clip_b)
     hashes_a, hashes_b = hash_poses(poses_a, layout), hash_poses(poses_b, layout)
     _, first_a, first_b = np.intersect1d(hashes_a, hashes_b, return_indices=True)

@@ -1,4 +1,4 @@
-"""Damage within one clip: what a sensor or a conversion leaves behind."""
+"""Damage within one clip, by the sensor or a conversion."""
 
 from collections.abc import Iterator
 
@@ -11,13 +11,13 @@ FASTEST = 30.0
 """m/s. The hand of a professional pitcher; everyday movements stay below 10."""
 
 REPEATED = 3
-"""So many frames in a row that repeat the one before are no accident of the sensor's clock …"""
+"""From so many frames in a row on, repeats of the frame before are no effect of the sensor's clock …"""
 
 REPEATED_SHARE = 0.1
-"""… and neither is this part of a clip."""
+"""… and neither are they from this fraction of a clip on."""
 
 LONG_BONE = 0.15
-"""Metres. Hands and feet are shorter, and a Kinect guesses them: their length says little."""
+"""Metres. Hands and feet are shorter, and a Kinect's estimate of them is poor: their length means little."""
 
 BONE_SPREAD = 1.5
 """The middle 90 % of a bone's lengths may differ by this much of its median (Kinect v1: 99 % of clips below)."""
@@ -49,7 +49,7 @@ def find_damage(clip: np.ndarray, layout: Layout, rate: float = 30.0) -> Iterato
     yield from _values(clip)
     yield from _time(clip)
     for person in range(clip.shape[1]):
-        who = f"person {person + 1}: " if clip.shape[1] > 1 else ""
+        prefix = f"person {person + 1}: " if clip.shape[1] > 1 else ""
         there = hold_positions(clip[:, person])
         if not there.any():
             continue
@@ -57,7 +57,7 @@ def find_damage(clip: np.ndarray, layout: Layout, rate: float = 30.0) -> Iterato
             *_jumps(clip[:, person], there, layout, rate),
             *_body(clip[there, person], layout),
         ):
-            yield kind, who + detail
+            yield kind, prefix + detail
 
 
 def _values(clip: np.ndarray) -> Iterator[Damage]:
@@ -68,8 +68,8 @@ def _values(clip: np.ndarray) -> Iterator[Damage]:
         infinite = np.isinf(clip).any(-1)
         far = ~near & ~nan & ~infinite
         counts = {"NaN": nan, "infinite": infinite, f"beyond {FARTHEST:.0f} m": far}
-        told = ", ".join(f"{mask.sum()} joints {what}" for what, mask in counts.items() if mask.any())
-        yield "not_finite", f"{told}, in {(~near).any((1, 2)).sum()} of {len(clip)} frames"
+        detail = ", ".join(f"{mask.sum()} joints {what}" for what, mask in counts.items() if mask.any())
+        yield "not_finite", f"{detail}, in {(~near).any((1, 2)).sum()} of {len(clip)} frames"
 
 
 def _time(clip: np.ndarray) -> Iterator[Damage]:
@@ -79,7 +79,7 @@ def _time(clip: np.ndarray) -> Iterator[Damage]:
     if len(clip) == 1:
         yield "one_frame", "1 frame"
         return
-    # a run of empty frames is told above
+    # empty frames are reported above
     repeats = np.asarray((clip[1:] == clip[:-1]).all((1, 2, 3))) & ~empty[1:]
     longest = _longest_run(repeats)
     if longest >= REPEATED or repeats.mean() >= REPEATED_SHARE:
@@ -96,7 +96,7 @@ def _longest_run(mask: np.ndarray) -> int:
 
 def _jumps(joints: np.ndarray, there: np.ndarray, layout: Layout, rate: float) -> Iterator[Damage]:
     steps = np.linalg.norm(np.diff(np.where(there[:, None, None], joints, 0), axis=0), axis=-1)
-    # somebody who comes into the picture does not jump there from the origin
+    # a person who enters the picture does not jump there from the origin
     steps[~(there[1:] & there[:-1])] = 0
     if (steps * rate > FASTEST).any():
         frame, joint = np.unravel_index(np.argmax(steps), steps.shape)

@@ -1,4 +1,4 @@
-"""What an audit finds, and what each kind of finding means."""
+"""The findings of an audit, and the meaning of each kind."""
 
 from typing import NamedTuple
 
@@ -7,19 +7,19 @@ KINDS = {
     "copy": "all frames of both in common: moved, turned, mirrored or in another order",
     "excerpt": "at least half of the shorter clip is in the longer one",
     "overlap": "a few frames in common",
-    "near_identical": "nearer to each other than two recordings come",
+    "near_identical": "nearer to each other than any two recordings",
     "common_pose": "one and the same pose in many clips: no measurement",
     "conflicting_labels": "the same movement under different labels",
     "unreadable": "cannot be used",
-    "not_finite": "NaN or infinite, or farther away than a sensor sees",
-    "empty_frames": "frames in which nobody is there",
+    "not_finite": "NaN or infinite, or beyond a sensor's range",
+    "empty_frames": "frames without a person",
     "frozen": "frames that repeat the one before",
     "one_frame": "a single frame",
     "jump": "a joint moves faster than a person can",
     "size": "a body that is no person's size: unit, or collapsed skeleton",
     "bone_length": "a bone whose length is not that of a bone",
     "zero_bone": "both ends of a bone in one place",
-    "swap": "left and right change places from one frame to the next",
+    "swap": "left and right are exchanged from one frame to the next",
     "sides": "left and right contradict the body's own geometry",
     "video_missing": "no video, though other clips have one",
     "video_alone": "a video without skeletons",
@@ -35,7 +35,7 @@ KINDS = {
 """Kind → what it means."""
 
 HINTS = frozenset({"left_out", "label_doubt"})
-"""Kinds that are worth a look and no fault: they do not count in the exit status."""
+"""Kinds to check that are no faults: they do not count in the exit status."""
 
 
 class Finding(NamedTuple):

@@ -13,7 +13,7 @@ AGREED = 8
 """So many of the NEIGHBOURS with one other label, and none with its own, make a clip's label doubtful."""
 
 DIMENSIONS = 10
-"""Principal components that neighbours are looked for in: a tree is no faster than all pairs in many more."""
+"""Principal components in which neighbours are searched: in many more a tree is no faster than all pairs."""
 
 
 def find_conflicts(copies: Copies, names: Sequence[str], action: np.ndarray) -> list[Finding]:
@@ -21,17 +21,19 @@ def find_conflicts(copies: Copies, names: Sequence[str], action: np.ndarray) -> 
     found = []
     for group in copies.groups:
         if len(set(action[group])) > 1:
-            told = ", ".join(f"{names[i]} is {action[i]}" for i in group[:6])
-            found.append(Finding("conflicting_labels", tuple(names[i] for i in group), f"identical: {told}"))
+            detail = ", ".join(f"{names[i]} is {action[i]}" for i in group[:6])
+            found.append(
+                Finding("conflicting_labels", tuple(names[i] for i in group), f"identical: {detail}")
+            )
     for pair in copies.pairs:
         if pair.kind != "overlap" and action[pair.a] != action[pair.b]:
-            told = f"{pair.kind}: {action[pair.a]} and {action[pair.b]}; {pair.detail}"
-            found.append(Finding("conflicting_labels", (names[pair.a], names[pair.b]), told))
+            detail = f"{pair.kind}: {action[pair.a]} and {action[pair.b]}; {pair.detail}"
+            found.append(Finding("conflicting_labels", (names[pair.a], names[pair.b]), detail))
     return found
 
 
 def find_doubts(near: np.ndarray, names: Sequence[str], action: np.ndarray) -> list[Finding]:
-    """Clips whose nearest neighbours agree on another label, most doubtful first: a hint and no proof.
+    """Clips whose nearest neighbours agree on another label, most doubtful first: a hint, not a proof.
 
     Args:
         near: (N, K) movements, NaN where there is none, see `Copies.near`.
@@ -51,9 +53,9 @@ def find_doubts(near: np.ndarray, names: Sequence[str], action: np.ndarray) -> l
         votes = Counter(action[rows[places[k]]] for k in kept)
         label, count = votes.most_common(1)[0]
         if count >= AGREED and not votes[action[row]]:
-            told = (
+            detail = (
                 f"is {action[row]}; {count} of its {NEIGHBOURS} nearest clips are {label},"
                 f" the nearest {away[kept[0]]:.2f} m away"
             )
-            doubts.append((-count, float(away[kept[0]]), Finding("label_doubt", (names[row],), told)))
+            doubts.append((-count, float(away[kept[0]]), Finding("label_doubt", (names[row],), detail)))
     return [finding for _, _, finding in sorted(doubts)]

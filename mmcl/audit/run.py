@@ -1,4 +1,4 @@
-"""The audit itself: one pass over all clips, then what shows between them."""
+"""The audit itself: one pass over all clips, then comparisons between them."""
 
 import logging
 from collections import Counter, defaultdict
@@ -25,17 +25,17 @@ TOLERANCE = 0.01
 """Metres. The two nearest of UTD-MHAD's 861 recordings, trials of one person, are 17 mm apart."""
 
 EXCERPTS = ("copy", "excerpt", "near_identical")
-"""Kinds of pairs that, across training and test, let a network recognise what it has seen."""
+"""Kinds of pairs that, across training and test, let a network recognise a training clip."""
 
 
 class Report(NamedTuple):
     """What an audit found.
 
     Attributes:
-        clips: how many were looked at.
+        clips: how many were audited.
         findings: faults and hints, in the order of KINDS.
         train_test_duplicates: {train, test, kind}, sorted by test clip; a test clip appears once for each of its
-            training twins.
+            training copies.
         protocol: whose training and test clips are meant, None if none was given.
         test_clips: how many clips test in it.
     """
@@ -74,15 +74,15 @@ def audit(
     rate: float = 30.0,
     listed: Path | None = None,
 ) -> Report:
-    """Look at every clip once, and for copies at those that may be.
+    """Check every clip once, and compare those that may be copies.
 
     Args:
         source: the clips.
-        sides: (N,) training and test clips, if copies across them are asked for.
-        protocol: what parted them.
+        sides: (N,) training and test clips, to find copies across them.
+        protocol: of the sides.
         tolerance: see `find_copies`.
         rate: frames per second of the skeletons.
-        listed: an order list of names to compare with.
+        listed: a list of names to compare with.
 
     Raises:
         UserError: the list cannot be read.
@@ -109,7 +109,7 @@ def audit(
         prints.append(made)
     log.info("comparing %d clips with each other", len(names) - prints.count(None))
     copies = find_copies(prints, joints, source.read, tolerance)
-    findings += _told_copies(copies, names)
+    findings += _copies_found(copies, names)
     findings += find_conflicts(copies, names, action)
     findings += find_doubts(copies.near, names, action)
     findings += find_video_faults(source, lengths)
@@ -122,11 +122,11 @@ def audit(
 
 
 def write_exclusion(path: Path, report: Report, side: str, how: str) -> int:
-    """Write the list of clips to leave out, as a benchmark's `exclude` reads it.
+    """Write the list of clips to leave out in the form of a benchmark's `exclude`.
 
     Args:
         path: of the list.
-        report: with train_test_duplicates.
+        report: with `train_test_duplicates`.
         side: `test`, `train` or `both`: whose copies are listed.
         how: the command, for the comment at the top.
 
@@ -154,7 +154,7 @@ def counts(report: Report) -> dict[str, tuple[int, int]]:
     return {kind: (number[kind], len(clips[kind])) for kind in KINDS if number[kind]}
 
 
-def _told_copies(copies: Copies, names: Sequence[str]) -> list[Finding]:
+def _copies_found(copies: Copies, names: Sequence[str]) -> list[Finding]:
     found = [
         Finding("identical", tuple(names[i] for i in group), "equal bit for bit") for group in copies.groups
     ]
@@ -171,7 +171,7 @@ def _across(
 ) -> list[dict[str, str]]:
     """Pairs of a training and a test clip that are copies, identical ones through their groups."""
     train, test = sides
-    twins = {group[0]: group for group in copies.groups}
+    group_of = {group[0]: group for group in copies.groups}
     found = set()
 
     def add(ones: list[int], others: list[int], kind: str) -> None:
@@ -184,7 +184,7 @@ def _across(
         add(group, group, "identical")
     for pair in copies.pairs:
         if pair.kind in EXCERPTS:
-            a, b = (twins.get(number, [number]) for number in (pair.a, pair.b))
+            a, b = (group_of.get(number, [number]) for number in (pair.a, pair.b))
             add(a, b, pair.kind)
             add(b, a, pair.kind)
     return [{"train": a, "test": b, "kind": kind} for b, a, kind in sorted(found)]

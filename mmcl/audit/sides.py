@@ -1,4 +1,4 @@
-"""Left and right: limbs that change places within a clip, and bodies whose sides contradict each other."""
+"""Left and right: limbs that are exchanged within a clip, and bodies whose sides contradict each other."""
 
 from collections.abc import Iterator
 from functools import cache
@@ -13,10 +13,10 @@ ARM = ("shoulder", "elbow", "wrist", "hand", "hand_tip", "thumb")
 LEG = ("hip", "knee", "ankle", "foot", "heel", "toe", "big_toe", "small_toe")
 
 CROSSED = 0.35
-"""A limb pair has changed places if that makes its step at most this part of what it is otherwise …"""
+"""A limb pair was exchanged if exchanging it back makes its step at most this fraction …"""
 
 APART = 0.06
-"""… and if it saves this many metres a joint: hands that touch may change places unseen."""
+"""… and this many metres per joint shorter: an exchange of hands that touch cannot be detected."""
 
 AGAINST = -0.25
 """Cosine below which two directions contradict each other in the median of a clip."""
@@ -39,13 +39,13 @@ def find_swaps(clip: np.ndarray, layout: Layout) -> Iterator[Damage]:
         Kind and detail.
     """
     for person in range(clip.shape[1]):
-        who = f"person {person + 1}: " if clip.shape[1] > 1 else ""
+        prefix = f"person {person + 1}: " if clip.shape[1] > 1 else ""
         there = hold_positions(clip[:, person])
         for kind, detail in (
             *_exchanges(clip[:, person], there, layout),
             *_contradictions(clip[there, person], layout),
         ):
-            yield kind, who + detail
+            yield kind, prefix + detail
 
 
 @cache
@@ -60,8 +60,8 @@ def _limbs(layout: Layout) -> dict[str, tuple[tuple[int, int], ...]]:
 
 
 def _exchanges(joints: np.ndarray, there: np.ndarray, layout: Layout) -> Iterator[Damage]:
-    # seen from the body's centre: a body that jumps as a whole exchanges nothing, and one that comes or goes (all
-    # zero there) has the same way to go crossed or not
+    # relative to the body's centre: a body that jumps as a whole exchanges nothing, and one that enters or leaves (all
+    # zero then) has the same step crossed or not
     body = np.where(there[:, None, None], joints - joints[:, layout.centre, None], 0)
     found = []
     for limb, pairs in _limbs(layout).items():

@@ -1,4 +1,4 @@
-"""An audit as tables to print, and lines where there is nothing to list."""
+"""An audit as tables to print, and lines in place of empty tables."""
 
 from rich.table import Table
 
@@ -7,7 +7,7 @@ from mmcl.audit.run import Report, counts
 
 
 def tables(report: Report, rows: int) -> list[Table | str]:
-    """Summary by kind, `rows` examples of each kind, and what lies across training and test.
+    """Summary by kind, `rows` examples of each kind, and the copies across training and test.
 
     Args:
         report: of an audit.
@@ -44,8 +44,8 @@ def _across(report: Report, rows: int) -> Table | str:
     pairs = report.train_test_duplicates
     tested = len({pair["test"] for pair in pairs})
     share = 100 * tested / max(1, report.test_clips)
-    told = f"{tested} of {report.test_clips} test clips ({share:.1f} %) are copies of training clips"
-    title = f"{report.protocol}: {told}"
+    copied = f"{tested} of {report.test_clips} test clips ({share:.1f} %) are copies of training clips"
+    title = f"{report.protocol}: {copied}"
     if not pairs:
         return title
     table = Table(title=title, min_width=len(title))

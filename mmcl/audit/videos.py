@@ -1,4 +1,4 @@
-"""Videos against skeletons: missing ones, left-over ones, and lengths that do not fit."""
+"""Videos against skeletons: missing videos, videos without skeletons, and lengths that do not fit."""
 
 import os
 from collections.abc import Iterator
@@ -20,8 +20,8 @@ TOLERANCE_FRAMES, TOLERANCE_PART = 3, 0.05
 def find_video_faults(source: Source, lengths: dict[str, int]) -> Iterator[Finding]:
     """Compare videos with skeletons.
 
-    Cameras run at their own rates, so a length is judged by its ratio to the skeleton's: the median of all clips is
-    what is expected. Lengths are read from the containers; those that do not fit are counted by decoding.
+    Frame rates of cameras differ, so a length is compared by its ratio to the skeleton's with the median ratio of all
+    clips. Lengths are read from the containers; videos whose length does not fit are decoded to count their frames.
 
     Args:
         source: clips with `videos`.
@@ -57,13 +57,13 @@ def find_video_faults(source: Source, lengths: dict[str, int]) -> Iterator[Findi
             yield Finding("video_unreadable", (name,), str(error))
             continue
         if not _fits(count, ratio * lengths[name]):
-            told = f"video {count} frames, skeleton {lengths[name]}; {ratio:.3g} × expected, as in the other clips"
-            yield Finding("video_length", (name,), told)
+            detail = f"video {count} frames, skeleton {lengths[name]}; {ratio:.3g} × expected, as in the other clips"
+            yield Finding("video_length", (name,), detail)
 
 
 def claimed_frames(path: Path) -> int:
-    """Frames of a video as its container says; 0 if it does not open or does not say."""
-    # sets what OpenCV's FFmpeg says on its own
+    """Frames of a video as its container states; 0 if it does not open or states none."""
+    # sets what OpenCV's FFmpeg logs
     import mmcl.video.decode  # noqa: F401, I001
     import cv2
 

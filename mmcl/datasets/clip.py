@@ -116,7 +116,7 @@ class Reader(Protocol):
         """(T, M, V, 3) float32 metres: cleaned and centred, M people; an absent person is all zero.
 
         Raises:
-            UserError: the recording cannot be used; the message says why.
+            UserError: the recording cannot be used; the message gives the reason.
         """
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:

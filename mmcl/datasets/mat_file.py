@@ -1,7 +1,7 @@
 """Positions of joints over time from MATLAB files of level 5 (MathWorks, "MAT-File Format"; not `-v7.3`, not `-v4`).
 
-A reader of its own, for variables of numbers only: `scipy.io.loadmat` trusts the sizes in a file, and damaged ones
-make it crash the process.
+A separate reader for variables of numbers only: `scipy.io.loadmat` trusts the sizes in a file, and damaged ones crash
+the process.
 """
 
 import math
@@ -20,21 +20,21 @@ MAX_BYTES = 64 << 20
 
 HEADER = 128
 PEEK = 4096
-"""Bytes of a compressed variable that tell what it is."""
+"""Bytes of a compressed variable that hold its description."""
 
 STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
 """How numbers lie in an element: its data type → NumPy's name. Doubles may lie there as small integers."""
 
 INT8, INT32, UINT32, MATRIX, COMPRESSED, UTF8 = 1, 5, 6, 14, 15, 16
 CLASSES = {1: "cells", 2: "a structure", 3: "an object", 4: "text", 5: "a sparse matrix"}
-"""What a variable may be beside numbers."""
+"""Other classes of variables."""
 NUMBERS = range(6, 16)
 COMPLEX = 0x0800
 MOST_AXES = 16
 
 
 class Damage(Exception):
-    """The bytes are not what the format asks for; says what and where."""
+    """The bytes do not follow the format; the message states what is wrong and where."""
 
 
 class Element(NamedTuple):
@@ -47,7 +47,7 @@ class Element(NamedTuple):
 
 
 class Variable(NamedTuple):
-    """What stands before a variable's numbers, where those lie, and its bytes in all."""
+    """A variable's description, the offset of its numbers, and its size in bytes."""
 
     name: str
     kind: int
@@ -58,7 +58,7 @@ class Variable(NamedTuple):
 
 
 def read_joints(path: Path, variable: str, joints: int, columns: Sequence[int]) -> np.ndarray:
-    """A variable of joints × columns × frames. What the file promises is checked before it is read.
+    """A variable of joints × columns × frames. Sizes stated in the file are checked before anything is read.
 
     Args:
         path: of the file.
@@ -108,7 +108,7 @@ def _find(path: Path, variable: str, joints: int, columns: Sequence[int]) -> np.
 
 
 def _open(path: Path) -> tuple[str, bytes]:
-    """NumPy's sign for the byte order, and content of a file."""
+    """The byte order in NumPy's notation, and the content of a file."""
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise Damage(f"has {size} bytes; a clip has at most {MAX_BYTES}")
@@ -123,7 +123,7 @@ def _open(path: Path) -> tuple[str, bytes]:
 
 def _element(data: bytes, at: int, order: str) -> Element:
     if at + 8 > len(data):
-        raise Damage(f"ends at byte {len(data)}, where an element should stand")
+        raise Damage(f"ends at byte {len(data)}, where an element should begin")
     kind, size = np.frombuffer(data, f"{order}u4", 2, at).tolist()
     if kind >> 16:  # up to four bytes lie in the second half of the tag
         element = Element(kind & 0xFFFF, at + 4, at + 4 + (kind >> 16), at + 8)
@@ -143,7 +143,7 @@ def _matrix(data: bytes, at: int, element: Element, size: int | None = None) -> 
     unpack = zlib.decompressobj()
     try:
         content = unpack.decompress(data[element.start : element.end], size or PEEK)
-        # only at the end of the stream its checksum is looked at
+        # zlib checks the checksum at the end of the stream only
         if size and (unpack.decompress(unpack.unconsumed_tail, 1) or not unpack.eof):
             raise Damage(f"does not unpack to {size} bytes")
     except zlib.error as error:
@@ -155,7 +155,7 @@ def _describe(data: bytes, order: str) -> Variable:
     """What a variable is, from the first bytes of its element."""
     matrix = _element(data, 0, order)
     if matrix.kind != MATRIX:
-        raise Damage(f"type {matrix.kind} where a variable should stand")
+        raise Damage(f"type {matrix.kind} where a variable should begin")
     flags = _element(data, matrix.start, order)
     axes = _element(data, flags.next, order)
     name = _element(data, axes.next, order)
@@ -194,7 +194,5 @@ def _numbers(about: Variable, data: bytes, order: str) -> np.ndarray:
         raise Damage(f"its numbers are of type {element.kind}")
     dtype, count = np.dtype(f"{order}{STORED[element.kind]}"), math.prod(about.shape)
     if element.end - element.start != count * dtype.itemsize or element.end > len(data):
-        raise Damage(
-            f"{count} numbers should stand there, but it has {element.end - element.start} bytes for them"
-        )
+        raise Damage(f"{count} numbers are stated, but it has {element.end - element.start} bytes for them")
     return np.frombuffer(data, dtype, count, element.start)

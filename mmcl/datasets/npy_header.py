@@ -1,4 +1,4 @@
-"""The header of an array in numpy's format, read without allocating what it promises."""
+"""The header of an array in numpy's format, read before anything is allocated."""
 
 import io
 from typing import IO
@@ -13,7 +13,7 @@ MAX_HEADER = 10_000
 
 
 def npy_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Shape, whether in Fortran order, and dtype of a `.npy` stream, which then stands at its data.
+    """Shape, whether in Fortran order, and dtype of a `.npy` stream; the stream is then at its data.
 
     Raises:
         UserError: no `.npy` header.
@@ -30,5 +30,5 @@ def npy_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.d
         return read(io.BytesIO(size + file.read(length)))
     except UserError:
         raise
-    except Exception as error:  # numpy parses the header as Python and lets through whatever that leads to
+    except Exception as error:  # numpy parses the header as Python and passes on any error of that
         raise UserError(f"{where}: not an array in numpy's format ({str(error)[:80]})") from None

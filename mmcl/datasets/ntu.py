@@ -56,7 +56,7 @@ class NtuOptions(base.Options):
     )
     person2: Literal["absent", "duplicated"] = Field(
         "absent",
-        description="The second person of a clip that has one: nobody, or the first person again.",
+        description="What replaces the second person of a clip with one person: nothing, or the first person again.",
     )
     gaps: Literal["kept", "packed"] = Field(
         "kept",
@@ -127,7 +127,7 @@ class NtuReader:
         return people
 
     def raw_clip(self, entry: ClipEntry) -> np.ndarray:
-        """(T, M, 25, 3) metres: the people of `read_clip` in every recorded frame, where they are seen, else zero."""
+        """(T, M, 25, 3) metres: the people of `read_clip` in every recorded frame; zero where they were not tracked."""
         file = self._read(entry)
         actors = find_actors(self._tracks(file))
         joints = np.zeros((file.frames, len(actors), ntu_file.JOINTS, 3), np.float32)

@@ -2,7 +2,7 @@
 
 number of frames F
 F times:
-    number of bodies B                       0 where nobody was tracked
+    number of bodies B                       0 where no body was tracked
     B times:
         10 fields: body id, clipped edges, confidence and state of the left and of the right hand,
                    restricted, lean x and y, tracking state
@@ -33,7 +33,7 @@ JOINT_COLUMNS = {
     "orientation": (7, 8, 9, 10),
     "joint_tracking_state": (11,),
 }
-"""What stands in a joint's line beside its position → columns."""
+"""Fields of a joint's line besides its position → columns."""
 
 BODY_COLUMNS = {
     "clipped_edges": (1,),
@@ -45,10 +45,10 @@ BODY_COLUMNS = {
     "lean": (7, 8),
     "tracking_state": (9,),
 }
-"""What stands in a body's line beside its id → columns."""
+"""Fields of a body's line besides its id → columns."""
 
 FIELDS = (*BODY_COLUMNS, *JOINT_COLUMNS)
-"""Everything that `read` can give beside ids and joints."""
+"""All fields that `read` can return besides ids and joints."""
 
 TRACKING_STATES = frozenset("012")
 MAX_BYTES = 64 << 20
@@ -56,13 +56,13 @@ MAX_BYTES = 64 << 20
 
 MAX_LINES = 1_000_000
 MAX_LINE = 1000
-"""A file may be small and still be millions of lines or fields, each of which takes 50 bytes more than its text."""
+"""A small file may have millions of lines or fields, each of which takes 50 bytes more than its text."""
 
 MAX_FIELD = 1e6
 """A field beyond this was not measured; the largest are places in a picture of 1920 pixels."""
 
 WINDOWS_NAN = re.compile(r"[+-]?(1\.#(QNAN|SNAN|IND|INF)0*|nan\(ind\))", re.IGNORECASE)
-"""How old C libraries print what is not finite."""
+"""Values that are not finite, as old C libraries print them."""
 
 
 class Body(NamedTuple):
@@ -98,7 +98,7 @@ def read(path: Path, fields: Sequence[str] = ()) -> SkeletonFile:
 
     Args:
         path: of the file.
-        fields: which of `FIELDS` to read beside ids and joints; the others are only counted.
+        fields: which of `FIELDS` to read beside ids and joints; the others are skipped.
 
     Raises:
         UserError: the file cannot be read, is cut off or damaged, or holds no usable body; names the file,
@@ -131,7 +131,7 @@ def _read_lines(path: Path) -> list[str]:
 
 
 class _Parser:
-    """Walks the lines of one file; every count is checked against the lines that are there."""
+    """Parses the lines of one file; every count is checked against the number of lines."""
 
     def __init__(self, path: Path, lines: list[str], fields: Sequence[str]):
         self.path = path
@@ -148,7 +148,7 @@ class _Parser:
     def number(self, what: str) -> int:
         """The next line as a count."""
         if self.at >= len(self.lines):
-            self.fail(f"the file ends where the number of {what} should stand")
+            self.fail(f"the file ends where the number of {what} should be")
         text = self.lines[self.at].strip()
         if not text.isdecimal() or len(text) > 18:
             self.fail(f"expected the number of {what}, found {text[:40]!r}")
@@ -161,7 +161,7 @@ class _Parser:
             raise UserError(f"{self.path}: has no frames")
         if self.count > len(self.lines) - 1:
             self.at = 0
-            self.fail(f"says {self.count} frames, but only {len(self.lines) - 1} lines follow")
+            self.fail(f"states {self.count} frames, but only {len(self.lines) - 1} lines follow")
         ids, frames, starts = [], [], []
         for frame in range(self.count):
             self.frame = frame
@@ -179,7 +179,7 @@ class _Parser:
     def body_id(self) -> str:
         """The id of the next body; stops at its first joint line."""
         if self.at >= len(self.lines):
-            self.fail("the file ends where a body should stand")
+            self.fail("the file ends where a body should begin")
         fields = self.lines[self.at].split()
         if len(fields) != BODY_FIELDS:
             self.fail(f"a body has {BODY_FIELDS} fields, found {len(fields)}")
@@ -199,13 +199,13 @@ class _Parser:
         lines = self.lines
         fields = " ".join([" ".join(lines[start : start + JOINTS]) for start in starts]).split()
         shape = (len(starts), JOINTS, len(columns))
-        # a missing field in one line and a surplus one in another would go unnoticed but for the last column
+        # the last column shows a missing field in one line and a surplus one in another
         if len(fields) == len(starts) * JOINTS * JOINT_FIELDS and TRACKING_STATES.issuperset(fields[11::12]):
             try:
                 wanted = [field for column in columns for field in fields[column::JOINT_FIELDS]]
                 return np.moveaxis(to_floats(wanted).reshape(shape[-1], *shape[:-1]), 0, -1)
             except ValueError:
-                pass  # the slow way finds the line
+                pass  # `slow_line` finds the line
         return np.array(
             [
                 self.slow_line(start + joint, frame, columns, JOINT_FIELDS, "joint")
@@ -263,7 +263,7 @@ class _Parser:
         wanted = {name: columns for name, columns in BODY_COLUMNS.items() if name in self.fields}
         if wanted:
             every = range(1, BODY_FIELDS)
-            # a body's line stands two lines above its first joint's
+            # a body's line is two lines above its first joint's
             lines = [
                 self.slow_line(start - 2, frame, every, BODY_FIELDS, "body")
                 for start, frame in zip(starts, frames, strict=True)

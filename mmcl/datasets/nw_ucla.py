@@ -1,6 +1,6 @@
 """Northwestern-UCLA (Wang et al., CVPR 2014): 10 actions, 10 subjects, 3 Kinect v1 at the same time.
 
-The skeletons are read in the form in which the field passes them on (CTR-GCN, HD-GCN, InfoGCN): one json file a clip.
+The skeletons are read in the form that CTR-GCN, HD-GCN and InfoGCN use: one json file per clip.
 """
 
 import json
@@ -75,7 +75,7 @@ class NwUclaReader:
         """(T, 1, 20, 3) metres, camera space, every frame of the file."""
         path = self.skeletons / entry.skeleton
         content = _read_json(path)
-        # a renamed file would otherwise train as another subject's, and a wrong label as the right one
+        # otherwise a renamed file would count as another subject's, and a wrong label as correct
         if content.get("file_name", entry.name) != entry.name:
             _fail(path, f"file_name is {content['file_name']!r}, not the name of the file")
         label, expected = content.get("label"), self.labels.get(entry.action)
@@ -84,9 +84,9 @@ class NwUclaReader:
         return _joints(path, content.get("skeletons"))[:, None]
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
-        """Not known: the data set does not say how its skeletons lie in its colour pictures."""
+        """Unknown: the data set has no calibration of its colour cameras."""
         raise UserError(
-            "Northwestern-UCLA does not tell its cameras: use video.boxes detector or whole_frame"
+            "Northwestern-UCLA has no calibration of its cameras: use video.boxes detector or whole_frame"
         )
 
 

@@ -1,4 +1,4 @@
-"""A data set of your own: a folder of clips and a table that says what they are (docs/own-data.md)."""
+"""A data set of your own: a folder of clips and a table of their labels (docs/own-data.md)."""
 
 import logging
 import os
@@ -99,7 +99,7 @@ class OwnReader:
 
     @cached_property
     def _rows(self) -> list[Row]:
-        """The table's lines; without a table a line of nothing but a name for every skeleton file."""
+        """The table's lines; without a table a line with a name alone for every skeleton file."""
         if self.table.is_file():
             return read_table(self.table)
         if self.options.clips != TABLE:
@@ -137,7 +137,7 @@ class OwnReader:
         used = {entry.skeleton for entry in entries} | {entry.video for entry in entries}
         files = [path for paths in (*self._skeletons.values(), *videos.values()) for path in paths]
         if extra := sum(path not in used for path in files):
-            log.info("%s: %d more files in the folders stand in no line of it", self.table, extra)
+            log.info("%s: %d more files in the folders are in no line of it", self.table, extra)
         return sorted(entries, key=lambda entry: entry.name)
 
     def _entry(self, row: Row, videos: dict[str, list[str]]) -> ClipEntry:
@@ -176,7 +176,7 @@ class OwnReader:
         return named, ""
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
-        """(T, M, V, 3): scaled, centred, a person who is absent in a frame all zero.
+        """(T, M, V, 3): scaled and centred; a person who is absent from a frame is all zero there.
 
         2-D joints in pixels are divided by the option `picture_height`, y is turned up, z is 0.
         """

@@ -1,6 +1,6 @@
-"""Skeleton files of your own: npz, csv or json, told apart by their endings.
+"""Skeleton files of your own: npz, csv or json, recognised by their endings.
 
-All give joints (T, M, V, C) float64 in the files' own units, C 2 or 3, NaN where a file says nothing.
+All give joints (T, M, V, C) float64 in the files' own units, C 2 or 3, NaN where a file has no value.
 """
 
 import json
@@ -76,7 +76,7 @@ def _read_npz(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
             f"{path}: joints has {len(shape)} axes, expected frames × [people ×] joints × coordinates"
         )
     full = (shape[0], 1, *shape[1:]) if len(shape) == 3 else shape
-    # what the header promises is checked before anything is allocated
+    # the sizes in the header are checked before anything is allocated
     _check_shape(path, full, len(joints), persons)
 
     def load() -> np.ndarray:
@@ -104,7 +104,7 @@ def _read_archive(path: Path, read: Callable[[], T]) -> T:
         return read()
     except UserError:
         raise
-    except Exception as error:  # zipfile, zlib and NumPy let through whatever the damage causes
+    except Exception as error:  # zipfile, zlib and NumPy pass on any error that the damage causes
         raise UserError(f"{path}: cannot be read as npz ({error or type(error).__name__})") from None
 
 
@@ -112,7 +112,7 @@ def _read_archive(path: Path, read: Callable[[], T]) -> T:
 
 
 def _read_csv(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
-    """One line a frame and person: `frame`, maybe `person`, `<joint>_x`, `<joint>_y`, maybe `<joint>_z`.
+    """One line per frame and person: `frame`, `<joint>_x`, `<joint>_y` and, optionally, `person`, `<joint>_z`.
 
     Frames and people come in the order of their numbers; a person without a line in a frame is absent there.
     """
@@ -130,11 +130,11 @@ def _read_csv(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
         key = _whole(path, row, "frame"), _whole(path, row, "person") if "person" in names else 0
         if key in keys:
             raise UserError(
-                f"{path}: line {row.line}: frame {key[0]}, person {key[1]} stands in line {keys[key]} already"
+                f"{path}: line {row.line}: frame {key[0]}, person {key[1]} is in line {keys[key]} already"
             )
         keys[key] = row.line
     frames, people = ({key: i for i, key in enumerate(sorted({k[axis] for k in keys}))} for axis in (0, 1))
-    # many numbers of frames and people may be told in few lines
+    # few lines may name many frames and people
     _check_shape(path, (len(frames), len(people), len(joints), len(axes)), len(joints), persons)
     clip = np.full((len(frames), len(people), len(columns)), np.nan)
     for (frame, person), row in zip(keys, rows, strict=True):
@@ -166,7 +166,7 @@ def _real(path: Path, row: Row, column: str, delimiter: str) -> float:
 def _read_json(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
     """A list of frames of [people of] joints of coordinates, or an object with such a list as `joints`.
 
-    Frames may hold different numbers of people; `null` stands for an unknown coordinate.
+    Frames may hold different numbers of people; `null` is an unknown coordinate.
     """
     if path.stat().st_size > MAX_JSON:
         raise UserError(f"{path}: has {path.stat().st_size} bytes, more than the {MAX_JSON} that are read")
@@ -188,7 +188,7 @@ def _read_json(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
     for number, frame in enumerate(frames):
         if len(frame) and frame.shape[2] != coordinates:
             raise UserError(
-                f"{path}: frame {number}: {frame.shape[2]} coordinates a joint, elsewhere {coordinates}"
+                f"{path}: frame {number}: {frame.shape[2]} coordinates per joint, elsewhere {coordinates}"
             )
         clip[number, : len(frame)] = frame
     return clip

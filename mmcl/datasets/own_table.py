@@ -1,4 +1,4 @@
-"""The table of a data set of your own: a CSV file with one clip a line."""
+"""The table of a data set of your own: a CSV file with one clip per line."""
 
 import csv
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from mmcl.errors import UserError, meant
 
 COLUMNS = ("name", "label", "subject", "camera", "setup", "split", "skeleton", "video")
 NUMBERS = {"subject": 0, "camera": 1, "setup": 1}
-"""Columns that hold numbers, and what stands for an empty field: an unknown subject, the only camera and setup."""
+"""Columns that hold numbers, and the value of an empty field: an unknown subject, the only camera and setup."""
 SPLITS = ("train", "test", "")
 MOST = 32_767
 """Greatest number of a subject, camera or setup: what a store holds."""
@@ -21,7 +21,7 @@ DELIMITERS = ",;\t"
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: where it stands, and column → text without spaces around it."""
+    """A line of the table: its number, and column → text without surrounding spaces."""
 
     line: int
     values: dict[str, str]
@@ -35,7 +35,7 @@ def read_rows(
     Args:
         path: UTF-8, with or without a byte order mark; delimited by commas, semicolons or tabs.
         columns: the columns that it may have.
-        key: a column that it must have; tells which delimiter it is.
+        key: a column that it must have; the delimiter is recognised by it.
         max_bytes: size beyond which it is refused.
 
     Returns:
@@ -105,9 +105,7 @@ def read_table(path: Path) -> list[Row]:
         _check(path, row.line, values)
         name = values["name"]
         if name in seen:
-            raise UserError(
-                f"{path}: line {row.line}, column name: {name!r} stands in line {seen[name]} already"
-            )
+            raise UserError(f"{path}: line {row.line}, column name: {name!r} is in line {seen[name]} already")
         seen[name] = row.line
         full.append(Row(row.line, values))
     if not full:

@@ -24,7 +24,7 @@ class Poses(NamedTuple):
     """A clip's keypoints.
 
     Attributes:
-        keypoints: (T, M, 17, 3) x and y in pixels, y down, and confidence; all zero where a person is not seen.
+        keypoints: (T, M, 17, 3) x and y in pixels, y down, and confidence; all zero where a person is absent.
         size: width and height of the video in pixels.
     """
 
@@ -48,7 +48,7 @@ class PoseStores:
         """The poses of a clip.
 
         Raises:
-            UserError: it has none; says why.
+            UserError: it has none; gives the reason.
         """
         if name not in self.rows:
             raise UserError(self.failed.get(name, "no poses were estimated"))
@@ -61,9 +61,9 @@ class PoseStores:
 
 
 class PosedReader:
-    """A data set that another reader lists, with estimated skeletons (see `Reader`).
+    """A data set whose clips another reader lists, with estimated skeletons (see `Reader`).
 
-    Two dimensions: x and y as parts of the picture's height, y up, z 0.
+    Two dimensions: x and y as fractions of the picture's height, y up, z 0.
     """
 
     layout: ClassVar[str] = LAYOUT

@@ -120,7 +120,7 @@ def split(protocol: str, clips: Clips, rule: Rule | None = None) -> tuple[np.nda
         side = np.asarray(clips.split)
         if len(side) and not (side != "").any():
             raise UserError(
-                f"protocol {protocol}: the data set does not say which clips train and which test"
+                f"protocol {protocol}: the data set does not state which clips train and which test"
             )
         return side == "train", side == "test"
     numbers = np.asarray(getattr(clips, str(rule.by)))
@@ -152,7 +152,7 @@ def _first_half(seed: str, items: Iterable[Item]) -> set[Item]:
 
 
 def fit_split(subject: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Training clips parted into those that fit and those held out to choose fusion weights.
+    """Training clips split into those to train with and those held out to choose fusion weights.
 
     Held out is every fifth of the sorted training subjects, from the first.
 

@@ -81,7 +81,7 @@ class _Table:
     Attributes:
         token: of the job that recorded the baseline.
         rows: recording → its row.
-        size, time: (N,) int64 as last seen, -1 for a file that is gone.
+        size, time: (N,) int64 as last seen, -1 for a file that was removed.
         current, baseline: (N,) uint64 digests as last seen and as recorded; ABSENT where there is no file.
     """
 
@@ -104,7 +104,7 @@ class _Table:
                 return cls(str(archive["token"]), keys, archive["numbers"], archive["digests"])
         except FileNotFoundError:
             return None
-        except Exception as error:  # zipfile, zlib and NumPy raise whatever the damage causes
+        except Exception as error:  # the damage may cause any error of zipfile, zlib or NumPy
             log.warning("%s: cannot be read (%s), so changes of recordings are not known", path, error)
             return None
 
@@ -122,7 +122,7 @@ class _Table:
             )
 
     def update(self, folders: Iterable[_Folder]) -> bool:
-        """Take in what lies in the folders now; whether anything differs from what was seen last."""
+        """Update to the present content of the folders; returns whether anything differs."""
         kinds = {folder.kind for folder in folders}
         found = {key: status for folder in folders for key, status in folder.list().items()}
         if new := [key for key in found if key not in self.rows]:
@@ -134,9 +134,9 @@ class _Table:
                 np.append(column, np.full(len(new), ABSENT, np.uint64))
                 for column in (self.current, self.baseline)
             )
-        gone = (-1, -1)
+        removed = (-1, -1)
         status = [
-            found.get(key, gone) if key[0] in kinds else (size, time)
+            found.get(key, removed) if key[0] in kinds else (size, time)
             for key, size, time in zip(self.rows, self.size.tolist(), self.time.tolist(), strict=True)
         ]
         size, time = np.array(status, np.int64).reshape(-1, 2).T
@@ -162,10 +162,10 @@ class _Table:
 
 
 class Stamps:
-    """Tokens of a data set's jobs, by what is known and what lies in the folders. Listed when first asked for."""
+    """Tokens of a data set's jobs. The folders are listed when the first token is computed."""
 
     def __init__(self, path: Path, folders: list[_Folder], listing: Callable[[Key], bool]):
-        """See `planned_stamps`; `listing` tells the files whose content decides which clips there are."""
+        """See `planned_stamps`; `listing` selects the files whose content decides which clips there are."""
         self._path, self._folders, self._listing = path, folders, listing
 
     def listed(self) -> str:
@@ -192,7 +192,7 @@ class Stamps:
 
     @cached_property
     def _table(self) -> _Table | None:
-        """The table, with what lies in the folders now; saved if that differs."""
+        """The table, updated to the present content of the folders, and saved if that changed it."""
         table = _Table.load(self._path)
         if table is None:
             return None

@@ -1,7 +1,7 @@
 """SYSU 3D Human-Object Interaction (Hu et al., CVPR 2015): 12 activities, 40 subjects, 480 clips, one Kinect.
 
-The data set's files could not be had. Its layout is taken from public programs that load it, and everything here
-is tested on files made in that layout.
+The data set's files were not available. Their form is taken from public programs that load them, and this reader is
+tested on files made in that form.
 """
 
 import os
@@ -25,7 +25,7 @@ NAMED = r"(?:^|/)a(?P<action>\d{1,2})_s(?P<subject>\d{1,3})"
 SKELETONS = (rf"{RELEASED}/sklWorld$", rf"{NAMED}$")
 VIDEOS = (rf"{RELEASED}(?:/rgb)?$", rf"{NAMED}(?:_rgb|_color)?$")
 MAX_PIXEL = 1e6
-"""A number beyond this is no place in a picture."""
+"""A number beyond this is no position in a picture."""
 MAX_BYTES = 8 << 20
 """Of a text file; a clip has some 300 kB."""
 
@@ -62,7 +62,7 @@ class SysuReader:
     """`<subject>/video<activity>/sklWorld.mat` as released, or text files `a01_s01.txt`, in any sub-folder.
 
     `sklWorld.mat` holds `SW`, 20 × 3 × T. A text file holds, per frame, 20 lines of x y z or one line of 60 numbers;
-    blanks or commas between them; the number of frames may stand alone in the first line. The option `pattern`
+    blanks or commas between them; the number of frames may be the only number of the first line. The option `pattern`
     finds activity and subject in other names. A clip's name is `a<activity>_s<subject>`, with two digits each;
     subjects that are no numbers are numbered in the order of their names.
     """
@@ -124,7 +124,7 @@ class SysuReader:
         """(T, 1, 20, 2): `S` of `sklImage.mat` beside the skeleton, on a picture of `picture_size`."""
         path = self.skeletons / entry.skeleton
         if path.suffix != ".mat":
-            raise UserError(f"{path}: where its joints lie in the picture stands in sklImage.mat alone")
+            raise UserError(f"{path}: only sklImage.mat holds where joints lie in the picture")
         pixels = read_joints(path.with_name("sklImage.mat"), "S", JOINTS, (2, 3))[..., :2]
         pixels = np.where(np.abs(pixels) <= MAX_PIXEL, pixels, np.nan)
         scale = np.array([width, height]) / np.array(self.options.picture_size)
@@ -181,10 +181,10 @@ def read_text(path: Path) -> np.ndarray:
         fail(f"cannot be read as text ({error})")
     rows = [(i, line.replace(",", " ").split()) for i, line in enumerate(text.splitlines(), 1)]
     rows = [(i, fields) for i, fields in rows if fields]
-    said = None
+    stated = None
     if rows and len(rows[0][1]) == 1:
         line, (count,) = rows.pop(0)
-        said = int(count) if count.isdecimal() and len(count) < 10 else fail("is not a frame count", line)
+        stated = int(count) if count.isdecimal() and len(count) < 10 else fail("is not a frame count", line)
     if not rows:
         fail("has no frames")
     width = len(rows[0][1])
@@ -201,6 +201,6 @@ def read_text(path: Path) -> np.ndarray:
     if len(values) * width % (3 * JOINTS):
         fail(f"{len(values)} joints are no multiple of {JOINTS}: the last frame is incomplete", rows[-1][0])
     joints = np.array(values).reshape(-1, JOINTS, 3)
-    if said not in (None, len(joints)):
-        fail(f"says {said} frames and has {len(joints)}")
+    if stated not in (None, len(joints)):
+        fail(f"states {stated} frames and has {len(joints)}")
     return joints

@@ -17,7 +17,7 @@ from mmcl.settings import base
 NAME = re.compile(r"a(\d{1,3})_s(\d{1,3})_t(\d{1,3})")
 JOINTS = 20
 NEAREST = 0.1
-"""Metres; nothing is seen as near to a Kinect."""
+"""Metres; a Kinect measures nothing nearer."""
 
 
 class UtdMhadOptions(base.Options):
@@ -87,14 +87,14 @@ class UtdMhadReader:
         return one_person(self.skeletons / entry.skeleton, self._joints(entry), self.layout)
 
     def raw_clip(self, entry: ClipEntry) -> np.ndarray:
-        """(T, 1, 20, 3) metres, camera space, every frame of the file, NaN and all."""
+        """(T, 1, 20, 3) metres, camera space, every frame of the file, NaN included."""
         return self._joints(entry)[:, None]
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
         """(T, 1, 20, 2): u = cx + f x/z, v = cy − f y/z on a picture of `picture_size`, scaled to the video.
 
-        Exact for the depth videos. The colour camera stands 2.5 cm beside the depth camera and sees another
-        angle: for it, give its own `focal_length`, `principal_point` and `picture_size`.
+        Exact for the depth videos. The colour camera is 2.5 cm beside the depth camera and has another
+        angle of view: for it, give its own `focal_length`, `principal_point` and `picture_size`.
         """
         joints = self._joints(entry)
         joints = np.where(hold_positions(joints)[:, None, None], joints, np.nan)

@@ -1,7 +1,7 @@
-"""Arrays (N, …) in `.npy` and `.npz` files, read a row at a time at their place in the file.
+"""Arrays (N, …) in `.npy` and `.npz` files, read one row at a time at its offset in the file.
 
-Reading there with a plain read keeps memory to one row, and a file that is cut off while it is read gives an error;
-a memory map would count every page it touched, and such a file would kill the process.
+A plain read at the offset keeps memory to one row, and a file that is truncated meanwhile gives an error; a memory map
+would count every page it touched, and a truncated file would end the process.
 """
 
 import math
@@ -37,7 +37,7 @@ class Rows:
         """Read the header of the array that takes `size` bytes of `path` from `begin` on.
 
         Raises:
-            UserError: not an array of numbers, or not as long as its header says.
+            UserError: not an array of numbers, or not as long as its header states.
         """
         self.path, self.where = path, where
         self._file = open(path, "rb")  # noqa: SIM115 - read from as long as the object lives
@@ -46,7 +46,7 @@ class Rows:
         self._begin = self._file.tell()
         needs = math.prod(self.shape) * self.dtype.itemsize
         if begin + size - self._begin != needs or begin + size > path.stat().st_size:
-            raise UserError(f"{where}: is not as long as its shape {self.shape} says; cut off?")
+            raise UserError(f"{where}: is not as long as its shape {self.shape} states; cut off?")
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -71,8 +71,8 @@ class Rows:
 class PackedRows(Rows):
     """The same in a compressed member of an npz, which can be read from its beginning only.
 
-    On the first use all rows go, without the zeros at their end, into a temporary file that has no name and goes
-    with the process. It lies where the system's temporary files do (environment variable TMPDIR).
+    On the first use all rows are written, without the zeros at their end, to an unnamed temporary file, which the
+    system removes with the process. It lies in the system's folder of temporary files (environment variable TMPDIR).
     """
 
     def __init__(self, path: Path, where: str, archive: zipfile.ZipFile, member: zipfile.ZipInfo):
@@ -85,7 +85,7 @@ class PackedRows(Rows):
             self.shape, self.dtype = read_header(file, where)
             header = file.tell()
         if member.file_size - header != math.prod(self.shape) * self.dtype.itemsize:
-            raise UserError(f"{where}: is not as long as its shape {self.shape} says")
+            raise UserError(f"{where}: is not as long as its shape {self.shape} states")
 
     @cached_property
     def _unpacked(self) -> tuple[IO[bytes], np.ndarray]:
@@ -163,13 +163,13 @@ def _open_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) 
         local = file.read(30)
     # the local header's own lengths count: its extra field differs from the directory's
     if len(local) < 30 or local[:4] != b"PK\3\4":
-        raise UserError(f"{where}: its place in the file holds something else")
+        raise UserError(f"{where}: something else lies at its offset in the file")
     begin = member.header_offset + 30 + int.from_bytes(local[26:28], "little")
     return Rows(path, where, begin + int.from_bytes(local[28:30], "little"), member.file_size)
 
 
 def read_header(file: Any, where: str) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype of a `.npy` stream, which then stands at its data.
+    """Shape and dtype of a `.npy` stream; the stream is then at its data.
 
     Raises:
         UserError: no `.npy` header, or no rows of plain numbers or text in C order.

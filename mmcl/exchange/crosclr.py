@@ -89,17 +89,17 @@ class CrosclrReader(ExchangeReader):
         return self._classes
 
     def list_clips(self) -> list[ClipEntry]:
-        """See `Reader`; `skeleton` is part and row, such as `train/17`, and `split` the side the part stands for.
+        """See `Reader`; `skeleton` is part and row, such as `train/17`, and `split` the side of that part.
 
         Raises:
-            UserError: not such a folder, or a name stands there twice.
+            UserError: not such a folder, or a name occurs twice.
         """
         ids, videos = list(self._classes), self.find_videos()
         entries: dict[str, ClipEntry] = {}
         for part, (_, names, labels) in self._parts.items():
             for row, (name, label) in enumerate(zip(names, labels, strict=True)):
                 if name in entries:
-                    raise UserError(f"{self.skeletons}: {name} stands there twice")
+                    raise UserError(f"{self.skeletons}: {name} occurs twice")
                 place, video = f"{part}/{row}", videos.get(name, "")
                 entries[name] = self.identified(named_clip(name, label, PARTS[part], place, video, ids))
         return [entries[name] for name in sorted(entries)]

@@ -42,7 +42,7 @@ def read_classes(path: Path) -> dict[str, str]:
     for number, line in enumerate(read_lines(path), 1):
         key, _, name = line.partition("\t")
         if not key or key in classes or not (key + name).isprintable():
-            raise UserError(f"{path}: line {number}: is empty, unprintable or stands there twice")
+            raise UserError(f"{path}: line {number}: is empty, unprintable or occurs twice")
         classes[key] = name or key
     return classes
 
@@ -80,9 +80,9 @@ def list_named_clips(path: str | Path) -> list[ClipEntry]:
     """The clips that a list names, in name order, with what is known of them.
 
     Args:
-        path: a text file with one NTU name a line (the public `skes_available_name.txt`; empty lines, `# comments` and
-            the ending `.skeleton` are ignored), an index (….tsv) or a store of skeletons (….h5). Clips that an index
-            leaves out do not count.
+        path: a text file with one NTU name per line (the public `skes_available_name.txt`; empty lines, `# comments`
+            and the ending `.skeleton` are ignored), an index (….tsv) or a store of skeletons (….h5). Clips that an
+            index leaves out do not count.
 
     Raises:
         UserError: cannot be read, a line is no NTU name, or a name occurs twice.
@@ -97,7 +97,7 @@ def list_named_clips(path: str | Path) -> list[ClipEntry]:
     entries.sort(key=lambda entry: entry.name)
     for one, other in pairwise(entries):
         if one.name == other.name:
-            raise UserError(f"{path}: {one.name} stands there twice")
+            raise UserError(f"{path}: {one.name} occurs twice")
     if not entries:
         raise UserError(f"{path}: names no clip")
     return entries

@@ -86,7 +86,7 @@ class CtrNpzReader(ExchangeReader):
         Without any names clips are `train-000000` …, by row, and the protocol is `given`.
 
         Raises:
-            UserError: not such a file, or the list of names is not its.
+            UserError: not such a file, or the list of names is of another file.
         """
         videos = self.find_videos()
         entries = self._with_list() if self.known else self._without_list()
@@ -125,7 +125,7 @@ class CtrNpzReader(ExchangeReader):
             for row, (name, label) in enumerate(zip(self._own_names(side), self._labels[side], strict=True))
         ]
         if len({entry.name for entry in entries}) != len(entries):
-            raise UserError(f"{self.skeletons}: a name stands in it twice")
+            raise UserError(f"{self.skeletons}: a name occurs twice")
         return entries
 
     def _own_names(self, side: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 The public scripts write, for each id of a protocol's training (then test) side in ascending order (subjects for
 X-Sub, cameras for X-View, setups for X-Set), all clips of that id in name order. So names follow from a list of all
-names, and a list that is not the file's is found by its counts and by the labels.
+names, and a list of another file is recognised by its counts and labels.
 """
 
 from collections.abc import Sequence
@@ -128,9 +128,9 @@ def find_protocol(labels: dict[str, np.ndarray], entries: Sequence[ClipEntry], c
         counts.append(f"{name} {len(sides['train'])}/{len(sides['test'])}")
         if not mismatches(labels, entries, name, classes):
             fitting.append(name)
-    # protocols of different data sets may part the same clips alike
-    parted = {tuple(tuple(c.name for c in side) for side in row_order(entries, n).values()) for n in fitting}
-    if len(parted) == 1:
+    # protocols of different data sets may split the same clips alike
+    splits = {tuple(tuple(c.name for c in side) for side in row_order(entries, n).values()) for n in fitting}
+    if len(splits) == 1:
         return fitting[0]
     have = "/".join(str(len(labels[side])) for side in SIDES)
     if fitting:
@@ -144,7 +144,7 @@ def find_protocol(labels: dict[str, np.ndarray], entries: Sequence[ClipEntry], c
 def expected_classes(entries: Sequence[ClipEntry], count: int) -> tuple[list[ClipEntry], list[str]]:
     """The clips that a file of `count` classes can hold, and class ids by label.
 
-    A list of all NTU RGB+D 120 names serves a file of 60 classes: its clips are those of actions 1 to 60.
+    A list of all names of NTU RGB+D 120 also fits a file of 60 classes: its clips are those of actions 1 to 60.
     """
     classes = label_order(entries, count)
     return [entry for entry in entries if entry.action in classes], classes

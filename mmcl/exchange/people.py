@@ -57,7 +57,7 @@ def as_clip(people: np.ndarray, person2: str, centre: int | None) -> np.ndarray:
     present = (people != 0).any((2, 3))
     frames, persons = present.any(1), np.flatnonzero(present.any(0))[:PERSONS]
     if not frames.any():
-        raise UserError("nobody is in any frame")
+        raise UserError("no person is in any frame")
     people, present = people[frames][:, persons], present[frames][:, persons]
     if len(persons) == PERSONS and person2 == "absent" and np.array_equal(people[:, 0], people[:, 1]):
         people, present = people[:, :1], present[:, :1]
@@ -84,7 +84,7 @@ class ExchangeOptions(base.Options):
     )
     person2: Literal["absent", "duplicated"] = Field(
         "absent",
-        description="The second person of a clip that has one: nobody, or the first person again.",
+        description="What replaces the second person of a clip with one person: nothing, or the first person again.",
     )
     centre: bool = Field(
         True,
@@ -209,4 +209,4 @@ class ExchangeReader:
         Raises:
             UserError: always.
         """
-        raise UserError(f"{self.skeletons}: does not say where joints are in a video; use boxes: detector")
+        raise UserError(f"{self.skeletons}: does not hold where joints are in a video; use boxes: detector")

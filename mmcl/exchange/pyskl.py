@@ -2,8 +2,8 @@
 
 `{"split": {name: [clip, …]}, "annotations": [{…}, …]}`, or the annotations alone. An annotation has `frame_dir` (the
 clip's name), `label`, `total_frames`, `keypoint` (M, T, V, 2 or 3), and in 2-D `keypoint_score` (M, T, V) and
-`img_shape` (height, width). The published ones are NTU RGB+D in 3-D (`ntu60_3danno.pkl`, 25 joints) and what HRNet sees
-in the videos (`ntu60_hrnet.pkl`, 17 joints of COCO).
+`img_shape` (height, width). The published ones are NTU RGB+D in 3-D (`ntu60_3danno.pkl`, 25 joints) and HRNet's
+keypoints of the videos (`ntu60_hrnet.pkl`, 17 joints of COCO).
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from mmcl.layouts import get_layout
 from mmcl.settings import base
 
 LAYOUTS = {25: "ntu25", 17: "coco17"}
-"""Layout by number of joints, where the option does not say."""
+"""Layout by number of joints, where no option names it."""
 
 SEEN = 1e-6
 """A keypoint that is scored no more than this, and lies at 0, 0, was not found at all."""
@@ -165,7 +165,7 @@ class PysklReader(ExchangeReader):
                 entry = replace(entry, subject=subject, camera=camera, setup=setup)
             entry = self.identified(entry)
             if item.name in entries:
-                entry = replace(entries[item.name], left_out="stands in the file twice")
+                entry = replace(entries[item.name], left_out="occurs in the file twice")
             entries[item.name] = entry
         return [entries[name] for name in sorted(entries)]
 

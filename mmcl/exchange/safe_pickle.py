@@ -1,11 +1,11 @@
 """Pickles of plain data, read without Python's unpickler: nothing is imported, nothing is called.
 
-A pickle is a program for a small stack machine. This is that machine with the instructions that plain data needs
+A pickle is a program for a small stack machine. This module is that machine with the instructions that plain data needs
 (protocols 0 to 5): dicts, lists, tuples, text, numbers, and numpy arrays and scalars of numbers as numpy 1 and 2
 write them. The few names of numpy that such a pickle mentions are looked up in a table here; any other name, and
 every instruction that would build an object, ends the reading.
 
-Arrays stay in the file. What is given for one is its place (`FileArray`), so a file of gigabytes needs memory for its
+Arrays stay in the file and are represented by their offset (`FileArray`), so a file of gigabytes needs memory for its
 names and labels only, and no array can be larger than the file.
 """
 
@@ -33,7 +33,7 @@ NUMBER = re.compile(r"[<>|=]?([fiu][1248]|b1)")
 
 
 class PickleError(Exception):
-    """Not a pickle of plain data; says why."""
+    """Not a pickle of plain data; gives the reason."""
 
 
 class Span(NamedTuple):
@@ -71,7 +71,7 @@ class FileArray:
         path: the pickle.
         shape, dtype: of the array.
         data: its bytes, or where they lie in the file.
-        stored, order: shape and order (`C` or `F`) in which the numbers stand there.
+        stored, order: shape and order (`C` or `F`) in which the numbers are stored.
         axes: of the stored array in the order of `shape`.
     """
 
@@ -308,7 +308,7 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "bytes": _empty(bytes),
     "dict": _empty(dict),
 }
-"""What a name makes of its arguments. `ndarray` stands alone as an argument, so it makes nothing."""
+"""Name → constructor. `ndarray` occurs only as an argument, so it needs none."""
 
 NAMES = {
     **{(f"numpy.{core}.multiarray", "_reconstruct"): "reconstruct" for core in ("core", "_core")},

@@ -1,6 +1,6 @@
-"""Joint layouts: joints, bones, left/right pairs, joint groups, and what stands in for a joint that is missing.
+"""Joint layouts: joints, bones, left/right pairs, joint groups, and what replaces a missing joint.
 
-The layouts are data in `resources/layouts`, or in a file of one's own; the rules that hold for all of them are
+The layouts are data in `resources/layouts`, or in a user's file; the rules that hold for all of them are
 in `resources/joint_rules.json`. A joint has the same name in every layout that has it, so a map from one layout
 to another follows from the names (`mmcl.skeleton.mapping`). Standard library only.
 """
@@ -20,18 +20,18 @@ RULES = PROJECT / "resources" / "joint_rules.json"
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """The joints of a skeleton and how they hang together. Joint numbers count from 0.
+    """The joints of a skeleton and their tree. Joint numbers count from 0.
 
     Attributes:
         name: such as `ntu25`, or the path of its file.
         joints: names, in the order of the recordings.
         parents: each joint's parent; the root is its own.
-        root: the joint that everything hangs from in the graph.
+        root: the root of the tree.
         centre: the joint whose first position is subtracted from a clip.
         hd_groups: `hd1`, `hd2`, `hd21` → groups of joints from a centre outwards (HD-GCN). Published for
-            ntu25; for every other layout ours: groups of equal hop distance from the same centre, or from the
-            joints around it where a layout has none there. Empty for a layout that names no centres.
-        rules: joint → what can stand in for it in skeletons that lack it, best first: {joint: weight}.
+            ntu25; for every other layout defined here: groups of equal hop distance from the same centre, or from
+            the joints around it where a layout has no joint there. Empty for a layout that names no centres.
+        rules: joint → what can replace it in skeletons that lack it, best first: {joint: weight}.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Layout:
 
 
 def names() -> list[str]:
-    """The layouts there are."""
+    """The names of the project's layouts."""
     return sorted(file.stem for file in FOLDER.glob("*.json"))
 
 

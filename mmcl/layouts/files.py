@@ -1,4 +1,4 @@
-"""Reading the files that joint layouts and rules stand in, with every mistake named. Standard library only."""
+"""Reading the files of joint layouts and rules; every mistake is named. Standard library only."""
 
 import json
 import math
@@ -15,7 +15,7 @@ KEYS = {"source", "centre", "joints", "hd_groups", "hd_centres", "rules"}
 HD_GRAPHS = ("hd1", "hd2", "hd21")
 
 Rules = dict[str, tuple[dict[str, float], ...]]
-"""Joint → what can stand in for it, best first: {joint: weight}, weights that sum to 1."""
+"""Joint → what can replace it, best first: {joint: weight}, weights that sum to 1."""
 
 
 def read_layout(file: Path) -> dict[str, Any]:
@@ -46,7 +46,7 @@ def read_layout(file: Path) -> dict[str, Any]:
 
 
 def read_rules(file: Path) -> Rules:
-    """The rules of a file that holds nothing else.
+    """The rules of a file that holds only rules.
 
     Raises:
         UserError: see `read_layout`.
@@ -70,11 +70,11 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; JSON itself would keep the last of two equal keys, and a skeleton with one joint less."""
+    """An object without repeated keys; JSON keeps the last of them, so that a joint would be lost without an error."""
     data = dict(pairs)
     if len(data) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} stands there twice")
+        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
     return data
 
 
@@ -101,7 +101,7 @@ def _joints(file: Path, joints: Any) -> dict[str, str]:
             seen.append(parent)
         if seen[-1] != roots[0]:
             raise UserError(
-                f"{file}: joints: {joint} does not hang from {roots[0]}: its parents run in a circle"
+                f"{file}: joints: {joint} is not connected to {roots[0]}: its parents form a cycle"
             )
     return joints
 
@@ -156,4 +156,4 @@ def _check_rule(where: str, joint: str, parts: Any) -> None:
     if not math.isclose(sum(weights), 1, abs_tol=1e-6):
         raise UserError(f"{where}: weights sum to {sum(weights):g}, not to 1")
     if joint in parts:
-        raise UserError(f"{where}: cannot stand in for itself")
+        raise UserError(f"{where}: cannot replace itself")

@@ -1,4 +1,4 @@
-"""From tracked bodies to the people of a clip, as the field does it for NTU RGB+D.
+"""From tracked bodies to the people of a clip, as is usual for NTU RGB+D.
 
 The rules and numbers are those of the public preparation that CTR-GCN, HD-GCN, InfoGCN and MMCL share (first
 published with SGN, Zhang et al., CVPR 2020), with two differences:
@@ -6,7 +6,7 @@ published with SGN, Zhang et al., CVPR 2020), with two differences:
 - A body keeps its true frames. The public scripts number a body's frames onwards from its first one, so that
   after a gap in its tracking it is shown too early, out of step with the other person. `pack_frames` does the
   same.
-- Whether a person is present is kept as such and not read from a sum of coordinates that happens to be zero.
+- The presence of a person is kept as a flag and not inferred from a sum of coordinates that happens to be zero.
 """
 
 from typing import NamedTuple
@@ -20,7 +20,7 @@ SPREAD = 0.8
 """A frame is implausible if a body is wider than this part of its height (`noise_spr_thres1`)."""
 
 MAX_IMPLAUSIBLE = 0.69754
-"""A body with at least this part of its frames implausible is noise, say furniture (`noise_spr_thres2`)."""
+"""A body with at least this part of its frames implausible is noise, such as furniture (`noise_spr_thres2`)."""
 
 PERSONS = 2
 
@@ -133,11 +133,11 @@ def clean(tracks: list[Track], centre: int) -> np.ndarray:
 
 
 def centred(people: np.ndarray, present: np.ndarray, centre: int) -> np.ndarray:
-    """Subtract person 1's joint `centre` in the first frame that shows person 1.
+    """Subtract person 1's joint `centre` in the first frame with person 1.
 
     Args:
         people: (T, M, V, 3).
-        present: (T, M), who is there; who is not stays all zero.
+        present: (T, M) bool; absent people stay all zero.
         centre: joint number.
     """
     origin = people[np.argmax(present[:, 0]), 0, centre]

@@ -1,17 +1,17 @@
-"""Joints that are unknown for some frames."""
+"""Joints that are unknown in some frames."""
 
 import numpy as np
 
 
 def fill_gaps(joints: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Interpolate every unknown joint in time between the frames that know it; beyond them the nearest one holds.
+    """Interpolate unknown joints linearly in time between their known frames; beyond them the nearest is repeated.
 
     Args:
         joints: (T, V, C), one person.
         known: (T, V) bool.
 
     Returns:
-        (T, V, C) of the same type; a joint that no frame knows is as it was.
+        (T, V, C) of the same type; a joint that is known in no frame is unchanged.
     """
     filled = joints.copy()
     frames = np.arange(len(joints))

@@ -11,8 +11,8 @@ from mmcl.layouts import Layout, get_layout
 def joint_map(source: str, target: str) -> list[dict[int, float]]:
     """How the joints of layout `target` are made from those of layout `source`.
 
-    A joint that the source has is taken as it is. For another, the target's rules name joints that stand in for
-    it: the first rule whose joints are all there, else the first whose joints can all be made themselves.
+    A joint that the source has is taken as it is. For another, the target's rules name joints that replace it:
+    the first rule whose joints the source has, else the first whose joints can all be made themselves.
 
     Returns:
         Per target joint {source joint: weight}; the weights of a joint sum to 1.
@@ -31,11 +31,11 @@ def joint_map(source: str, target: str) -> list[dict[int, float]]:
 
 
 def _made(joint: str, have: Layout, want: Layout, pending: frozenset[str]) -> dict[str, float] | None:
-    """A joint from the joints of `have`, by name; None where that cannot be. Nothing `pending` is made again."""
+    """A joint from the joints of `have`, by name; None if it cannot be made. `pending`: joints being made already."""
     if joint in have.joints:
         return {joint: 1.0}
     pending |= {joint}
-    # rules whose joints are all there come first: the sort is stable
+    # rules whose joints the source has come first: the sort is stable
     for rule in sorted(want.rules.get(joint, ()), key=lambda rule: not set(have.joints).issuperset(rule)):
         sources = {part: None if part in pending else _made(part, have, want, pending) for part in rule}
         parts: dict[str, float] = {}

@@ -1,6 +1,6 @@
-"""How bones turn against each other: the axis about which a joint is bent, and how fast (IKEM, section 3.1).
+"""Rotation between bones: the axis about which a joint is bent, and its angular velocity (IKEM, section 3.1).
 
-Everything takes bones (…, 3, T, V, M): channels are the fourth axis from the end, so that `cross` never guesses it.
+Everything takes bones (…, 3, T, V, M): channels are the fourth axis from the end, so that `cross` need not infer it.
 """
 
 import torch
@@ -14,10 +14,10 @@ CHANNELS = -4
 
 
 def torso_normal(x: Tensor, layout: str) -> Tensor:
-    """Where the chest faces: the unit normal of the triangle of the shoulders and the middle of the spine.
+    """The direction that the chest faces: the unit normal of the triangle of the shoulders and the middle of the spine.
 
     n = (c − r) × (l − r) / ‖…‖ for the left shoulder l, the right one r, and c = spine_mid or, in layouts
-    without it, the middle of the hips. Zero for persons who are absent.
+    without it, the middle of the hips. Zero for absent people.
 
     Args:
         x: joints (…, 3, T, V, M).
@@ -33,7 +33,7 @@ def torso_normal(x: Tensor, layout: str) -> Tensor:
     below = ["spine_mid"] if "spine_mid" in skeleton.joints else ["hip_left", "hip_right"]
     missing = [j for j in ("shoulder_left", "shoulder_right", *below) if j not in skeleton.joints]
     if missing:
-        raise UserError(f"layout {layout} has no {missing[0]}: how its joints are bent cannot be said")
+        raise UserError(f"layout {layout} has no {missing[0]}: so the bending of its joints is not defined")
 
     def at(joint: str) -> Tensor:
         return x.narrow(-2, skeleton.index(joint), 1)
@@ -45,13 +45,13 @@ def torso_normal(x: Tensor, layout: str) -> Tensor:
 
 
 def rotation_axis(bones: Tensor, references: Tensor) -> Tensor:
-    """The axis about which each bone is turned away from another one: r = b × b'.
+    """The axis about which each bone is rotated against its reference: r = b × b'.
 
-    Not normalised, as in the released code: its length |b||b'| sin θ tells how far the joint is bent.
+    Not normalised, as in the released code: its length |b||b'| sin θ grows with the bending of the joint.
 
     Args:
         bones: (…, 3, T, V, M).
-        references: (…, 3, T, V, M), for each bone the one that it is held against.
+        references: (…, 3, T, V, M), the reference bone of each bone.
 
     Returns:
         (…, 3, T, V, M).
@@ -61,17 +61,17 @@ def rotation_axis(bones: Tensor, references: Tensor) -> Tensor:
 
 
 def angular_velocity(bones: Tensor, references: Tensor, rate: Tensor | None = None) -> Tensor:
-    """How fast each joint bends: o_t = s · (θ_{t+1} − θ_t) · r_t / ‖r_t‖, zero in the last frame.
+    """Angular velocity of each joint's bending: o_t = s · (θ_{t+1} − θ_t) · r_t / ‖r_t‖, zero in the last frame.
 
     θ = atan2(‖n × n'‖, n · n') is the angle between the bones n and n' of unit length, r their rotation axis.
-    A joint that turns without bending has none.
+    Zero for a joint that turns without bending.
 
     Args:
         bones, references: see `rotation_axis`.
         rate: s, broadcastable to the bones; None for one.
 
     Returns:
-        (…, 3, T, V, M), radians a frame.
+        (…, 3, T, V, M), radians per frame.
     """
     bones, references = F.normalize(bones, dim=CHANNELS), F.normalize(references, dim=CHANNELS)
     axis = torch.linalg.cross(bones, references, dim=CHANNELS)

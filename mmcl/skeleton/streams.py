@@ -1,4 +1,4 @@
-"""What a network sees of a skeleton: joints, bones, and how either moves."""
+"""Input streams of a network: joints, bones, and their motion."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -35,7 +35,7 @@ def to_stream(
     | stream | `ctr`, of joints x with bones b | `ikem` |
     |---|---|---|
     | joint | x | x |
-    | bone | joint minus parent; the root has none | tips and thumbs hang from the hand; the root's is the normal |
+    | bone | joint minus parent; the root has none | tips' and thumbs' parent is the hand; the root's is the normal |
     | joint_motion, bone_motion | x_{t+1} − x_t; 0 in the last frame | s times that |
     | acceleration | difference of the motion; 0 in the last two frames | s² times that |
     | rotation_axis | b × b' with b' the parent's bone, the root's the normal | likewise; thumbs against tips |
@@ -85,7 +85,7 @@ def within_frames(x: Tensor, stream: str, layout: str) -> Tensor:
 
 
 def along_time(x: Tensor, stream: str, layout: str) -> Tensor:
-    """The second half: joints or bones (N, 3, T, V, M) -> themselves, their motion or how they turn."""
+    """The second half: joints or bones (N, 3, T, V, M) -> themselves, their motion or their rotation."""
     return _two_steps(stream).then(x, layout, None)
 
 
@@ -121,7 +121,7 @@ def _bone(x: Tensor, layout: str) -> Tensor:
     return _joint(x, layout) - _of(x, _parents(layout))
 
 
-def _still(x: Tensor, layout: str, rate: Tensor | None) -> Tensor:
+def _same(x: Tensor, layout: str, rate: Tensor | None) -> Tensor:
     return x
 
 
@@ -163,7 +163,7 @@ def _ikem_bone(x: Tensor, layout: str) -> Tensor:
 
 
 def _ikem_parents(layout: str) -> list[int]:
-    """The layout's, but that the tip of a hand hangs from the hand and not from the thumb."""
+    """The layout's, but the parent of a hand's tip is the hand and not the thumb."""
     return _replaced(layout, {"hand_tip": "hand"})
 
 
@@ -192,8 +192,8 @@ def _ikem_angular(x: Tensor, layout: str, rate: Tensor | None) -> Tensor:
     return angular_velocity(*_ikem_bent(x, layout), rate)
 
 
-JOINT = Stream(_joint, _still)
-BONE = Stream(_bone, _still)
+JOINT = Stream(_joint, _same)
+BONE = Stream(_bone, _same)
 JOINT_MOTION = Stream(_joint, _motion)
 BONE_MOTION = Stream(_bone, _motion)
 ACCELERATION = Stream(_joint, _acceleration)
@@ -201,7 +201,7 @@ ROTATION_AXIS = Stream(_joint, _axis)
 ANGULAR_VELOCITY = Stream(_joint, _angular)
 
 IKEM = {
-    "bone": Stream(_ikem_bone, _still),
+    "bone": Stream(_ikem_bone, _same),
     "bone_motion": Stream(_ikem_bone, _motion),
     "rotation_axis": Stream(_joint, _ikem_axis),
     "angular_velocity": Stream(_joint, _ikem_angular),

@@ -1,4 +1,4 @@
-"""Crop, resampling in time and rotation of a batch of clips at once, on the device where they lie.
+"""Crop, resampling in time and rotation of a batch of clips at once, on the device of the clips.
 
 The same numbers as CTR-GCN's feeders (Chen et al., ICCV 2021), the one for NTU, which MMCL uses unchanged, and
 the one for NW-UCLA. All frames of a clip are valid: stores keep no padding.
@@ -60,7 +60,7 @@ def crop_resize(clips: Ragged, rows: Tensor, first: Tensor, kept: Tensor, window
     after = (before + 1).minimum(last)
     begin = (clips.start[rows] + first)[:, None]
     weight = (time - before).clamp(max=1)
-    # a weighted sum of two frames each, added up row by row as they are read
+    # a weighted sum of two frames each, computed while the rows are read
     pairs = torch.stack([begin + before, begin + after], dim=2).flatten(0, 1)
     weights = torch.stack([1 - weight, weight], dim=2).flatten(0, 1)
     planes = clips.joints.flatten(2)
@@ -91,14 +91,14 @@ def rotate(x: Tensor, angles: Tensor) -> Tensor:
     return torch.bmm(rotation_matrices(angles), x.flatten(2)).view(x.shape)
 
 
-# ------------------------------------------------------------------------------- the NW-UCLA feeder's way
+# ------------------------------------------------------------------------------- as the NW-UCLA feeder
 
 COPIES = 100
 """Of every frame, in the pool that `random_frames` draws from."""
 
 
 def whole_clips(clips: Ragged, rows: Tensor) -> Tensor:
-    """Clips as they are, (B) rows -> (B, 3, T, V, M) with T of the longest; shorter ones hold their last frame."""
+    """Clips as they are, (B) rows -> (B, 3, T, V, M) with T of the longest; shorter ones repeat their last frame."""
     length = clips.length[rows][:, None]
     time = torch.arange(int(length.max()), device=length.device).minimum(length - 1)
     return clips.joints[:, clips.start[rows][:, None] + time].transpose(0, 1)
@@ -129,13 +129,13 @@ def random_frames(length: Tensor, uniform: Tensor) -> Tensor:
 
 
 def even_frames(length: Tensor, window: int) -> Tensor:
-    """Frames from the first to the last, equally far apart but for rounding down: (B) -> (B, window) int64, window > 1.
+    """Frames from the first to the last at equal distances, rounded down: (B) -> (B, window) int64, window > 1.
 
     What `numpy.linspace(0, length − 1, window).astype(int)` gives.
     """
     last = length.double()[:, None] - 1
     places = torch.arange(window, device=length.device) * (last / (window - 1))
-    places[:, -1] = last[:, 0]  # not a hair less
+    places[:, -1] = last[:, 0]  # exactly, without rounding
     return places.long()
 
 
@@ -149,7 +149,7 @@ def turn_view(x: Tensor, degrees: Tensor) -> Tensor:
 
 
 def fit_box(x: Tensor) -> Tensor:
-    """Stretch each clip (B, 3, T, V, M) along each axis so that its joints just fill −1 … 1.
+    """Stretch each clip (B, 3, T, V, M) along each axis so that its joints span −1 … 1.
 
     Over all frames, joints and people; an axis without extent becomes 0.
     """

@@ -43,7 +43,12 @@ def results(tmp_path_factory) -> list[Result]:
     (top / "manifest.json").write_text(json.dumps(manifest))
     worker = subprocess.run(
         [sys.executable, HERE / "read_damaged.py", top / "manifest.json"],
-        env={**os.environ, "PYTHONPATH": str(HERE.parent), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(HERE.parent),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        },
         capture_output=True,
         text=True,
         timeout=300,
@@ -104,7 +109,7 @@ def test_an_index_leads_nowhere_else(tmp_path, column, place):
 def test_the_reason_names_the_place(results):
     """A few that must be told in so many words."""
     told = {(kind, what): outcome["detail"] for kind, what, outcome in results}
-    assert "line 1: says 1000000000 frames, but only 1 lines follow" in told["ntu", "1e+09 frames"]
+    assert "line 1: states 1000000000 frames, but only 1 lines follow" in told["ntu", "1e+09 frames"]
     assert "has more than 1000000 lines" in told["ntu", "millions of lines"]
     assert "line 5: has 35999999 characters" in told["ntu", "millions of fields"]
     assert "d_skel is 20×3×1000000000" in told["mat_5", "10^9 frames"]

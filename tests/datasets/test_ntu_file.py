@@ -112,7 +112,7 @@ def test_truncation_inside_a_line(tmp_path, text):
     [
         (0, "4", r"line \d+ \(frame 4 of 4\): the file ends where the number of bodies"),
         (0, "2", r"line 85 \(frame 2 of 2\): 55 lines follow after the last frame"),
-        (0, "999999999", r"line 1: says 999999999 frames, but only \d+ lines follow"),
+        (0, "999999999", r"line 1: states 999999999 frames, but only \d+ lines follow"),
         (0, "9" * 500, "line 1: expected the number of frames, found '9999"),
         (0, "-1", "expected the number of frames, found '-1'"),
         (0, "0", "has no frames"),

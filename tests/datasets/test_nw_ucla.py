@@ -164,7 +164,7 @@ def test_a_file_that_is_gone(tmp_path):
 def test_its_cameras_are_not_known(tmp_path):
     write(tmp_path, json.dumps(content()))
     own = reader(tmp_path)
-    with pytest.raises(UserError, match=r"does not tell its cameras"):
+    with pytest.raises(UserError, match=r"has no calibration of its cameras"):
         own.pixel_joints(own.list_clips()[0], 640, 480)
 
 

@@ -87,7 +87,7 @@ def test_delimiters_byte_order_marks_and_line_ends_do_not_matter(folder, delimit
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("name,label\na,x\nb,y\na,z\n", "line 4, column name: 'a' stands in line 2 already"),
+        ("name,label\na,x\nb,y\na,z\n", "line 4, column name: 'a' is in line 2 already"),
         ("name,lable\na,x\n", "line 1: unknown column 'lable'; did you mean 'label'"),
         ("nom,label\na,x\n", "line 1: no column 'name'"),
         ("name,label\na,x,y\n", "line 2: has 3 fields, line 1 names 2 columns"),
@@ -145,7 +145,7 @@ def test_files_without_a_line_are_counted_and_two_of_one_name_are_refused(folder
     table(folder, "name,label\na,x\n")
     with caplog.at_level("INFO"):
         open_own(folder).list_clips()
-    assert "2 more files in the folders stand in no line" in caplog.text
+    assert "2 more files in the folders are in no line" in caplog.text
     np.savez(folder / "more" / "a.npz", joints=walking()[:, 0])
     with pytest.raises(UserError, match=r"line 2, column skeleton: 'a' may be a\.npz or more/a\.npz"):
         open_own(folder).list_clips()
@@ -241,7 +241,7 @@ def changed_csv(old, new):
         ("a", lambda f: (f / "a.npz").write_bytes(b""), "cannot be read as npz"),
         ("b", changed_csv("head_y", "hat_y"), "line 1: unknown column 'hat_y'; did you mean 'head_y'"),
         ("b", changed_csv(",head_x", ""), "line 2: has 61 fields, line 1 names 60 columns"),
-        ("b", changed_csv("\n3,", "\n2,"), "line 5: frame 2, person 0 stands in line 4 already"),
+        ("b", changed_csv("\n3,", "\n2,"), "line 5: frame 2, person 0 is in line 4 already"),
         ("b", changed_csv("\n3,", "\nx,"), "line 5, column frame: 'x' is no whole number"),
         ("b", changed_csv("\n3,", "\n3,?"), "line 5, column head_x: '?"),
         ("c", damaged_json("[[[1, 2, 3]]]"), "frame 0: is 1×3, expected"),

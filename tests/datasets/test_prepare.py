@@ -75,7 +75,7 @@ def test_what_failed_and_why(tmp_path, dataset):
     failed = prepare(tmp_path, dataset).failed
     assert failed[LISTED] == "listed as missing skeleton by the authors (302/535)"
     # without the folder, so that the store does not depend on where the recordings lie
-    assert failed[BROKEN] == f"{BROKEN}.skeleton: line 1: says 15 frames, but only 1 lines follow"
+    assert failed[BROKEN] == f"{BROKEN}.skeleton: line 1: states 15 frames, but only 1 lines follow"
     assert len(failed) == 2
 
 

@@ -107,7 +107,7 @@ def test_what_the_data_set_says():
     said = np.array(["train", "", "test", "train"], object)
     train, test = split("given", clips(4, split=said))
     assert (train.tolist(), test.tolist()) == ([True, False, False, True], [False, False, True, False])
-    with pytest.raises(UserError, match="protocol given: the data set does not say which clips train"):
+    with pytest.raises(UserError, match="protocol given: the data set does not state which clips train"):
         split("given", clips(4))
 
 

@@ -132,7 +132,7 @@ def test_reads_text(tmp_path, form):
     own = reader(tmp_path)
     (entry,) = own.list_clips()
     np.testing.assert_allclose(own.read_clip(entry)[:, 0], joints - joints[0, 1], atol=1e-6)
-    with pytest.raises(UserError, match=r"stands in sklImage\.mat alone"):
+    with pytest.raises(UserError, match=r"only sklImage\.mat holds"):
         own.pixel_joints(entry, 640, 480)
 
 
@@ -145,7 +145,7 @@ LINES = as_lines(made(2))
         ("", r"has no frames"),
         ("3", r"has no frames"),
         ("x\n" + LINES, r"line 1: is not a frame count"),
-        ("3\n" + LINES, r"says 3 frames and has 2"),
+        ("3\n" + LINES, r"states 3 frames and has 2"),
         ("1 2\n" + LINES, r"line 1: has 2 numbers; expected 3 for a joint or 60 for a frame"),
         (LINES + "\n1 2", r"line 41: has 2 numbers, the lines before it 3"),
         (LINES + "\n1 2 3", r"line 41: 41 joints are no multiple of 20: the last frame is incomplete"),

@@ -154,7 +154,7 @@ def test_recordings_to_anything(store, tmp_path):
     assert result.exit_code == 0, result.output
     assert "a.npz: 20 train, 4 test; layout ntu25, 4 classes" in result.stderr
     assert (
-        "left out: 1 × S001C001P001R001A050.skeleton: line 1: says 15 frames, but only 1 lines follow"
+        "left out: 1 × S001C001P001R001A050.skeleton: line 1: states 15 frames, but only 1 lines follow"
         in result.stderr
     )
     assert result.stdout == ""

@@ -51,7 +51,7 @@ def test_reads(tmp_path, form):
         ((TRAIN,), r"train_label.pkl: holds no \(names, labels\)"),
         ((TRAIN, [0.5] * 36), "labels are not a list of integers"),
         (([3] * 36, [0] * 36), "names are not a list of texts"),
-        ((TRAIN[:1] * 36, [0] * 36), "stands there twice"),
+        ((TRAIN[:1] * 36, [0] * 36), "occurs twice"),
     ],
 )
 def test_other_contents(tmp_path, labels, message):
@@ -68,7 +68,7 @@ def test_missing_and_other_files(tmp_path):
     whole = (tmp_path / "val_data_joint.npy").read_bytes()
     (tmp_path / "val_data_joint.npy").write_bytes(whole[:-100])
     with pytest.raises(
-        UserError, match=r"val_data_joint.npy: is not as long as its shape \(12, 3, 300, 25, 2\) says"
+        UserError, match=r"val_data_joint.npy: is not as long as its shape \(12, 3, 300, 25, 2\) states"
     ):
         reader(tmp_path).list_clips()
     (tmp_path / "val_data_joint.npy").unlink()

@@ -108,7 +108,7 @@ def test_lists_that_do_not_match(npz, tmp_path):
         ("S001C001P001R001A001\nwalking\n", r"line 2: 'walking' is not SsssCcccPpppRrrrAaaa"),
         (
             "S001C001P001R001A001\n# a\n\nS001C001P001R001A001.skeleton\n",
-            "S001C001P001R001A001 stands there twice",
+            "S001C001P001R001A001 occurs twice",
         ),
         ("", "names no clip"),
     ],
@@ -173,7 +173,7 @@ def test_videos_by_name(npz, names, tmp_path):
     own = opened("ctr_npz", npz, tmp_path / "videos", names=names)
     assert own.list_clips()[0].video == f"deep/{NAMES[0]}_rgb.avi"
     assert own.list_clips()[1].video == ""
-    with pytest.raises(UserError, match=r"does not say where joints are in a video"):
+    with pytest.raises(UserError, match=r"does not hold where joints are in a video"):
         own.pixel_joints(own.list_clips()[0], 10, 10)
 
 
@@ -186,7 +186,7 @@ def test_bad_clips_are_told(tmp_path):
     own = reader(tmp_path / "a.npz")
     entries = {entry.name: entry for entry in own.list_clips()}
     assert own.read_clip(entries["train-000000"]).shape == (10, 1, 25, 3)
-    for row, message in ((1, "frame 3: a coord"), (2, "frame 0: a coord"), (3, "nobody is in any frame")):
+    for row, message in ((1, "frame 3: a coord"), (2, "frame 0: a coord"), (3, "no person is in any frame")):
         with pytest.raises(UserError, match=rf"a.npz/x_train/{row}: {message}"):
             own.read_clip(entries[f"train-{row:06d}"])
 

@@ -151,7 +151,7 @@ def test_fill_at_the_ends():
         ({"img_shape": None}, "img_shape is not"),
         ({"img_shape": (0, 1920)}, "img_shape is not"),
         ({"keypoint": np.full((1, 20, 17, 2), np.nan)}, "a keypoint is not finite"),
-        ({"keypoint": np.zeros((1, 20, 17, 2))}, "nobody is in any frame"),
+        ({"keypoint": np.zeros((1, 20, 17, 2))}, "no person is in any frame"),
     ],
 )
 def test_bad_annotations(tmp_path, changes, message):
@@ -181,7 +181,7 @@ def test_clips_left_out(tmp_path):
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(items, 4))
     entries = {entry.name: entry.left_out for entry in reader(tmp_path / "a.pkl").list_clips()}
     assert entries == {
-        NAMES[0]: "stands in the file twice",
+        NAMES[0]: "occurs in the file twice",
         NAMES[1]: "label 5 is not the action A009 of its name",
         NAMES[2]: "label -1 is not one of 60 classes",
         NAMES[4]: "",

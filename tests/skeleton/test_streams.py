@@ -7,10 +7,9 @@ import pytest
 import torch
 
 from mmcl.errors import UserError
-from mmcl.layouts import get_layout
-from mmcl.layouts import names
-from mmcl.skeleton import to_stream
+from mmcl.layouts import get_layout, names
 from mmcl.settings.tables import STREAMS
+from mmcl.skeleton import to_stream
 from mmcl.skeleton.streams import CONVENTIONS, along_time, within_frames
 from mmcl.skeleton.transforms import rotate
 
