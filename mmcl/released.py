@@ -1,4 +1,4 @@
-"""Forms of the published checkpoints: what is in the files beside a backbone, and how entries are shaped."""
+"""Forms of the published checkpoints: their entries beside a backbone's, and the shapes of entries."""
 
 import re
 
@@ -12,15 +12,15 @@ QUEUE = re.compile(r"queue(?!_ptr)")
 IMAGE_BIAS = re.compile(r"\.branches\.\d\.3\.bias$")
 """Released entries that are none of a 2-D convolution or a vector; HD-GCN adds a bias to the image by hand."""
 HEADS = ("PosMatrix", "NegMatrix", "mlp.", "FAM_Aligh.", "inception_v3.")
-"""What the released MMCL model has beside its backbone; a net without such a part has no use for it."""
+"""Entries of the released MMCL model beside its backbone, which are left out for a net without such a part."""
 CNN = "inception_v3."
-"""What MMCL's release calls FAM's CNN: torchvision's network under torchvision's names."""
+"""Prefix of FAM's CNN in MMCL's release: torchvision's network under torchvision's names."""
 SIDE_HEAD = CNN + "AuxLogits."
-"""Inception's side head, which gets no gradient in FAM."""
+"""Inception's auxiliary head, which gets no gradient in FAM."""
 DERIVED = ("queue_teacher", "queue_ptr_teacher")
-"""What IKEM's student training saves a second time: the teachers' queues, joined."""
+"""Entries that IKEM's student training saves a second time: the teachers' queues, joined."""
 WRAPPERS = ("state_dict", "model_state_dict", "model")
-"""Under what key published checkpoints keep the state dict, where it is not the whole file."""
+"""Keys of the state dict in published checkpoints, where it is not the whole file."""
 COUNTER = "num_batches_tracked"
 """Batch norms have it since PyTorch 0.4.1, so that older files lack it. Nothing here depends on its value."""
 

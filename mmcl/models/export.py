@@ -27,9 +27,9 @@ TOLERANCE = 1e-4
 
 
 class Exported(nn.Module):
-    """What is written: a backbone for clips with a number of people that may be below the network's own.
+    """The exported network: a backbone for clips with a number of people that may be below the network's own.
 
-    What it makes of the people who are then absent is a constant.
+    The features of the people who are then absent are a constant.
 
     Args:
         net: the backbone; stays as it is.
@@ -70,7 +70,7 @@ def export(
     about: dict[str, object],
     people: int | None = None,
 ) -> float:
-    """Write a network, run what was written, and compare.
+    """Write a network, run the file, and compare.
 
     Args:
         net: the backbone, on the CPU.

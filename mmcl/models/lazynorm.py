@@ -17,8 +17,8 @@ from mmcl.models.layers import ChannelNorm
 class LazyNorm(ChannelNorm):
     """Batch normalisation of z + bias for z (L, C, T, N, V), with statistics for every layer and channel.
 
-    The two parts come before and after z is made: z must be multiplied by `factor`, which a convolution takes
-    into its weights, and has by `forward` the rest of what the normalisation does.
+    It has two parts, before and after z is computed: z must be multiplied by `factor`, which a convolution takes
+    into its weights, and `of` gives the rest of the normalisation.
     """
 
     def factor(self) -> Tensor:
