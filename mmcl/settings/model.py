@@ -144,7 +144,8 @@ class ModelSettings(BackboneSettings):
     @field_validator("terms", mode="before")
     @classmethod
     def _settings_of_terms(cls, value: Any) -> Any:
-        return by_table(value, tables.TERMS, "Settings")
+        further = {name: path for name, path in tables.TERMS.items() if name not in tables.TERMS_WITH_SECTION}
+        return by_table(value, further, "Settings")
 
     @property
     def enabled_terms(self) -> dict[str, TermSettings]:

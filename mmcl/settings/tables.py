@@ -1,6 +1,6 @@
 """What can be chosen by name: one line for each reader, backbone, adapter, detector, feeder and co-learning term.
 
-The names are what the configuration may say; the values are where the code is, as `module:attribute`. They stand
+The names are what the configuration allows; the values are where the code is, as `module:attribute`. They are
 here, below all rooms, so that the configuration is checked without importing torch; `resolve` imports one.
 """
 
@@ -23,7 +23,7 @@ READERS = {
 
 
 LISTED = ("own",)
-"""Readers that know their clips from a list, and so do without a folder of skeletons where there are videos."""
+"""Readers that take their clips from a list, and so do without a folder of skeletons where there are videos."""
 
 
 class BackboneEntry(NamedTuple):
@@ -70,6 +70,8 @@ TERMS = {
     "distil": "mmcl.colearn.distil:Distillation",
 }
 """Name of a co-learning term → a subclass of `mmcl.colearn.term.Term`."""
+TERMS_WITH_SECTION = ("fam", "frm", "distil")
+"""Terms whose settings are `model.fam`, `model.frm` and `train.distil`; those of all others are in `model.terms`."""
 
 GRAPHS = ("natural", "hd1", "hd2", "hd21")
 """Adjacencies that a backbone may start from."""
