@@ -90,7 +90,7 @@ class Config:
         """A data set's settings.
 
         Raises:
-            ConfigError: there is no such data set; names `key`, which asked for it.
+            ConfigError: there is no such data set; names `key`, which refers to it.
         """
         if name not in self.datasets:
             raise ConfigError(f"{key}: no data set {name!r}{meant(name, self.datasets)}")

@@ -477,7 +477,7 @@ class Plan:
         return self._shards(paths.ANSWERS, dataset, vlm=vlm, question=question)
 
     def initial_encoders(self, wildcards: Wildcards) -> list[str]:
-        """Encoders of the same seed that a stream begins from, if it does; a fit run, too, as they know no label."""
+        """Encoders of the same seed that a stream begins from, if it does; a fit run, too, as encoders use no label."""
         init = self.run(wildcards).training.train.init
         if not init:
             return []

@@ -44,7 +44,7 @@ class Recipe:
         return common
 
     def report(self, rows: Plain, used: Plain, plain: Plain, sections: tuple[str, ...]) -> RecipeReport:
-        """What became of the recipe, as it stands in a result's settings.
+        """What the recipe changed, as it is written into a result's settings.
 
         Args:
             rows: what it holds, from `settings_for`.

@@ -54,7 +54,7 @@ class Runs:
         path: where it lies.
         scores: seed → scores.h5 of its members.
         weights: of the members.
-        top1: seed → what was written down for it, as far as known.
+        top1: seed → the accuracy recorded in ensemble.json, as far as there is one.
         name: what it is called in the result.
     """
 
@@ -89,7 +89,7 @@ class Runs:
 
 
 def find_runs(path: Path, member: str | None = None) -> Runs:
-    """The scores that a path stands for.
+    """The scores that a path names.
 
     Args:
         path: a benchmark (its name, folder or ensemble.json), or a trained stream's folder: of its settings, with

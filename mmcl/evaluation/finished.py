@@ -60,7 +60,7 @@ class FinishedBenchmark:
 
 
 def find_benchmark(named: Path) -> FinishedBenchmark | None:
-    """The finished benchmark that a name, a folder or an `ensemble.json` stands for; None if it stands for none.
+    """The finished benchmark of a name, a folder or an `ensemble.json`; None if there is none.
 
     Raises:
         UserError: the file is not an `ensemble.json`.
@@ -94,14 +94,14 @@ def _read(path: Path) -> FinishedBenchmark:
 
 
 def find_models(named: Path, member: str | None = None) -> tuple[list[Path], list[float]]:
-    """The trained models that a name stands for, and their weights.
+    """The trained models that a user names, and their weights.
 
     Args:
         named: a benchmark (its name, folder or ensemble.json), the folder of a trained stream, or a model.pt.
         member: this member of a benchmark alone, such as ctrgcn-natural-joint.
 
     Raises:
-        UserError: it stands for no model, or has no such member.
+        UserError: it names no model, or has no such member.
     """
     if benchmark := find_benchmark(named):
         members = benchmark.chosen(member)
@@ -120,10 +120,10 @@ def find_models(named: Path, member: str | None = None) -> tuple[list[Path], lis
 
 
 def the_model(named: Path, member: str | None = None) -> Path:
-    """The one trained model that a name stands for, see `find_models`.
+    """The one trained model that a user names, see `find_models`.
 
     Raises:
-        UserError: it stands for several, or for none.
+        UserError: it names several, or none.
     """
     models, _ = find_models(named, member)
     if len(models) > 1:
@@ -134,7 +134,7 @@ def the_model(named: Path, member: str | None = None) -> Path:
 
 
 def stores_of(named: Path) -> list[Path]:
-    """The HDF5 stores that a name stands for: of a benchmark its members' scores, of a folder all in it, or the file.
+    """The HDF5 stores that a user names: of a benchmark its members' scores, of a folder all in it, or the file.
 
     Raises:
         UserError: there are none.

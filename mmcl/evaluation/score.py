@@ -95,7 +95,7 @@ def score_stream(
         threads: CPU threads.
 
     Raises:
-        UserError: the model knows other classes, layout or split than asked for, or a score is not finite, or
+        UserError: the model has other classes, layout or split, or a score is not finite, or
             there is no clip.
     """
     torch.set_num_threads(max(1, threads))

@@ -48,7 +48,7 @@ def write_zero_shot(
         threads: CPU threads.
 
     Raises:
-        UserError: no target clip has a class that the models know.
+        UserError: no target clip has a class of the models.
     """
     import torch
 
@@ -66,7 +66,7 @@ def write_zero_shot(
     actions = [source.class_ids[label] for label in source.labels]
     rows = [row for row, action in enumerate(actions) if _known(class_map, action, classes)]
     if not rows:
-        raise UserError(f"{skeletons}: no clip of a class that the models of {settings.benchmark} know")
+        raise UserError(f"{skeletons}: no clip of a class of the models of {settings.benchmark}")
     names = [source.names[row] for row in rows]
     labels = np.array([classes.index(class_map[actions[row]].source) for row in rows])
     clips = [map_joints(source.clip(row), source.layout, trained[0].layout) for row in rows]

@@ -27,13 +27,13 @@ REST_POSE = {
     **{f"{joint}_left": place for joint, place in LEFT_POSE.items()},
     **{f"{joint}_right": (-x, y) for joint, (x, y) in LEFT_POSE.items()},
 }
-"""Joint → (x, y) in metres of somebody who stands facing the viewer; face, hands and feet larger than life."""
+"""Joint → (x, y) in metres of an upright person facing the viewer; face, hands and feet enlarged."""
 
 LEFT, RIGHT, MIDDLE = "#c2410c", "#1d4ed8", "#374151"
 
 
 def rest_pose(skeleton: Layout) -> np.ndarray:
-    """Where a layout's joints are in somebody who stands: (V, 2), x to the picture's right, y up.
+    """A layout's joints in an upright person: (V, 2), x to the picture's right, y up.
 
     Raises:
         UserError: the layout has joints whose place is not known.

@@ -1,7 +1,7 @@
 """What all settings have in common.
 
 A settings model is frozen and closed: an unknown key is an error, and nothing changes a value after validation.
-Defaults stand in the models alone. `dump` gives what enters a rule's params, a store's fingerprint and
+Defaults are in the models alone. `dump` gives what enters a rule's params, a store's fingerprint and
 `settings.json`; `model_validate` reads it back.
 """
 
@@ -156,7 +156,7 @@ def by_table(value: Any, table: Mapping[str, str], attribute: str) -> Any:
 def of_table(
     name: str, stated: Any, table: Mapping[str, str], attribute: str, loc: tuple[str, ...] = ()
 ) -> Section:
-    """One of `by_table`; `loc` is where it stands, for the message."""
+    """One of `by_table`; `loc` is its path, for the message."""
     if name not in table:
         raise at(loc[:-1], "extra_forbidden", stated, name)
     # a class without such an attribute has no options of its own

@@ -23,7 +23,7 @@ class DrawnSettings(Section):
         min_length=1, description="NTU action numbers to draw."
     )
     subjects: Items[Annotated[int, Field(ge=1, le=999)]] = Field(
-        min_length=1, description="Subject numbers; a number stands for a body, clothes and a way to move."
+        min_length=1, description="Subject numbers; a number determines body, clothes and motion style."
     )
     cameras: Items[Literal[1, 2, 3]] = Field(
         (1, 2), min_length=1, description="Camera numbers (1 frontal, 2 and 3 from the sides)."
@@ -41,7 +41,7 @@ class DrawnSettings(Section):
 
 
 class ReaderSettings(Section):
-    """Which reader understands a data set's files, and what it is told."""
+    """Which reader understands a data set's files, and its options."""
 
     reader: ReaderName = Field(description="Which reader understands the files.")
     options: SerializeAsAny[Options] = Field(

@@ -24,7 +24,7 @@ TYPES = {
 }
 
 KeyPath = tuple[str | int, ...]
-"""Where a key stands, such as ("train", "steps", 0)."""
+"""The path of a key, such as ("train", "steps", 0)."""
 
 
 class ConfigError(UserError):

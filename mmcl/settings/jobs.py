@@ -1,4 +1,4 @@
-"""The settings of each stage: what its rule's params hold, its store's fingerprint covers and `settings.json` says."""
+"""The settings of each stage: its rule's params, its store's fingerprint and `settings.json`."""
 
 from typing import Annotated, Literal
 

@@ -19,11 +19,11 @@ class RandomHalves(Section):
 
 
 class Rule(Section):
-    """Which clips train and which test; a clip that it says nothing about does neither."""
+    """Which clips train and which test; a clip that is not covered does neither."""
 
     source: Annotated[str, OFF] = Field("", description="Where the rule comes from; for readers only.")
     by: Annotated[Literal["subject", "camera", "setup", "split"] | None, OFF] = Field(
-        None, description="What decides; split is what the data set itself says for each clip."
+        None, description="What decides; split is the data set's own assignment of each clip."
     )
     train: Annotated[Numbers | None, OFF] = Field(
         None, description="Numbers of the subjects, cameras or setups, as a list, or odd, or even."

@@ -90,7 +90,7 @@ class TrainSettings(SgdSettings):
     feeder: FeederName = Field(
         "resize",
         description="How clips are shown: resize crops, resamples and turns them as for NTU (crop, min_crop, test_crop "
-        "and rotation say how); ucla is CTR-GCN's way for NW-UCLA: turned by up to 60 degrees, stretched to "
+        "and rotation are its settings); ucla is CTR-GCN's way for NW-UCLA: turned by up to 60 degrees, stretched to "
         "fill a box, "
         "frames drawn at random; for one person.",
     )

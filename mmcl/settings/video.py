@@ -90,7 +90,7 @@ class CropSettings(Section):
 
     boxes: Literal["detector", "projected_joints", "whole_frame"] = Field(
         "detector",
-        description="Where person boxes come from; projected_joints needs a data set that knows its camera.",
+        description="Where person boxes come from; projected_joints needs a data set with known camera geometry.",
     )
     detector: DetectorSettings = Field(DetectorSettings(), description="The person detector.")
     people: Literal["by_action", "label_free"] = Field(

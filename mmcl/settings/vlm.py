@@ -48,7 +48,7 @@ class VlmSettings(Section):
 
 
 class VlmSection(VlmSettings):
-    """The vision-language model, and what it is asked beside the instruction."""
+    """The vision-language model, and its questions beside the instruction."""
 
     also_ask: Items[Question] = Field(
         (), description="Further questions answered in the same pass, each kept in a store of its own."

@@ -1,4 +1,4 @@
-"""What pre-trained and distilled encoders know of actions, by frozen features.
+"""Action recognition on the frozen features of pre-trained and distilled encoders.
 
 Needs: results/skeletons/<dataset>.h5, and results/<from>/ikem/{pretrain,student}/seed-<n>/model.pt of the benchmark
 itself or of another (selfsup.probe.from).
