@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
+from mmcl.files import write_text
 from mmcl.logs import job_log
 
 with job_log(snakemake.log[0]):
-    Path(snakemake.output[0]).write_bytes(snakemake.params.text.encode())
+    write_text(Path(snakemake.output[0]), snakemake.params.text)
