@@ -101,7 +101,7 @@ def main() -> None:
     for way, (precision, compiled) in WAYS.items():
         torch.manual_seed(1)
         form = {"num_classes": CLASSES, "layout": LAYOUT, "persons": PERSONS}
-        model = build_model(MODEL, **form, shapes={}).to(device).train()
+        model = build_model(MODEL, **form, shapes={}, label_smoothing=0.0).to(device).train()
         if compiled:
             compiled_in_training(model.backbone, "features", device)
         own = replaced(train, precision=precision)

@@ -179,7 +179,9 @@ def released_mmcl():
 def test_mmcl_goes_in_and_out_whole():
     models = pytest.importorskip("torchvision.models")
     inception = models.inception_v3(weights=None, aux_logits=False, init_weights=False)
-    model = CoLearner(build_backbone("ctrgcn", 120), [fam(1000, 256, CNN(inception, 299, 1000)), frm(120, 3)])
+    model = CoLearner(
+        build_backbone("ctrgcn", 120), [fam(1000, 256, CNN(inception, 299, 1000)), frm(120, 3)], 0.0
+    )
     state = released_mmcl()
     dropped = checkpoints.load_reference(model, {f"module.{name}": value for name, value in state.items()})
     assert len(dropped) == 14
@@ -202,17 +204,17 @@ def test_what_a_model_has_no_use_for_is_dropped_and_named(caplog):
     assert torch.equal(backbone.head.weight, state["fc.weight"])
     assert "PosMatrix, NegMatrix, " in caplog.text
     assert "inception_v3 (580 entries)" in caplog.text
-    model = CoLearner(backbone, [fam(1000, 256), frm(120, 3)])
+    model = CoLearner(backbone, [fam(1000, 256), frm(120, 3)], 0.0)
     dropped = checkpoints.load_reference(model, state)
     assert {name.partition(".")[0] for name in dropped} == {"inception_v3"}
     assert len(dropped) == 580
-    assert len(checkpoints.load_reference(CoLearner(backbone, [frm(120, 3)]), state)) == 584
+    assert len(checkpoints.load_reference(CoLearner(backbone, [frm(120, 3)], 0.0), state)) == 584
     with pytest.raises(UserError, match="left over: head"):
         checkpoints.load_reference(backbone, state | {"head": torch.zeros(1)})
 
 
 def test_what_the_release_lacks_cannot_be_saved_or_loaded():
-    model = CoLearner(build_backbone("ctrgcn", 120), [fam(1000, 256), frm(120, 3, input="hidden")])
+    model = CoLearner(build_backbone("ctrgcn", 120), [fam(1000, 256), frm(120, 3, input="hidden")], 0.0)
     with pytest.raises(UserError, match=r"lacks: frm\.norm\.bias, frm\.norm\.weight"):
         checkpoints.reference_state(model)
     with pytest.raises(UserError, match=r"not in the reference: frm\.norm\.bias"):

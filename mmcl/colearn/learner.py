@@ -25,7 +25,7 @@ class CoLearner(nn.Module):
         label_smoothing: of the classification loss; FRM's cross-entropy is as in equation 9.
     """
 
-    def __init__(self, backbone: Backbone, terms: Iterable[Term] = (), label_smoothing: float = 0.0):
+    def __init__(self, backbone: Backbone, terms: Iterable[Term], label_smoothing: float):
         super().__init__()
         self.backbone = backbone
         self.label_smoothing = label_smoothing
@@ -105,8 +105,8 @@ def build_model(
     layout: str,
     persons: int,
     shapes: Mapping[str, tuple[int, ...]],
+    label_smoothing: float,
     networks: Mapping[str, nn.Module] | None = None,
-    label_smoothing: float = 0.0,
 ) -> CoLearner:
     """Build the model that `model` in the configuration describes: the backbone first, then the terms in their order.
 
@@ -116,7 +116,7 @@ def build_model(
         layout: joint layout.
         persons: persons per clip.
         shapes, networks: of the terms' inputs, see `Form`.
-        label_smoothing: of the classification loss.
+        label_smoothing: of the classification loss in training.
     """
     options = settings.options.get(settings.backbone)
     backbone = build_backbone(

@@ -290,6 +290,8 @@ class _LossesOf(nn.Module):
 
     def forward(self, batch: Any) -> Losses:
         losses = self.task.losses(batch)
+        # DistributedDataParallel takes every output for one that gradients come from, and that is the total alone
+        losses = losses._replace(terms={name: value.detach() for name, value in losses.terms.items()})
         # other processes wait for the gradients of these: zero instead of none
         optional = [p.sum() for p in self.task.optional_parameters() if p.requires_grad]
         return losses._replace(total=losses.total + 0 * sum(optional)) if optional else losses

@@ -106,7 +106,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Trained:
         raise UserError(f"{path}: not a model of train_stream (schema {SCHEMA})")
     settings = _validated(StreamTraining, content["settings"], path)
     form = _validated(ModelForm, {key: content[key] for key in ModelForm.model_fields}, path)
-    model = build_model(settings.model, **form.sizes)
+    model = build_model(settings.model, **form.sizes, label_smoothing=settings.train.label_smoothing)
     state: dict[str, Tensor] = content["state"]
     model.load_state_dict({name: value for name, value in state.items() if not name.startswith(CNN)})
     model.eval().to(device)

@@ -14,10 +14,10 @@ from mmcl.models import build_backbone
 NO = torch.zeros(4, dtype=torch.bool)
 
 
-def made(cnn=None, **more):
+def made(cnn=None, label_smoothing=0.0):
     torch.manual_seed(0)
     backbone = build_backbone("ctrgcn", 3, layout="utd20", persons=1, width=0.125)
-    return CoLearner(backbone, [fam(6, 32, cnn, weight=0.3), frm(3, 5, weight=0.7)], **more)
+    return CoLearner(backbone, [fam(6, 32, cnn, weight=0.3), frm(3, 5, weight=0.7)], label_smoothing)
 
 
 def clips():
@@ -116,11 +116,11 @@ def test_a_cnn_trained_along_sees_only_pictures_that_are_there():
 
 def test_a_checkpoint_of_mmcl_loads_with_its_heads():
     torch.manual_seed(2)
-    source = CoLearner(build_backbone("ctrgcn", 3, width=0.125), [fam(10, 32), frm(3, 3)])
+    source = CoLearner(build_backbone("ctrgcn", 3, width=0.125), [fam(10, 32), frm(3, 3)], 0.0)
     own = source.state_dict()
     state = {"inception_v3.fc.weight": torch.zeros(2, 2), **reference_state(source)}
     assert {"PosMatrix", "NegMatrix", "mlp.0.weight", "FAM_Aligh.mlp.2.bias", "l1.gcn1.PA"} <= state.keys()
-    target = CoLearner(build_backbone("ctrgcn", 3, width=0.125), [fam(10, 32), frm(3, 3)])
+    target = CoLearner(build_backbone("ctrgcn", 3, width=0.125), [fam(10, 32), frm(3, 3)], 0.0)
     load_reference(target, {f"module.{name}": value for name, value in state.items()})
     for name, value in target.state_dict().items():
         torch.testing.assert_close(value, own[name])
@@ -128,4 +128,6 @@ def test_a_checkpoint_of_mmcl_loads_with_its_heads():
 
 def test_refining_needs_an_frm():
     with pytest.raises(UserError, match="without FRM"):
-        CoLearner(build_backbone("ctrgcn", 3, width=0.125)).refined(torch.zeros(1, 3), torch.zeros(1, 5))
+        CoLearner(build_backbone("ctrgcn", 3, width=0.125), [], 0.0).refined(
+            torch.zeros(1, 3), torch.zeros(1, 5)
+        )

@@ -52,7 +52,7 @@ def test_any_shape(classes, layout, persons, graph, channels, width, frames):
 
 
 def test_unknown_names_are_errors():
-    with pytest.raises(UserError, match="no backbone 'gcn'; did you mean 'stgcn'.; known: ctrgcn"):
+    with pytest.raises(UserError, match=r"no backbone 'gcn'; did you mean 'stgcn'\?; known: ctrgcn"):
         build_backbone("gcn", 4)
     with pytest.raises(UserError, match="multiple of 8"):
         build_backbone("ctrgcn", 4, width=0.2)

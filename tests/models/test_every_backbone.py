@@ -15,7 +15,7 @@ from mmcl.settings.tables import default_graph
 def test_steps_of_co_learning_lower_the_loss(name, mixed):
     torch.manual_seed(0)
     backbone = build_backbone(name, 3, "utd20", 2, default_graph(name), width=0.25)
-    net = CoLearner(backbone, [fam(12, backbone.feature_dim, hidden=16), frm(3, 6)])
+    net = CoLearner(backbone, [fam(12, backbone.feature_dim, hidden=16), frm(3, 6)], 0.0)
     optimizer = torch.optim.SGD(net.parameters(), 0.01, 0.9)
     x, labels = torch.randn(6, 3, 8, 20, 2), torch.tensor([0, 1, 2, 0, 1, 2])
     picture, answer = torch.randn(6, 12), torch.randn(6, 6)

@@ -270,7 +270,7 @@ def test_auxiliary_loss_as_written_with_gradients():
 def test_a_step_of_co_learning():
     torch.manual_seed(0)
     backbone = build_backbone("infogcn", 5, "utd20", 2, width=0.125)
-    net = CoLearner(backbone, [fam(12, backbone.feature_dim, hidden=16), frm(5, 6)])
+    net = CoLearner(backbone, [fam(12, backbone.feature_dim, hidden=16), frm(5, 6)], 0.0)
     optimizer = torch.optim.SGD(net.parameters(), 0.05)
     x, labels = torch.randn(6, 3, 8, 20, 2), torch.tensor([0, 1, 2, 3, 4, 0])
     there = torch.tensor([True, True, True, True, False, True])
@@ -327,7 +327,9 @@ def test_options_reach_the_network_they_are_for(project):
     off = {"enabled": False}
     small = {"backbone": "infogcn", "width": 0.125, "options": own, "fam": off, "frm": off}
     small = StreamModelSettings.model_validate(StreamModelSettings.model_validate(small).dump())
-    net = build_model(small, num_classes=3, layout="utd20", persons=1, shapes={}).backbone
+    net = build_model(
+        small, num_classes=3, layout="utd20", persons=1, shapes={}, label_smoothing=0.0
+    ).backbone
     torch.testing.assert_close(net.mode, mode_matrix("utd20", 1))
     assert net.noise == 0.5
     raw["benchmarks"]["ntu60_xsub"]["model"] = {"options": {"infogcn": {"modes": 1}}}

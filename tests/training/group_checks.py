@@ -72,7 +72,9 @@ def a_model(settings: StreamModelSettings) -> CoLearner:
     """In evaluation mode, as batch norms see other clips in a group; everything that begins at zero is moved."""
     torch.manual_seed(0)
     shapes = {"picture": (6,), "answer": (6,)}
-    model = build_model(settings, num_classes=10, layout="utd20", persons=2, shapes=shapes)
+    model = build_model(
+        settings, num_classes=10, layout="utd20", persons=2, shapes=shapes, label_smoothing=0.0
+    )
     for value in model.parameters():
         value.data += 0.05 * torch.randn_like(value)
     return model.eval()
