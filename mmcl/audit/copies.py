@@ -68,11 +68,13 @@ class Pair(NamedTuple):
 
 
 class Copies(NamedTuple):
-    """Attributes:
-    groups: clips that are bit for bit the same, each group ascending, two or more.
-    pairs: of the others, and of each group's first.
-    common: poses that too many clips share: for each the clips.
-    near: (N, at most COMPONENTS) movements in principal components, NaN for clips without fingerprint.
+    """All copies among N clips.
+
+    Attributes:
+        groups: clips that are bit for bit the same, each group ascending, two or more.
+        pairs: of the others, and of each group's first.
+        common: poses that more than CROWD clips share: for each the clips.
+        near: (N, at most COMPONENTS) movements in principal components, NaN for clips without fingerprint.
     """
 
     groups: list[list[int]]

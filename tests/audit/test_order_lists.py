@@ -6,7 +6,6 @@ import pytest
 
 from mmcl.audit import Source
 from mmcl.audit.names import check_list, compare_names
-from mmcl.datasets.names import read_names
 from mmcl.datasets.protocols import as_clips
 from mmcl.errors import UserError
 
@@ -30,12 +29,8 @@ def test_missing_unknown_repeated_and_out_of_order() -> None:
     assert detail.startswith("name 3, b, comes after c")
 
 
-def test_reading(tmp_path: Path) -> None:
+def test_a_list_without_names(tmp_path: Path) -> None:
     path = tmp_path / "names.txt"
-    path.write_bytes("\ufeff# a list\r\na.skeleton\r\n\r\nb  # why\r\n".encode())
-    assert read_names(path) == ["a", "b"]
     path.write_text("# nothing\n")
     with pytest.raises(UserError, match="holds no name"):
         check_list(path, Source("ntu25", as_clips([]), lambda i: None), None)
-    with pytest.raises(UserError, match="cannot be read as a list of names"):
-        read_names(tmp_path / "absent.txt")

@@ -26,8 +26,8 @@ from mmcl.selfsup.norms import measure_norms
 from mmcl.settings.base import replaced
 from mmcl.settings.jobs import IkemResult, Probing
 from mmcl.settings.selfsup import ProbeSettings, SelfsupSettings
-from mmcl.skeleton import to_stream
 from mmcl.skeleton.ragged import join
+from mmcl.skeleton.streams import to_stream
 from mmcl.skeleton.transforms import crop_resize
 from mmcl.store import Shards
 

@@ -9,8 +9,7 @@ import torch
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout, names
 from mmcl.settings.tables import STREAMS
-from mmcl.skeleton import to_stream
-from mmcl.skeleton.streams import CONVENTIONS, along_time, within_frames
+from mmcl.skeleton.streams import CONVENTIONS, along_time, to_stream, within_frames
 from mmcl.skeleton.transforms import rotate
 
 FOLDER = Path(__file__).parents[1] / "golden"

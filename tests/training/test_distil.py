@@ -17,7 +17,7 @@ from mmcl.errors import UserError
 from mmcl.evaluation.score import load_model
 from mmcl.settings.jobs import StreamTraining
 from mmcl.settings.training import DistilSettings
-from mmcl.skeleton import to_stream
+from mmcl.skeleton.streams import to_stream
 from mmcl.training import train
 from mmcl.training.data import read_training_data
 from mmcl.training.feeders import Resize, ResizeDraw

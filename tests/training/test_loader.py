@@ -14,8 +14,8 @@ from mmcl.layouts import get_layout
 from mmcl.settings.model import CnnSettings
 from mmcl.settings.tables import STREAMS
 from mmcl.settings.training import TrainSettings
-from mmcl.skeleton import to_stream
 from mmcl.skeleton.ragged import join
+from mmcl.skeleton.streams import to_stream
 from mmcl.training.feeders import make_feeder
 from mmcl.training.loader import Loader, TrainingData
 from mmcl.video import jpeg

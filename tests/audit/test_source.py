@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
+from datasets.made_recordings import joints, skeleton_text
 from made_readers import recordings
-from made_recordings import joints, skeleton_text
 
 from mmcl.audit import audit, open_folder, open_store
 from mmcl.datasets.prepare import SkeletonStore
