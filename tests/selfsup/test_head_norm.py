@@ -2,7 +2,7 @@
 
 import torch
 from seeds import shifted
-from small import DIM, description, distiller, form, pretrainer, views
+from small import description, distiller, form, pretrainer, views
 
 from mmcl.selfsup import EXCHANGE, MANDATORY
 from mmcl.selfsup.encoder import build_encoder
@@ -14,7 +14,7 @@ X = views(["joint"], clips=16)["joint"]
 
 def encoder(**settings):
     torch.manual_seed(shifted(0))
-    return build_encoder(form(**settings), DIM)
+    return build_encoder(form(**settings), 64)  # wide, so that the mean embedding hardly depends on the seed
 
 
 def test_heads_see_features_without_what_all_clips_have_in_common():
