@@ -106,7 +106,7 @@ def test_a_backbone(examples, made):
     assert (type(net).__name__, net.feature_dim) == ("Pooled", 24)
     about = json.loads(model.with_name("settings.json").read_text())
     assert about["settings"]["model"]["options"] == {"pooled": {"hidden": 24}}
-    with pytest.raises(UserError, match="model.options.pooled.hiden: unknown key; did you mean 'hidden'"):
+    with pytest.raises(UserError, match=r"model.options.pooled.hiden: unknown key; did you mean 'hidden'"):
         trained(made, lambda b: b["model"].update({**own, "options": {"pooled": {"hiden": 24}}}))
     with pytest.raises(UserError, match="pooled takes graph natural, not hd21"):
         trained(

@@ -13,11 +13,11 @@ import numpy as np
 
 from mmcl.demo.draw import Shot
 from mmcl.demo.write import write_video
-from mmcl.layouts import layout
+from mmcl.layouts import get_layout
 
 ACTIONS = {23: "wave", 80: "squat", 96: "cross arms"}
 SIZE = (320, 192)
-JOINTS = layout("ntu25").joints
+JOINTS = get_layout("ntu25").joints
 
 
 def shot(action: int, subject: int, trial: int, frames: int = 30) -> Shot:

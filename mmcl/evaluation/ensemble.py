@@ -78,7 +78,8 @@ def fit_weights(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         options={"maxiter": 500, "ftol": 1e-12},
     )
     weights: np.ndarray = np.clip(found.x, 0.0, None)
-    return weights / weights.sum()
+    weights /= weights.sum()
+    return weights
 
 
 def read_scores(paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray, list[str]]:

@@ -90,9 +90,6 @@ def get_layout(name: str) -> Layout:
     return _build(name, read_layout(FOLDER / f"{name}.json"))
 
 
-layout = get_layout  # TEMPORARY-BRIDGE: the old name
-
-
 def _build(name: str, data: dict[str, Any]) -> Layout:
     joints = tuple(data["joints"])
     number = {joint: i for i, joint in enumerate(joints)}

@@ -6,7 +6,7 @@ from typing import Any
 from rich.table import Table
 
 from mmcl.evaluation.finished import the_model
-from mmcl.layouts import layout as get_layout
+from mmcl.layouts import get_layout
 from mmcl.models import build_backbone
 from mmcl.models.backbone import Backbone
 from mmcl.models.describe import Description, count_parameters

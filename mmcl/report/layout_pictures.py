@@ -9,7 +9,7 @@ import numpy as np
 
 from mmcl.errors import UserError
 from mmcl.files import written
-from mmcl.layouts import Layout, layout
+from mmcl.layouts import Layout, get_layout
 
 CENTRE_POSE = {
     "head": (0, 1.74), "nose": (0, 1.72), "neck": (0, 1.54), "spine_shoulder": (0, 1.38),
@@ -67,7 +67,7 @@ def draw_layouts(names: list[str], output: Path) -> None:
     for axes in panels.flat:
         axes.axis("off")
     for axes, name in zip(panels.flat, names, strict=False):
-        _draw(axes, layout(name))
+        _draw(axes, get_layout(name))
     picture = BytesIO()
     figure.savefig(picture, dpi=90)
     plt.close(figure)

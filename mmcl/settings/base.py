@@ -72,27 +72,6 @@ class Section(BaseModel):
         marked = any(isinstance(mark, Off) for mark in field.metadata)
         return marked and bool(getattr(self, name) == field.get_default(call_default_factory=True))
 
-    # TEMPORARY-BRIDGE: mapping access while rooms are converted; removed before this lands
-    def __getitem__(self, key: str) -> Any:
-        field = f"{key}_" if key == "from" else key
-        if field not in type(self).model_fields:
-            raise KeyError(key)
-        return getattr(self, field)
-
-    def keys(self) -> list[str]:
-        return [f.alias or n for n, f in type(self).model_fields.items() if not self._is_off(n)]
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.keys()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        return self[key] if (f"{key}_" if key == "from" else key) in type(self).model_fields else default
-
-    def items(self) -> list[tuple[str, Any]]:
-        return [(key, self[key]) for key in self.keys()]
-
-    # END-BRIDGE
-
     def dump(self) -> dict[str, Any]:
         """The settings as plain values of JSON, keys sorted; what is off is left out."""
         # sorted, as Snakemake compares params by their text

@@ -3,17 +3,17 @@ import pytest
 from PIL import Image
 
 from mmcl.errors import UserError
-from mmcl.layouts import layout, names
+from mmcl.layouts import get_layout, names
 from mmcl.report.layout_pictures import LEFT, RIGHT, draw_layouts, rest_pose
 
 
 @pytest.mark.parametrize("name", names())
 def test_joints_are_apart(name):
     """A joint's disc is 0.06 m wide."""
-    pose = rest_pose(layout(name))
+    pose = rest_pose(get_layout(name))
     distance = np.linalg.norm(pose[:, None] - pose, axis=-1) + np.eye(len(pose))
     assert distance.min() > 0.06
-    for left, right in layout(name).left_right:
+    for left, right in get_layout(name).left_right:
         assert pose[left, 0] > 0 > pose[right, 0]  # facing the viewer
 
 
@@ -35,4 +35,4 @@ def test_a_joint_without_a_place(tmp_path):
     file = tmp_path / "mine.json"
     file.write_text('{"centre": "head", "joints": {"head": "head", "tail": "head"}}')
     with pytest.raises(UserError, match=r"mine.json: no place to draw tail"):
-        rest_pose(layout(str(file)))
+        rest_pose(get_layout(str(file)))

@@ -247,6 +247,17 @@ def test_an_added_and_a_removed_recording_run_everything_after_the_index(copy):
     assert copy.jobs(plain) == every
 
 
+def test_a_data_set_that_is_drawn_anew_settles(copy):
+    copy.edit(
+        "      cameras: [1]\n      frames: [20, 24]\n      damaged: true",
+        "      cameras: [1, 2]\n      frames: [20, 24]",
+    )
+    target = "results/skeletons/tiny.h5"
+    assert copy.jobs(target) == {"draw_demo": 1, "index_clips": 1, "prepare_skeletons": 1}
+    copy(target)
+    assert copy.jobs(target) == {}
+
+
 def test_an_interrupted_rerun_is_finished_later(copy):
     """What was made from other settings is made again, also if the stage before it has run already."""
     copy.edit("image_size: 320}", "image_size: 320, confidence: 0.3}")
