@@ -63,7 +63,7 @@ def test_any_shape(classes, layout, persons, channels, width, frames):
 
 
 def test_what_it_cannot_be():
-    with pytest.raises(UserError, match="takes natural alone"):
+    with pytest.raises(UserError, match="takes natural only"):
         build_backbone("ctrs", 4, graph="hd21")
     with pytest.raises(UserError, match="positive whole number"):
         build_backbone("ctrs", 4, width=0.01)

@@ -87,7 +87,7 @@ def test_people_share_the_statistics_of_the_input():
 
 
 def test_what_it_cannot_be():
-    with pytest.raises(UserError, match="takes natural alone"):
+    with pytest.raises(UserError, match="takes natural only"):
         build_backbone("stgcn", 4, graph="hd21")
     with pytest.raises(UserError, match="16 · width must be a positive whole number"):
         build_backbone("stgcn16", 4, width=0.1)
