@@ -26,6 +26,11 @@ include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/demo_weights.smk"
 
 
+onstart:
+    # the first run of a working directory: records belong to the results from the beginning
+    keep_records(Path("results"), Path(".snakemake/metadata"))
+
+
 rule all:
     """The whole demo: every stage, the ensemble, zero-shot transfer, and pre-training, distillation and probes."""
     default_target: True

@@ -148,7 +148,10 @@ MISTAKES = [
             ({"by": "subject", "tran": [1], "test": [2]}, ".tran: unknown key; did you mean 'train'?"),
             ({"by": "actor", "train": [1], "test": [2]}, '.by: "actor" is not allowed'),
             ({"by": "camera", "train": [1]}, ": the key 'test' is missing"),
-            ({"by": "camera", "train": "od", "test": [2]}, '.train: "od" is not allowed; allowed: "odd", "even"'),
+            (
+                {"by": "camera", "train": "od", "test": [2]},
+                '.train: "od" is not allowed; allowed: "odd", "even"',
+            ),
             ({"by": "camera", "train": "odd", "test": [2, 3]}, ".test: camera 3 is among train too"),
             ({"by": "setup", "train": "odd", "test": "odd"}, ".test: setup 1 is among train too"),
             ({"by": "split", "test": [2]}, ".test: goes with by: subject, camera or setup alone"),

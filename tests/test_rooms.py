@@ -14,7 +14,7 @@ TIERS = [
     {"errors", "__init__"},
     {"naming", "files", "device", "logs", "stages", "versions", "state_dict"},
     {"settings"},
-    {"store", "layouts", "times", "recipes", "released", "paths"},
+    {"store", "layouts", "provenance", "recipes", "released", "paths"},
     {"skeleton", "inspect", "checkpoints"},
     {"datasets"},
     {"config", "models", "exchange"},

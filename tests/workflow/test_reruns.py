@@ -234,7 +234,7 @@ def test_an_added_and_a_removed_recording_run_everything_after_the_index(copy):
     copy(plain)
     assert copy.jobs(plain) == {}
     first = recordings(copy, "skeletons")[0]
-    added = first.with_name(first.name.replace("R001", "R002"))
+    added = first.with_name(first.name.replace("R001", "R007"))
     shutil.copy(first, added)
     every = {"index_clips": 1, "prepare_skeletons": 1, "train_stream": 4, "score_stream": 4, "ensemble": 1}
     assert copy.jobs(plain) == every

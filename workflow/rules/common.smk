@@ -7,7 +7,7 @@ from mmcl.config import Config
 from mmcl.errors import UserError
 from mmcl.naming import SHARD
 from mmcl.plan import GPU, Plan
-from mmcl.times import equalise_copied
+from mmcl.provenance import keep_records, settle
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -18,7 +18,7 @@ except UserError as mistake:
 PLAN = Plan(CONFIG)
 
 if workflow.is_main_process:
-    equalise_copied(Path("results"), Path(".snakemake/metadata"))
+    settle(Path("results"), Path(".snakemake"))
 
 
 wildcard_constraints:
