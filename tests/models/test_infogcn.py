@@ -8,6 +8,7 @@ import torch.nn.functional as F
 import yaml
 from lively import lively
 from networks import assert_same_with_gradients
+from seeds import shifted
 
 from mmcl.checkpoints import load_reference
 from mmcl.config import Config
@@ -115,7 +116,7 @@ def test_modes_of_other_layouts_hang_from_the_same_joint(name):
 
 
 def test_initial_weights():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 120)
     block, skip = net.blocks[-1], net.blocks[6].skip
     spatial, temporal = block.spatial, block.temporal
@@ -173,7 +174,7 @@ def attention_conv(unit, x):
 
 
 def test_graph_convolution_as_written_with_gradients():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     unit = AttentionGraphConv(16, 6, 20).double()
     for p in unit.parameters():
         torch.nn.init.normal_(p, 0, 0.5)
@@ -183,7 +184,7 @@ def test_graph_convolution_as_written_with_gradients():
 
 def test_block_as_written():
     """ReLU after the temporal convolution and after the skip path."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     block = Block(16, 32, 2, 20).double()
     torch.nn.init.normal_(block.spatial.norm.weight)
     x = torch.randn(16, 3, 20, 7, dtype=torch.float64)
@@ -195,7 +196,7 @@ def test_block_as_written():
 
 def test_stem_as_written():
     """(I − A²) x, embedded, with positions, normalised for every person, joint and channel."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 3, "utd20", 2, width=0.125, k=2).double()
     for p in (net.input_norm.weight, net.input_norm.bias, net.input_norm.running_mean):
         torch.nn.init.normal_(p)
@@ -215,7 +216,7 @@ def test_stem_as_written():
 
 
 def test_plain_joints_unless_a_mode_is_asked_for():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 3, "utd20", 1, width=0.125).eval()
     x = torch.randn(2, 3, 8, 20, 1)
     state = net.state_dict()
@@ -226,37 +227,37 @@ def test_plain_joints_unless_a_mode_is_asked_for():
 
 
 def test_features_are_samples_in_training_and_means_in_evaluation():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 3, "utd20", 2, width=0.25, noise=0.3)
     people = torch.randn(5, 2, 64)
     hidden = F.relu(net.fc(people.mean(1)))
     mean, log_variance = net.mean(hidden), net.log_variance(hidden)
-    torch.manual_seed(7)
+    torch.manual_seed(shifted(7))
     sampled = net.merge(people)
-    torch.manual_seed(7)
+    torch.manual_seed(shifted(7))
     noise = torch.randn(5, 64)
     torch.testing.assert_close(sampled, mean + noise * (0.3 * log_variance).exp())
     assert not torch.allclose(net.merge(people), sampled)
     torch.testing.assert_close(net.eval().merge(people), mean)
     torch.nn.init.constant_(net.train().log_variance.bias, 50.0)
-    torch.manual_seed(7)
+    torch.manual_seed(shifted(7))
     torch.testing.assert_close(net.merge(people), mean + 100 * noise)
 
 
 def test_prior_is_orthogonal_and_always_the_same():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 12, "utd20", 1, width=0.25)
-    torch.manual_seed(1)
+    torch.manual_seed(shifted(1))
     other = build_backbone("infogcn", 12, "utd20", 1, width=0.25)
     torch.testing.assert_close(net.prior, other.prior, rtol=0, atol=0)
-    torch.testing.assert_close(net.prior @ net.prior.T, 9 * torch.eye(12), atol=1e-5, rtol=0)
+    torch.testing.assert_close(net.prior @ net.prior.T, 9 * torch.eye(12), atol=1e-4, rtol=0)
     assert not any("prior" in name or "mode" in name for name in net.state_dict())
     many = build_backbone("infogcn", 100, "utd20", 1, width=0.25)  # more classes than dimensions
-    torch.testing.assert_close(many.prior.T @ many.prior, 9 * torch.eye(64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(many.prior.T @ many.prior, 9 * torch.eye(64), atol=1e-4, rtol=0)
 
 
 def test_auxiliary_loss_as_written_with_gradients():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 6, "utd20", 1, width=0.125).double()
     z = torch.randn(7, 32, dtype=torch.float64, requires_grad=True)
     labels = torch.tensor([0, 4, 4, 2, 0, 4, 5])  # classes 1 and 3 are not there
@@ -269,7 +270,7 @@ def test_auxiliary_loss_as_written_with_gradients():
 
 
 def test_a_step_of_co_learning():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     backbone = build_backbone("infogcn", 5, "utd20", 2, width=0.125)
     net = CoLearner(backbone, FAM(12, backbone.feature_dim, 16), FRM(5, 6, 2))
     optimizer = torch.optim.SGD(net.parameters(), 0.05)
@@ -290,7 +291,7 @@ def test_a_step_of_co_learning():
 
 
 def test_half_precision():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     x = torch.randn(4, 3, 16, 20, 1)
     net = lively(build_backbone("infogcn", 5, "utd20", 1, width=0.25), x)
     for block in net.blocks:  # as drawn, scores are so large that a softmax picks one joint by the last digit
@@ -304,7 +305,7 @@ def test_half_precision():
 
 
 def test_inference_is_the_same_network():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     x = torch.randn(4, 3, 12, 20, 2)
     net = lively(build_backbone("infogcn", 5, "utd20", 2, width=0.25, k=2), x).double()
     x = x.double()

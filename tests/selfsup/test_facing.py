@@ -1,8 +1,12 @@
 """IKEM's preparation of skeletons: in one place, facing the camera."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from rounding import assert_same_but_for_rounding, rounding_of
+from seeds import shifted
 
 from mmcl.errors import UserError
 from mmcl.layouts import layout
@@ -12,7 +16,7 @@ LEFT, RIGHT, CHEST = 4, 8, 20  # of ntu25
 
 
 def random_clips(seed=0):
-    x = torch.randn(3, 3, 7, 25, 2, generator=torch.Generator().manual_seed(seed))
+    x = torch.randn(3, 3, 7, 25, 2, generator=torch.Generator().manual_seed(shifted(seed)))
     x[0, :, :, :, 1] = 0  # a person who is absent
     return x
 
@@ -42,14 +46,17 @@ def frame_by_frame(x, by_clip):
 def test_it_is_what_the_formulas_say(by_clip):
     x = random_clips()
     found = face_camera(x, "ntu25", by_clip)
-    assert np.abs(found.numpy() - frame_by_frame(x.numpy(), by_clip)).max() < 1e-5
+    # the angle of shoulders that are close together when seen from above, and an arc cosine near one, lose digits
+    formulas = partial(frame_by_frame, by_clip=by_clip)
+    assert_same_but_for_rounding(found.numpy(), formulas(x.numpy()), rounding_of(formulas, x.numpy()))
     assert found[0, :, :, :, 1].abs().max() == 0
 
 
 def test_shoulders_lie_on_x_in_every_frame():
-    found = face_camera(random_clips(), "ntu25")
+    x = random_clips()
+    found = face_camera(x, "ntu25")
     across = (found[:, :, :, RIGHT] - found[:, :, :, LEFT])[1:]
-    assert across[:, 2].abs().max() < 1e-5
+    assert across[:, 2].abs().max() < 16 * torch.finfo().eps * x.abs().max()
     assert across[:, 0].min() > 0
     assert found[:, :, :, layout("ntu25").root].abs().max() == 0
 
