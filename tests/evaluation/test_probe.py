@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from made_stores import make_stores
+from seeds import shifted
 
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
@@ -41,13 +42,13 @@ PROBE = {
     "evaluate_every": 5,
     "neighbours": [1, 3],
 }
-SETTINGS = {"protocol": "odd_subjects", "what": "pretrain", "seed": 1, "version": 1, "probe": PROBE}
+SETTINGS = {"protocol": "odd_subjects", "what": "pretrain", "seed": shifted(1), "version": 1, "probe": PROBE}
 
 
 @pytest.fixture
 def model(stores, tmp_path):
     """Encoders at random weights, with the clips' statistics."""
-    torch.manual_seed(5)
+    torch.manual_seed(shifted(5))
     nets = new_encoders(ABOUT)
     source = SkeletonStore(stores["skeletons"])
     encoders = Encoders(nets.eval(), ABOUT)
@@ -86,13 +87,13 @@ def test_what_is_written(model, stores, tmp_path):
     assert [one["name"] for one in found["left_out"]] == ["bad_s2"]
     assert list(found["encoders"]) == ["joint", "bone"]
     train, test = parts(model, stores)
-    apart, best = train_heads(train, test, 4, PROBE, 1)
+    apart, best = train_heads(train, test, 4, PROBE, shifted(1))
     joined = [joined_features(part.features) for part in (train, test)]
     expected = {
         "joint": (share(apart[0].argmax(1), test), train.features[0], test.features[0]),
         "bone": (share(apart[1].argmax(1), test), train.features[1], test.features[1]),
         "together": (
-            share(train_heads(train, test, 4, PROBE, 1, together=True)[0][0].argmax(1), test),
+            share(train_heads(train, test, 4, PROBE, shifted(1), together=True)[0][0].argmax(1), test),
             *joined,
         ),
     }
@@ -129,7 +130,7 @@ def test_features_are_those_of_whole_clips_in_evaluation_mode(model, stores):
 def test_the_linear_classifiers_may_see_standardised_features(model, stores, tmp_path):
     found = probe(model, stores, tmp_path / "probe", probe=PROBE | {"standardise": True})
     train, test = parts(model, stores)
-    apart, _ = train_heads(*standardised(train, test), 4, PROBE, 1)
+    apart, _ = train_heads(*standardised(train, test), 4, PROBE, shifted(1))
     assert [one["top1"] for one in found["encoders"].values()] == [
         share(logits.argmax(1), test) for logits in apart
     ]
@@ -141,10 +142,10 @@ def test_the_linear_classifiers_may_see_standardised_features(model, stores, tmp
 def test_random_takes_the_form_alone(model, stores, tmp_path):
     random = probe(model, stores, tmp_path / "random", what="random")
     assert random != probe(model, stores, tmp_path / "pretrain")
-    torch.manual_seed(9)
+    torch.manual_seed(shifted(9))
     save_encoders(tmp_path / "other.pt", new_encoders(ABOUT), ABOUT)
     assert probe(tmp_path / "other.pt", stores, tmp_path / "other", what="random") == random
-    assert probe(model, stores, tmp_path / "seed", what="random", seed=2) != random
+    assert probe(model, stores, tmp_path / "seed", what="random", seed=shifted(2)) != random
 
 
 def test_clips_of_another_data_set_are_probed(model, tmp_path):

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import torch
+from seeds import shifted
 from torch import Tensor, nn
 
 from mmcl.models import BACKBONES, GRAPHS, build_backbone
@@ -11,7 +12,7 @@ from mmcl.models.backbone import Backbone
 
 def away_from_start(net: nn.Module, seed: int = 0) -> nn.Module:
     """Weights and statistics at random, in evaluation mode; fresh ones, such as α = 0, would hide errors."""
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(shifted(seed))
     for name, value in net.state_dict().items():
         last = name.rpartition(".")[2]
         if last == "running_var" or (last == "weight" and value.dim() == 1):

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from networks import NAMES, small
+from seeds import shifted
 
 from mmcl.models import GRAPHS, build_backbone
 from mmcl.models.colearn import CoLearner
@@ -13,7 +14,7 @@ from mmcl.models.frm import FRM
 @pytest.mark.parametrize("mixed", [False, True], ids=["float32", "bf16"])
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_of_co_learning_lower_the_loss(name, mixed):
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     backbone = build_backbone(name, 3, "utd20", 2, GRAPHS.get(name, ("natural",))[0], width=0.25)
     net = CoLearner(backbone, FAM(12, backbone.feature_dim, 16), FRM(3, 6, 2))
     optimizer = torch.optim.SGD(net.parameters(), 0.01, 0.9)
@@ -37,7 +38,7 @@ def test_steps_of_co_learning_lower_the_loss(name, mixed):
 @pytest.mark.parametrize("name", ["ctrgcn", "ctrs", "stgcn16"])
 def test_a_program_for_any_number_of_clips(name):
     net = small(name)
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     x, more = torch.randn(2, 3, 8, 20, 2), torch.randn(5, 3, 8, 20, 2)
     clips = torch.export.Dim("clips", min=1, max=64)
     program = torch.export.export(net, (x,), dynamic_shapes=({0: clips},)).module()

@@ -9,13 +9,14 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from seeds import shifted
 
 from mmcl.errors import UserError
 from mmcl.models.fam import FAM, contrastive_loss
 
 
 def made(seed, shape=(16, 256)):
-    return torch.from_numpy(np.random.default_rng(seed).normal(0, 1, shape).astype(np.float32))
+    return torch.from_numpy(np.random.default_rng(shifted(seed)).normal(0, 1, shape).astype(np.float32))
 
 
 def test_grace_loss_equals_the_reference():
@@ -44,7 +45,7 @@ def test_losses_as_written(negatives):
 
 
 def test_clips_without_a_picture_take_no_part():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     fam = FAM(6, 8)
     skeleton, picture = made(5, (6, 8)).requires_grad_(), made(6, (6, 6))
     mask = torch.tensor([True, False, True, True, False, True])
@@ -66,7 +67,7 @@ def test_nothing_to_contrast_is_zero(pictures):
 
 def test_chunks_are_contrasted_by_themselves():
     """As the replicas of DataParallel did; here 5 clips in chunks of 2, and in the last one nothing to contrast."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     fam = FAM(6, 8, chunk=2)
     skeleton, picture = made(5, (7, 8)), made(6, (7, 6))
     mask = torch.tensor([True, True, True, False, True, True, True])
@@ -92,7 +93,7 @@ SPLITS = {
 
 def both(chunk=None):
     """A skeleton network of one layer, and a FAM; features (8, 6) of a batch for each."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = torch.nn.ModuleList([torch.nn.Linear(6, 8), FAM(6, 8, hidden=7, chunk=chunk, gather=True)])
     return net, made(5, (8, 6)), made(6, (8, 6))
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from seeds import shifted
 from small_settings import selfsup
 
 from mmcl.errors import UserError
@@ -20,11 +21,11 @@ from mmcl.skeleton.transforms import crop_resize
 
 
 def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator().manual_seed(shifted(seed))
 
 
 def clips(count=6, persons=2):
-    random = np.random.default_rng(3)
+    random = np.random.default_rng(shifted(3))
     return join([random.normal(0, 1, (9 + i, persons, 20, 3)).astype(np.float32) for i in range(count)], 2)
 
 

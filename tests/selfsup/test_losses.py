@@ -6,6 +6,7 @@ import naive
 import pytest
 import torch
 import torch.nn.functional as F
+from seeds import shifted
 
 from mmcl.errors import UserError
 from mmcl.selfsup import losses, sums
@@ -14,7 +15,7 @@ B, D, K = 5, 8, 40
 
 
 def unit(*shape, dim=-1, seed=0):
-    generator = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(shifted(seed))
     return F.normalize(torch.randn(*shape, dtype=torch.float64, generator=generator), dim=dim)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from seeds import shifted
 from small import SETTINGS
 
 from mmcl.selfsup.files import Encoders, new_encoders
@@ -13,11 +14,11 @@ ABOUT = {"inputs": {"joint": ["joint"]}, "encoder": SETTINGS, "dim": 8, "hidden"
 
 
 def test_features_differ_and_nothing_but_statistics_changes():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     encoders = Encoders(new_encoders(ABOUT).eval(), ABOUT)
     net = encoders.backbones["joint"]
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(shifted(0))
     recorded = [rng.normal(size=(8, 1, 20, 3)).astype(np.float32) for _ in range(2 * BATCH)]
     views = encoders.views(join(recorded, 1))
     clips = views.plain(torch.arange(2 * BATCH), ["joint"])["joint"]
@@ -39,10 +40,10 @@ def test_features_differ_and_nothing_but_statistics_changes():
 
 
 def test_the_norm_before_the_heads_follows_those_below_it():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     about = {**ABOUT, "encoder": {**SETTINGS, "head_norm": True}}
     encoders = Encoders(new_encoders(about).eval(), about)
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(shifted(0))
     views = encoders.views(join([rng.normal(size=(8, 1, 20, 3)).astype(np.float32) for _ in range(BATCH)], 1))
     measure_norms(encoders, views)
     with torch.no_grad():

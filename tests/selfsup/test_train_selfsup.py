@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from made_stores import make_stores
+from seeds import shifted
 from small_settings import selfsup
 
 from mmcl import checkpoints
@@ -39,7 +40,12 @@ SMALL = {
 
 
 def settings(seed=1, **more):
-    return {"protocol": "odd_subjects", "seed": seed, "selfsup": selfsup(**SMALL | more), "version": 1}
+    return {
+        "protocol": "odd_subjects",
+        "seed": shifted(seed),
+        "selfsup": selfsup(**SMALL | more),
+        "version": 1,
+    }
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +173,7 @@ def test_neither_labels_nor_test_clips_are_seen(skeletons, teachers, tmp_path):
     changed = tmp_path / "skeletons.h5"
     changed.write_bytes(skeletons.read_bytes())
     with h5py.File(changed, "r+") as h5:
-        h5["labels"][:] = np.random.default_rng(0).permutation(h5["labels"][:])
+        h5["labels"][:] = np.random.default_rng(shifted(0)).permutation(h5["labels"][:])
         test = np.flatnonzero(h5["subject"][:] % 2 == 0)
         joints = h5["joints"][:]
         for start, frames in zip(h5["offset"][:][test], h5["frames"][:][test], strict=True):
@@ -205,7 +211,7 @@ def test_files_tell_how_to_build_and_feed_the_encoders(skeletons, teachers, tmp_
     for name, net in found.backbones.items():
         assert not net.training
         assert torch.equal(net.blocks[3].temporal_norm.running_mean, state[f"{name}.{NORM}"])
-    clip = join([np.random.default_rng(0).normal(0, 1, (11, 1, 20, 3)).astype(np.float32)], 1)
+    clip = join([np.random.default_rng(shifted(0)).normal(0, 1, (11, 1, 20, 3)).astype(np.float32)], 1)
     views = found.views(clip).plain(torch.tensor([0]), found.modalities)
     with torch.no_grad():
         features = found.features(views)
@@ -227,7 +233,7 @@ def test_files_tell_how_to_build_and_feed_the_encoders(skeletons, teachers, tmp_
 def test_untrained_encoders_are_those_that_pre_training_begins_from(skeletons, tmp_path):
     resting = settings(seed=5, epochs=1, learning_rate=1e-12)
     path = pretrain(skeletons, tmp_path, resting)
-    torch.manual_seed(5)
+    torch.manual_seed(shifted(5))
     fresh, trained = load_encoders(path, trained=False), load_encoders(path)
     for name, net in fresh.backbones.items():
         for own, other in zip(net.parameters(), trained.backbones[name].parameters(), strict=True):
@@ -263,7 +269,7 @@ def test_memory_is_filled_by_the_teachers(skeletons, teachers, tmp_path, caplog)
 
 def posed_clips():
     """96 clips of 8 poses, each sheared at random and otherwise at rest, and which pose they show."""
-    random = np.random.default_rng(5)
+    random = np.random.default_rng(shifted(5))
     pose = random.normal(0, 0.3, (20, 3))
     poses = pose + random.normal(0, 0.2, (8, 20, 3))
     clips = []
@@ -301,7 +307,7 @@ def test_it_brings_clips_together_that_show_the_same(skeletons, tmp_path, monkey
         key_momentum=0.99,
     )
     path = pretrain(skeletons, tmp_path, used)
-    torch.manual_seed(1)
+    torch.manual_seed(shifted(1))
     before = nearest_alike(load_encoders(path, trained=False), clips, poses)
     after = nearest_alike(load_encoders(path), clips, poses)
     assert before < 0.35

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from seeds import shifted
 from test_loader import TRAIN, made_data
 
 from mmcl.errors import UserError
@@ -33,7 +34,7 @@ def main() -> None:
 
 def gradients(settings: dict, processes: Processes) -> dict[str, float]:
     """Largest differences of gradients: to one process with the same clips, and where heads rest."""
-    data = made_data(8, picture=torch.randn(8, 6, generator=torch.Generator().manual_seed(1)))
+    data = made_data(8, picture=torch.randn(8, 6, generator=torch.Generator().manual_seed(shifted(1))))
     data.answer, data.has_answer = data.picture, torch.ones(8, dtype=torch.bool)
     model = a_model(settings)
     losses_of = processes.losses_of(model)
@@ -59,7 +60,7 @@ def gradients(settings: dict, processes: Processes) -> dict[str, float]:
 
 def a_model(settings: dict) -> CoLearner:
     """In evaluation mode, as batch norms see other clips in a group; everything that begins at zero is moved."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     model = build_model(settings, num_classes=10, layout="utd20", persons=2, picture_dim=6, answer_dim=6)
     for value in model.parameters():
         value.data += 0.05 * torch.randn_like(value)
