@@ -297,9 +297,9 @@ def test_it_brings_clips_together_that_show_the_same(skeletons, tmp_path, monkey
         encoder={"backbone": "ctrs", "width": 0.125},
         modalities=["joint"],
         exchange_after=None,
-        epochs=12,
+        epochs=100,
         batch=16,
-        steps=[12],
+        steps=[100],
         learning_rate=0.03,
         memory=48,
         dim=16,
@@ -310,8 +310,9 @@ def test_it_brings_clips_together_that_show_the_same(skeletons, tmp_path, monkey
     torch.manual_seed(shifted(1))
     before = nearest_alike(load_encoders(path, trained=False), clips, poses)
     after = nearest_alike(load_encoders(path), clips, poses)
-    assert before < 0.35
-    assert after > 0.5
+    # of guesses one in eight; before it was between 0.28 and 0.40 with every seed tried, afterwards 1.0
+    assert before < 0.55
+    assert after > 0.8
 
 
 def test_norms_are_measured_in_the_end_unless_told_not_to(skeletons, folder, teachers):
