@@ -37,8 +37,12 @@ def test_members_are_listed_seed_by_seed(plan):
     )
 
 
-def test_a_fit_run_moves_the_steps_along(plan):
-    where = {"benchmark": "demo_xsub", "backbone": "ctrgcn", "graph": "hd21", "stream": "bone"}
+def test_a_fit_run_moves_the_steps_along(project):
+    raw = yaml.safe_load((project / "config.yaml").read_text())
+    train, ensemble = {"epochs": 16, "steps": [11, 14]}, {"fit_epochs": 8}
+    raw["benchmarks"]["small"] = {"like": "demo_xsub", "train": train, "ensemble": ensemble}
+    plan = Plan(Config(raw))
+    where = {"benchmark": "small", "backbone": "ctrgcn", "graph": "hd21", "stream": "bone"}
     whole = plan.stream_settings(at(run="seed-7", **where))
     fit = plan.stream_settings(at(run="seed-7/fit", **where))
     assert (whole["seed"], whole["fit"], fit["seed"], fit["fit"]) == (7, False, 7, True)

@@ -50,7 +50,7 @@ def test_what_is_off_leaves_no_trace(raw):
         plan.ensemble_settings(at(benchmark="demo_xsub")),
     ):
         assert not {"init", "distil", "labels"} & settings["train"].keys()
-        assert settings["train"]["batch"] == 8
+        assert settings["train"]["batch"] == raw["benchmarks"]["demo_xsub"]["train"]["batch"]
 
 
 def test_teachers_are_the_members_of_the_same_run(raw):
