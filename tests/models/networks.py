@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 
+import pytest
 import torch
 from seeds import shifted
 from torch import Tensor, nn
 
 from mmcl.models import BACKBONES, GRAPHS, build_backbone
 from mmcl.models.backbone import Backbone
+
+
+def drawn_with(std: float, count: int):
+    """What the standard deviation of so many normal numbers may be found to be: within five of its own deviations."""
+    return pytest.approx(std, rel=5 / (2 * count) ** 0.5)
 
 
 def away_from_start(net: nn.Module, seed: int = 0) -> nn.Module:

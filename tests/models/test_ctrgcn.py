@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import assert_same_with_gradients
+from networks import assert_same_with_gradients, drawn_with
 from seeds import shifted
 
 from mmcl.checkpoints import load_reference
@@ -75,9 +75,11 @@ def test_initial_weights():
         net.head.weight: (2 / 120) ** 0.5,
     }
     for weight, expected in spread.items():
-        assert weight.std().item() == pytest.approx(expected, rel=0.03)
-    assert block.temporal.norm.weight.std().item() == pytest.approx(0.02, rel=0.2)
-    assert block.temporal.norm.weight.mean().item() == pytest.approx(1, abs=0.01)
+        assert weight.std().item() == drawn_with(expected, weight.numel())
+    assert block.temporal.norm.weight.std().item() == drawn_with(0.02, block.temporal.norm.weight.numel())
+    assert block.temporal.norm.weight.mean().item() == pytest.approx(
+        1, abs=5 * 0.02 / block.temporal.norm.weight.numel() ** 0.5
+    )
     assert all(
         not b.any() for name, b in net.named_parameters() if name.endswith("bias") and "head" not in name
     )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from networks import assert_same_with_gradients
+from networks import assert_same_with_gradients, drawn_with
 from seeds import shifted
 
 from mmcl.checkpoints import load_reference
@@ -88,7 +88,7 @@ def test_initial_weights():
         net.head.weight: (2 / 120) ** 0.5,
     }
     for weight, expected in spread.items():
-        assert weight.std().item() == pytest.approx(expected, rel=0.1 if weight.numel() < 1000 else 0.03)
+        assert weight.std().item() == drawn_with(expected, weight.numel())
     for norm in (block.reduce_norm, block.subset_norm, block.edges.norm, block.attention.reduce_norm):
         assert (norm.weight == 1).all()
     defaults = ("head.bias", "expand.bias")

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 import yaml
 from lively import lively
-from networks import assert_same_with_gradients
+from networks import assert_same_with_gradients, drawn_with
 from seeds import shifted
 
 from mmcl.checkpoints import load_reference
@@ -138,7 +138,7 @@ def test_initial_weights():
         net.head.weight: (2 / 120) ** 0.5,
     }
     for weight, expected in spread.items():
-        assert weight.std().item() == pytest.approx(expected, rel=0.15 if weight.numel() < 2000 else 0.03)
+        assert weight.std().item() == drawn_with(expected, weight.numel())
     for norm in (temporal.norm, temporal.reduce_norm, skip[1], net.input_norm):
         assert (norm.weight == 1).all()
         assert not norm.bias.any()
