@@ -17,22 +17,22 @@ def test_steps_of_co_learning_lower_the_loss(name, mixed):
     torch.manual_seed(shifted(0))
     backbone = build_backbone(name, 3, "utd20", 2, GRAPHS.get(name, ("natural",))[0], width=0.25)
     net = CoLearner(backbone, FAM(12, backbone.feature_dim, 16), FRM(3, 6, 2))
-    optimizer = torch.optim.SGD(net.parameters(), 0.01, 0.9)
+    optimizer = torch.optim.SGD(net.parameters(), 0.003, 0.9)  # at 0.01 some first weights diverge
     x, labels = torch.randn(6, 3, 8, 20, 2), torch.tensor([0, 1, 2, 0, 1, 2])
     picture, answer = torch.randn(6, 12), torch.randn(6, 6)
     there = torch.tensor([True, True, True, True, False, True])
     totals = []
-    for _ in range(15):
+    for _ in range(50):
         optimizer.zero_grad()
         with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
             losses = net.losses(x, labels, picture, there, answer, there)
+        assert totals or min(losses.fam, losses.frm) > 0  # learned to the end, they may come to zero
         losses.total.backward()
         assert all(p.grad is not None and p.grad.isfinite().all() for p in net.parameters())
         optimizer.step()
         totals.append(losses.total.item())
-    assert losses.fam > 0
-    assert losses.frm > 0
-    assert sum(totals[-3:]) < 0.95 * sum(totals[:3])
+    ratio = sum(totals[-3:]) / sum(totals[:3])
+    assert ratio < 0.9
 
 
 @pytest.mark.parametrize("name", ["ctrgcn", "ctrs", "stgcn16"])

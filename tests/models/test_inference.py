@@ -33,7 +33,7 @@ def test_the_same_logits_with_and_without_people(name):
         net, x = net.double(), x.double()
         assert relative(Inference(net)(x), net(x)) < 1e-12
         # one person less makes a difference, so the comparison can fail
-        assert relative(Inference(net)(x[:1]), net(x[1:2])) > 1e-3
+        assert relative(Inference(net)(x[:1]), net(x[1:2])) > 1e-6
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -164,7 +164,8 @@ def test_a_batch_and_what_is_taught_of_it_are_of_the_same_clips(stores, settings
 
 
 def test_a_student_learns_from_its_teachers_and_keeps_nothing_of_them(stores, settings, teachers, tmp_path):
-    own = student(settings)
+    # all clips in every step and a low rate: the imitation gets better whatever the order of additions
+    own = changed(student(settings), train__epochs=12, train__batch=16, train__learning_rate=0.02)
     about = run(stores, tmp_path / "student", own, **teachers)
     alone = run(stores, tmp_path / "alone", changed(own, train__distil=None))
     assert about["state"].keys() == alone["state"].keys()
@@ -175,7 +176,7 @@ def test_a_student_learns_from_its_teachers_and_keeps_nothing_of_them(stores, se
         cls, relation, imitation = (float(row[key]) for key in ("cls", "relation", "imitation"))
         assert min(cls, relation, imitation) > 0
         assert float(row["loss"]) == pytest.approx(cls + 0.1 * relation + imitation, rel=1e-5)
-    assert float(rows[-1]["imitation"]) < float(rows[0]["imitation"])
+    assert float(rows[-1]["imitation"]) < 0.8 * float(rows[0]["imitation"]), [r["imitation"] for r in rows]
     rows = list(csv.DictReader((tmp_path / "alone/history.csv").open()))
     assert {row["relation"] for row in rows} == {"0.0"}
     assert load_model(tmp_path / "student/model.pt").model.distil is None
