@@ -1,15 +1,36 @@
-"""What all tests share."""
+"""What all tests share.
 
+`MMCL_TEST_SEED` (an integer, 0 by default) shifts the seeds of the tests that train or compare arithmetic, see
+seeds.py.
+"""
+
+import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from made_stores import SETTINGS, changed, make_stores
+from seeds import shifted
 
 # the tests share the machine with each other; libraries that spin on all cores make them slower, not faster
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_folder(tmp_path_factory) -> Iterator[None]:
+    """Work in an empty folder: `results/` of the checkout may hold whatever was tried there."""
+    with contextlib.chdir(tmp_path_factory.mktemp("empty")):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def random_numbers() -> None:
+    """The same random numbers whatever ran before, and others where MMCL_TEST_SEED says so."""
+    torch.manual_seed(shifted(0))
 
 
 @pytest.fixture

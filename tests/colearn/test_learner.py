@@ -4,6 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from made_terms import batch, fam, frm
+from seeds import shifted
 from torch import nn
 
 from mmcl.checkpoints import load_reference, reference_state
@@ -15,13 +16,13 @@ NO = torch.zeros(4, dtype=torch.bool)
 
 
 def made(cnn=None, label_smoothing=0.0):
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     backbone = build_backbone("ctrgcn", 3, layout="utd20", persons=1, width=0.125)
     return CoLearner(backbone, [fam(6, 32, cnn, weight=0.3), frm(3, 5, weight=0.7)], label_smoothing)
 
 
 def clips():
-    torch.manual_seed(1)
+    torch.manual_seed(shifted(1))
     x = torch.randn(4, 3, 8, 20, 1)
     return {
         "x": x,
@@ -115,7 +116,7 @@ def test_a_cnn_trained_along_sees_only_pictures_that_are_there():
 
 
 def test_a_checkpoint_of_mmcl_loads_with_its_heads():
-    torch.manual_seed(2)
+    torch.manual_seed(shifted(2))
     source = CoLearner(build_backbone("ctrgcn", 3, width=0.125), [fam(10, 32), frm(3, 3)], 0.0)
     own = source.state_dict()
     state = {"inception_v3.fc.weight": torch.zeros(2, 2), **reference_state(source)}

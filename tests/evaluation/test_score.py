@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from made_stores import make_stores, stream_settings
+from scipy.special import log_softmax
+from seeds import shifted
 
 from mmcl import checkpoints
 from mmcl.datasets.exclusion import plan_exclusion
@@ -78,8 +80,9 @@ def test_scores_and_metrics_of_the_test_clips(trained, stores):
     share = [100 * matrix[c, c] / max(1, matrix[:, c].sum()) for c in range(4)]
     assert [c["precision"] for c in metrics["per_class"]] == pytest.approx(share, abs=0.01)
     assert metrics["macro_precision"] == pytest.approx(np.mean(share), abs=0.01)
-    chance = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum(1, keepdims=True)
-    assert metrics["nll"] == pytest.approx(-np.log(chance[np.arange(16), labels]).mean(), abs=1e-4)
+    # a network of four epochs may be sure of what is wrong: no chance may come to zero
+    nll = -log_softmax(logits.astype(float), axis=1)[np.arange(16), labels].mean()
+    assert metrics["nll"] == pytest.approx(nll, rel=1e-5, abs=1e-4)
     assert metrics["left_out"] == [{"name": "bad_s2", "reason": "empty"}]
     with opened(model.with_name("scores.h5")) as file:
         assert file["classes/id"].asstr()[:].tolist() == ["a0", "a1", "a2", "a3"]
@@ -159,7 +162,7 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
 def test_refined_scores_follow_equation_8(trained, stores):
     model = load_model(trained())
     answers = Shards([stores["answers"]], "mmcl.answers/1")
-    logits = np.random.default_rng(0).normal(0, 1, (2, 4)).astype(np.float32)
+    logits = np.random.default_rng(shifted(0)).normal(0, 1, (2, 4)).astype(np.float32)
     refined, has = refine(model, logits, answers, ["a1_s1", "a2_s2"])
     assert has.tolist() == [False, True]
     np.testing.assert_array_equal(refined[0], logits[0])  # this clip has no answer
@@ -183,6 +186,6 @@ def test_one_person_is_enough_for_a_model_of_two(settings, tmp_path):
     settings = stream_settings(train__epochs=1, model__fam__enabled=False, model__frm__enabled=False)
     train_stream(skeletons=stores["skeletons"], output=tmp_path / "model.pt", settings=settings)
     model = load_model(tmp_path / "model.pt")
-    clip = np.random.default_rng(0).normal(0, 0.3, (9, 2, 25, 3)).astype(np.float32)
+    clip = np.random.default_rng(shifted(0)).normal(0, 0.3, (9, 2, 25, 3)).astype(np.float32)
     clip[:, 1] = 0
     np.testing.assert_array_equal(predict(model, [clip]), predict(model, [clip[:, :1]]))

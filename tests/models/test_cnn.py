@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from seeds import shifted
 from torch import nn
 
 from mmcl.errors import UserError
@@ -18,12 +19,14 @@ def settings(**other) -> CnnSettings:
 
 
 def pictures(count: int = 2, size: int = 96) -> torch.Tensor:
-    return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, size, size, 3), np.uint8))
+    return torch.from_numpy(
+        np.random.default_rng(shifted(0)).integers(0, 256, (count, size, size, 3), np.uint8)
+    )
 
 
 @pytest.fixture
 def saved(tmp_path):
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = torchvision.models.shufflenet_v2_x0_5(weights=None, num_classes=6).eval()
     save_file(net.state_dict(), tmp_path / "net.safetensors")
     return net, tmp_path / "net.safetensors"
@@ -78,7 +81,7 @@ def test_other_ways_to_store_weights(saved, tmp_path):
 
 
 def test_inception_has_its_second_normalisation_and_one_output(tmp_path):
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = torchvision.models.inception_v3(weights=None, num_classes=5, aux_logits=True, init_weights=False)
     torch.save(net.state_dict(), tmp_path / "inception.pth")
     config = settings(

@@ -8,6 +8,7 @@ import onnxruntime
 import pytest
 import torch
 from networks import NAMES, small
+from seeds import shifted
 
 from mmcl.errors import UserError
 from mmcl.models import export as exporting
@@ -34,7 +35,7 @@ def logits(path, x):
 
 
 def clips(count):
-    return 0.3 * torch.randn(count, *SHAPE, 2, generator=torch.Generator().manual_seed(1))
+    return 0.3 * torch.randn(count, *SHAPE, 2, generator=torch.Generator().manual_seed(shifted(1)))
 
 
 SLOW = ("hdgcn", "infogcn")  # many steps

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 import yaml
 from lively import lively
 from made_terms import batch, fam, frm
-from networks import assert_same_with_gradients
+from networks import assert_same_with_gradients, drawn_with
+from seeds import shifted
 
 from mmcl.checkpoints import load_reference
 from mmcl.colearn.learner import CoLearner, build_model
@@ -114,7 +115,7 @@ def test_modes_of_other_layouts_hang_from_the_same_joint(name):
 
 
 def test_initial_weights():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 120)
     block, skip = net.blocks[-1], net.blocks[6].skip
     spatial, temporal = block.spatial, block.temporal
@@ -136,7 +137,7 @@ def test_initial_weights():
         net.head.weight: (2 / 120) ** 0.5,
     }
     for weight, expected in spread.items():
-        assert weight.std().item() == pytest.approx(expected, rel=0.15 if weight.numel() < 2000 else 0.03)
+        assert weight.std().item() == drawn_with(expected, weight.numel())
     for norm in (temporal.norm, temporal.reduce_norm, skip[1], net.input_norm):
         assert (norm.weight == 1).all()
         assert not norm.bias.any()
@@ -172,7 +173,7 @@ def attention_conv(unit, x):
 
 
 def test_graph_convolution_as_written_with_gradients():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     unit = AttentionGraphConv(16, 6, 20).double()
     for p in unit.parameters():
         torch.nn.init.normal_(p, 0, 0.5)
@@ -182,7 +183,7 @@ def test_graph_convolution_as_written_with_gradients():
 
 def test_block_as_written():
     """ReLU after the temporal convolution and after the skip path."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     block = Block(16, 32, 2, 20).double()
     torch.nn.init.normal_(block.spatial.norm.weight)
     x = torch.randn(16, 3, 20, 7, dtype=torch.float64)
@@ -194,7 +195,7 @@ def test_block_as_written():
 
 def test_stem_as_written():
     """(I − A²) x, embedded, with positions, normalised for every person, joint and channel."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 3, "utd20", 2, width=0.125, k=2).double()
     for p in (net.input_norm.weight, net.input_norm.bias, net.input_norm.running_mean):
         torch.nn.init.normal_(p)
@@ -214,7 +215,7 @@ def test_stem_as_written():
 
 
 def test_plain_joints_unless_a_mode_is_asked_for():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 3, "utd20", 1, width=0.125).eval()
     x = torch.randn(2, 3, 8, 20, 1)
     state = net.state_dict()
@@ -225,37 +226,37 @@ def test_plain_joints_unless_a_mode_is_asked_for():
 
 
 def test_features_are_samples_in_training_and_means_in_evaluation():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 3, "utd20", 2, width=0.25, noise=0.3)
     people = torch.randn(5, 2, 64)
     hidden = F.relu(net.fc(people.mean(1)))
     mean, log_variance = net.mean(hidden), net.log_variance(hidden)
-    torch.manual_seed(7)
+    torch.manual_seed(shifted(7))
     sampled = net.merge(people)
-    torch.manual_seed(7)
+    torch.manual_seed(shifted(7))
     noise = torch.randn(5, 64)
     torch.testing.assert_close(sampled, mean + noise * (0.3 * log_variance).exp())
     assert not torch.allclose(net.merge(people), sampled)
     torch.testing.assert_close(net.eval().merge(people), mean)
     torch.nn.init.constant_(net.train().log_variance.bias, 50.0)
-    torch.manual_seed(7)
+    torch.manual_seed(shifted(7))
     torch.testing.assert_close(net.merge(people), mean + 100 * noise)
 
 
 def test_prior_is_orthogonal_and_always_the_same():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 12, "utd20", 1, width=0.25)
-    torch.manual_seed(1)
+    torch.manual_seed(shifted(1))
     other = build_backbone("infogcn", 12, "utd20", 1, width=0.25)
     torch.testing.assert_close(net.prior, other.prior, rtol=0, atol=0)
-    torch.testing.assert_close(net.prior @ net.prior.T, 9 * torch.eye(12), atol=1e-5, rtol=0)
+    torch.testing.assert_close(net.prior @ net.prior.T, 9 * torch.eye(12), atol=1e-4, rtol=0)
     assert not any("prior" in name or "mode" in name for name in net.state_dict())
     many = build_backbone("infogcn", 100, "utd20", 1, width=0.25)  # more classes than dimensions
-    torch.testing.assert_close(many.prior.T @ many.prior, 9 * torch.eye(64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(many.prior.T @ many.prior, 9 * torch.eye(64), atol=1e-4, rtol=0)
 
 
 def test_auxiliary_loss_as_written_with_gradients():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     net = build_backbone("infogcn", 6, "utd20", 1, width=0.125).double()
     z = torch.randn(7, 32, dtype=torch.float64, requires_grad=True)
     labels = torch.tensor([0, 4, 4, 2, 0, 4, 5])  # classes 1 and 3 are not there
@@ -268,7 +269,7 @@ def test_auxiliary_loss_as_written_with_gradients():
 
 
 def test_a_step_of_co_learning():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     backbone = build_backbone("infogcn", 5, "utd20", 2, width=0.125)
     net = CoLearner(backbone, [fam(12, backbone.feature_dim, hidden=16), frm(5, 6)], 0.0)
     optimizer = torch.optim.SGD(net.parameters(), 0.05)
@@ -291,7 +292,7 @@ def test_a_step_of_co_learning():
 
 
 def test_half_precision():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     x = torch.randn(4, 3, 16, 20, 1)
     net = lively(build_backbone("infogcn", 5, "utd20", 1, width=0.25), x)
     for block in net.blocks:  # as drawn, scores are so large that a softmax picks one joint by the last digit
@@ -305,7 +306,7 @@ def test_half_precision():
 
 
 def test_inference_is_the_same_network():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     x = torch.randn(4, 3, 12, 20, 2)
     net = lively(build_backbone("infogcn", 5, "utd20", 2, width=0.25, k=2), x).double()
     x = x.double()

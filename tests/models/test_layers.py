@@ -3,12 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from seeds import shifted
 
 from mmcl.models.layers import Aggregate, MultiScaleTemporal
 
 
 def test_aggregation_and_its_gradients():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     graphs = torch.randn(3, 8, 5, 5, dtype=torch.float64, requires_grad=True)
     x = torch.randn(3, 8, 5, 4, dtype=torch.float64, requires_grad=True)
     torch.testing.assert_close(Aggregate.apply(graphs, x), torch.einsum("kbuv,kbvt->but", graphs, x))
@@ -18,7 +19,7 @@ def test_aggregation_and_its_gradients():
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("frames", [8, 9])
 def test_temporal_branches(stride, frames):
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     unit = MultiScaleTemporal(8, stride).double().eval()
     for name, value in unit.state_dict().items():
         if "num_batches" not in name:

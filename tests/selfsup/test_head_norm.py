@@ -24,7 +24,7 @@ def test_heads_see_features_without_what_all_clips_have_in_common():
     varied = deviation > 0.05  # beside what keeps the norm from dividing by zero
     assert varied.sum() > 10
     torch.testing.assert_close(h[:, varied], ((features - mean) / deviation)[:, varied], rtol=1e-2, atol=1e-2)
-    assert q_normed.mean(0).norm() < 0.75 * q.mean(0).norm()
+    assert q_normed.mean(0).norm() < 0.95 * q.mean(0).norm()
 
 
 def test_keys_follow_joint_heads_see_them_and_files_hold_them(tmp_path):

@@ -1,4 +1,5 @@
 import numpy as np
+from seeds import shifted
 
 from mmcl.skeleton.cleaning import (
     Track,
@@ -14,7 +15,7 @@ from mmcl.skeleton.cleaning import (
 
 def track(start, length, amount=0.1, seed=0, width=0.2, at=0.0):
     """A body of 25 joints, 1.8 m high, that moves by `amount`."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(shifted(seed))
     body = np.zeros((1, 25, 3))
     body[0, :, 1] = np.linspace(-0.9, 0.9, 25)
     body[0, :, 0] = np.linspace(-width / 2, width / 2, 25)

@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rounding import assert_same_but_for_rounding, rounding_of
+from seeds import shifted
 
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout, names
@@ -45,9 +47,16 @@ def test_modalities_equal_ikem(stream):
     y = to_stream(ikem_input(), stream, "ntu25", "ikem", length)
     expected = IKEM[MODALITIES[stream]]
     assert abs(expected).max() > 0.1
-    np.testing.assert_allclose(y[:, :, ::7].numpy(), expected, rtol=1e-6, atol=3e-6)
+    # both were computed in float32, so that both differ from what it is in truth
+    accepted = 2 * of_stream(ikem_input(), stream, "ntu25", "ikem", length)[:, :, ::7]
+    assert_same_but_for_rounding(y[:, :, ::7].numpy(), expected, accepted)
     # three clips are not taken for the three channels
     torch.testing.assert_close(to_stream(ikem_input()[:3], stream, "ntu25", "ikem", length[:3]), y[:3])
+
+
+def of_stream(x, stream, *how):
+    """What rounding may change in a stream of x."""
+    return rounding_of(lambda moved: to_stream(torch.from_numpy(moved), stream, *how).numpy(), x.numpy())
 
 
 def plain(x, stream, layout, convention):
@@ -102,14 +111,15 @@ def bending(bones, reference):
 @pytest.mark.parametrize("stream", STREAMS)
 @pytest.mark.parametrize("layout", names())
 def test_streams_equal_their_definitions(stream, layout, convention):
-    x = torch.randn(3, 3, 6, len(get_layout(layout)), 2, generator=torch.Generator().manual_seed(5))
+    x = torch.randn(3, 3, 6, len(get_layout(layout)), 2, generator=torch.Generator().manual_seed(shifted(5)))
     x[1, ..., 1] = 0
     y = to_stream(x, stream, layout, convention)
     assert not y[1, ..., 1].any()
-    for clip, found in zip(x, y, strict=True):
+    accepted = of_stream(x, stream, layout, convention)
+    for clip, found, limit in zip(x, y, accepted, strict=True):
         expected = plain(clip, stream, layout, convention)
         assert abs(expected).max() > 0.1
-        np.testing.assert_allclose(found.numpy(), expected, rtol=0, atol=5e-5)
+        assert_same_but_for_rounding(found.numpy(), expected, limit)
 
 
 @pytest.mark.parametrize("stream", STREAMS)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from seeds import shifted
 
 from mmcl.skeleton.ragged import join
 from mmcl.skeleton.transforms import (
@@ -42,7 +43,7 @@ def test_rotation_equals_the_reference():
 
 
 def test_a_ragged_batch_equals_clip_by_clip():
-    random = np.random.default_rng(0)
+    random = np.random.default_rng(shifted(0))
     clips = [random.normal(0, 1, (n, 1 + n % 2, 20, 3)).astype(np.float32) for n in (1, 7, 64, 65, 130, 300)]
     ragged = join(clips, persons=2)
     rows = torch.tensor([5, 0, 3, 4, 1, 2, 4])
@@ -85,7 +86,7 @@ def test_even_frames_are_those_of_numpy():
 
 
 def test_random_frames_are_a_sample_without_replacement():
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(shifted(0))
     length = torch.tensor([1, 2, 40, 300] * 5000)
     uniform = torch.rand(len(length), 52, dtype=torch.float64, generator=generator)
     frames = random_frames(length, uniform)

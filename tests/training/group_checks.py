@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
+from seeds import shifted
 from test_loader import Values, loader_settings, made_data
 
 from mmcl.colearn.inputs import Masked
@@ -40,7 +41,7 @@ def main() -> None:
 
 def gradients(settings: StreamTraining, processes: Processes) -> dict[str, float]:
     """Largest differences of gradients: to one process with the same clips, and where a term has no clip."""
-    values = torch.randn(8, 6, generator=torch.Generator().manual_seed(1))
+    values = torch.randn(8, 6, generator=torch.Generator().manual_seed(shifted(1)))
     everywhere = Values(values, torch.ones(8, dtype=torch.bool))
     # FAM contrasts the clips of its own process, so without `gather` its gradient is another: no picture here
     data = made_data(8, picture=Values(values, torch.zeros(8, dtype=torch.bool)), answer=everywhere)
@@ -70,7 +71,7 @@ def gradients(settings: StreamTraining, processes: Processes) -> dict[str, float
 
 def a_model(settings: StreamModelSettings) -> CoLearner:
     """In evaluation mode, as batch norms see other clips in a group; everything that begins at zero is moved."""
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     shapes = {"picture": (6,), "answer": (6,)}
     model = build_model(
         settings, num_classes=10, layout="utd20", persons=2, shapes=shapes, label_smoothing=0.0

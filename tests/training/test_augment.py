@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from seeds import shifted
 
 from mmcl.settings.training import AugmentSettings
 from mmcl.training.augment import MontageDraw, augment, draw_montages
@@ -71,7 +72,7 @@ def test_an_erased_rectangle_has_the_mean_colour():
 
 def test_what_is_drawn():
     count = 4000
-    seen = draw_montages(count, SETTINGS, torch.Generator().manual_seed(0))
+    seen = draw_montages(count, SETTINGS, torch.Generator().manual_seed(shifted(0)))
     assert seen.mirror.float().mean().item() == pytest.approx(0.5, abs=0.03)
     assert seen.shift.abs().max().item() == pytest.approx(0.05, abs=0.001)
     assert seen.contrast.min().item() == pytest.approx(0.8, abs=0.005)
@@ -82,7 +83,7 @@ def test_what_is_drawn():
     assert erased[:, 2:].min() >= 0.1
     assert erased[:, 2:].max() <= 0.4
     assert (erased[:, :2] + erased[:, 2:]).max() <= 1
-    off = draw_montages(count, OFF, torch.Generator().manual_seed(0))
+    off = draw_montages(count, OFF, torch.Generator().manual_seed(shifted(0)))
     assert not off.mirror.any()
     assert torch.equal(off.contrast, torch.ones(count))
     assert not off.erase[:, 2:].any()
@@ -90,7 +91,7 @@ def test_what_is_drawn():
 
 def test_pictures_of_a_batch_change_each_by_themselves():
     images = numbered().repeat(3, 1, 1, 1)
-    changes = draw_montages(3, SETTINGS, torch.Generator().manual_seed(3))
+    changes = draw_montages(3, SETTINGS, torch.Generator().manual_seed(shifted(3)))
     together = augment(images, changes)
     for i in range(3):
         alone = augment(images[i : i + 1], MontageDraw(*(part[i : i + 1] for part in changes)))

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from made_stores import SETTINGS, changed, make_stores
 from made_stores import train as run
+from seeds import shifted
 
 from mmcl import checkpoints
 from mmcl.colearn.distil import Distillation, Taught, softened_divergence
@@ -85,7 +86,7 @@ def distillation(width, memory, **values):
 
 
 def test_the_divergence_as_written():
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(shifted(0))
     student, teacher = (
         torch.randn(6, 5, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(2)
     )
@@ -97,7 +98,7 @@ def test_the_divergence_as_written():
 
 
 def test_the_loss_of_a_student_as_written():
-    torch.manual_seed(0)
+    torch.manual_seed(shifted(0))
     memory = F.normalize(torch.randn(2, 4, 9, dtype=torch.float64), dim=1)
     distil = distillation(6, memory).double()
     features, logits = torch.randn(3, 6).double(), torch.randn(3, 5).double()
@@ -172,7 +173,8 @@ def test_a_batch_and_what_is_taught_of_it_are_of_the_same_clips(stores, settings
 
 
 def test_a_student_learns_from_its_teachers_and_keeps_nothing_of_them(stores, settings, teachers, tmp_path):
-    own = student(settings)
+    # all clips in every step and a low rate: the imitation gets better whatever the order of additions
+    own = changed(student(settings), train__epochs=12, train__batch=16, train__learning_rate=0.02)
     about = run(stores, tmp_path / "student", own, inputs=teachers)
     alone = run(stores, tmp_path / "alone", changed(own, train__distil=None))
     assert about["state"].keys() == alone["state"].keys()
@@ -183,7 +185,7 @@ def test_a_student_learns_from_its_teachers_and_keeps_nothing_of_them(stores, se
         cls, relation, imitation = (float(row[key]) for key in ("cls", "relation", "imitation"))
         assert min(cls, relation, imitation) > 0
         assert float(row["loss"]) == pytest.approx(cls + 0.1 * relation + imitation, rel=1e-5)
-    assert float(rows[-1]["imitation"]) < float(rows[0]["imitation"])
+    assert float(rows[-1]["imitation"]) < 0.8 * float(rows[0]["imitation"]), [r["imitation"] for r in rows]
     rows = list(csv.DictReader((tmp_path / "alone/history.csv").open()))
     assert not {"relation", "imitation"} & rows[0].keys()
     assert "distil" not in load_model(tmp_path / "student/model.pt").model.terms

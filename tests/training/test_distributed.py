@@ -75,7 +75,8 @@ def test_two_processes_train_one_model(checks, stores, folder):
     assert found["world"] == 2
     # the gradient of a step is that of one process over the same clips
     assert found["largest"] > 0.1
-    assert found["apart"] < 1e-5 * found["largest"]
+    # but for the order of additions, which ten blocks pass on; a share that is missing makes half of it
+    assert found["apart"] < 1e-3 * found["largest"]
     # processes whose heads rest get the others' gradients, and nobody waits for ever
     assert found["resting"] == 0
     assert found["heads"] > 0

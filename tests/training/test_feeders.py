@@ -7,6 +7,7 @@ import pytest
 import torch
 from made_stores import changed
 from made_stores import train as train_made
+from seeds import shifted
 
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.engine.seeds import epoch_seed
@@ -26,7 +27,7 @@ LENGTHS = (1, 2, 5, 39, 52, 201)
 
 
 def test_resize_draws_lie_within_the_settings():
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(shifted(0))
     draw = make_feeder(TRAIN, "joint", "utd20").draw(torch.ones(200), generator, generator)
     assert torch.bincount(draw.order).tolist() == [5] * 200
     assert 0.5 <= draw.share.min() < 0.51
@@ -44,7 +45,7 @@ def test_resize_shows_the_middle_of_the_clip():
 
 
 def made_clips():
-    random = np.random.default_rng(4)
+    random = np.random.default_rng(shifted(4))
     return [
         random.normal(0, 0.4, (n, 1, 20, 3)).astype(np.float32) + np.float32([0, 0.5, 3]) for n in LENGTHS
     ]
@@ -90,10 +91,10 @@ def drawn_one_by_one(length, uniform):
 def test_ucla_batches_equal_clips_prepared_one_by_one(stream):
     clips = made_clips()
     data = TrainingData([f"c{i}" for i in range(6)], join(clips, 1), torch.arange(6), "ucla20")
-    loader = Loader(data, stream, UCLA, seed=3)
-    generator = torch.Generator().manual_seed(epoch_seed(3, 2))
+    loader = Loader(data, stream, UCLA, seed=shifted(3))
+    generator = torch.Generator().manual_seed(epoch_seed(shifted(3), 2))
     draw = loader.feeder.draw(torch.tensor(LENGTHS), generator, generator)
-    uniform = torch.Generator().manual_seed(epoch_seed(3, 2))
+    uniform = torch.Generator().manual_seed(epoch_seed(shifted(3), 2))
     torch.randperm(30, generator=uniform), torch.randint(-60, 61, (30, 2), generator=uniform)
     uniform = torch.rand(30, 52, dtype=torch.float64, generator=uniform)
     assert torch.bincount(draw.order).tolist() == [5] * 6
@@ -122,7 +123,7 @@ def test_ucla_shows_even_frames_of_the_whole_clip(stream):
 
 
 def test_ucla_draws():
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(shifted(0))
     draw = make_feeder(UCLA, "joint", "ucla20").draw(torch.full((1000,), 3), generator, generator)
     assert draw.degrees.shape == (5000, 2)
     assert (draw.degrees.min(), draw.degrees.max()) == (-60, 60)

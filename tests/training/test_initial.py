@@ -6,6 +6,7 @@ import pytest
 import torch
 from made_stores import changed, make_stores
 from made_stores import train as run
+from seeds import shifted
 
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
@@ -38,7 +39,7 @@ def settings(settings):
 
 
 def encoders(path, **about):
-    torch.manual_seed(3)
+    torch.manual_seed(shifted(3))
     description = EncodersDescription.model_validate(ABOUT | about)
     nets = new_encoders(description)
     save_encoders(path, nets, description)
@@ -50,7 +51,7 @@ def test_all_but_the_head_is_copied(tmp_path, settings, stream):
     nets = encoders(tmp_path / "model.pt")
     settings["train"]["init"] = INIT | ({"modality": "joint"} if stream == "bone" else {})
     settings["stream"] = stream
-    torch.manual_seed(1)
+    torch.manual_seed(shifted(1))
     backbone = build_backbone("ctrgcn", 4, "utd20", 1, width=0.125)
     settings = StreamTraining.model_validate(settings)
     head = backbone.head.weight.clone()

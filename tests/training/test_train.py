@@ -96,14 +96,16 @@ def test_a_second_writer_is_refused(stores, settings, tmp_path):
 
 
 def test_it_learns_its_training_clips(stores, settings, tmp_path):
-    easy = {"train__crop": [1.0, 1.0], "train__rotation": 0, "train__batch": 8, "train__learning_rate": 0.1}
-    settings = changed(settings, train__epochs=26, train__steps=[22], **easy)
+    # all 16 clips in every step, and always shown alike: plain descent, which no order of additions throws off
+    easy = {"train__crop": [1.0, 1.0], "train__rotation": 0, "train__batch": 16}
+    settings = changed(settings, train__epochs=50, train__steps=[40], **easy)
     run(stores, tmp_path, settings)
     rows = list(csv.DictReader((tmp_path / "history.csv").open()))
+    # it comes to 0.003. Where the mean is below ln(2) / 16, no clip of 16 can be wrong
+    assert float(rows[-1]["cls"]) < 0.04 < 1.0 < float(rows[0]["cls"])
     assert float(rows[-1]["accuracy"]) == 100.0
-    assert float(rows[-1]["cls"]) < 0.4 < 2.0 < float(rows[0]["cls"])
-    assert float(rows[-1]["frm"]) < 0.5 * float(rows[0]["frm"])
-    assert float(rows[-1]["fam"]) < float(rows[0]["fam"])
+    assert float(rows[-1]["frm"]) < 0.1 * float(rows[0]["frm"])
+    assert float(rows[-1]["fam"]) < 0.9 * float(rows[0]["fam"])
     total = float(rows[3]["cls"]) + 0.1 * float(rows[3]["fam"]) + 0.2 * float(rows[3]["frm"])
     assert float(rows[3]["loss"]) == pytest.approx(total, abs=1e-5)
 

@@ -139,10 +139,10 @@ assert detect.import_ultralytics().settings["sync"] is False
 """
 
 
-def test_silent_offline_and_nothing_left_behind(saved, tmp_path):
+def test_silent_offline_and_nothing_left_behind(saved, tmp_path, project):
     home = tmp_path / "home"
     (home / "tmp").mkdir(parents=True)
-    environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home / "tmp"), "PYTHONPATH": os.getcwd()}
+    environment = {**os.environ, "HOME": str(home), "TMPDIR": str(home / "tmp"), "PYTHONPATH": str(project)}
     environment["XDG_CONFIG_HOME"] = str(home)
     for name in ("YOLO_OFFLINE", "YOLO_AUTOINSTALL", "YOLO_VERBOSE", "YOLO_CONFIG_DIR"):
         environment.pop(name, None)

@@ -78,3 +78,13 @@ def test_videos_become_skeletons(folder, blocks):
     # upright, a person some part of the picture high, from the nose downwards
     assert 0.2 < np.ptp(joints[:30, :, 1], axis=1).mean() < 1
     assert (joints[:30, [15, 16], 1].mean(0) < -0.2).all()
+
+
+def test_nothing_is_left(folder, blocks):
+    """Of the page's clips, configurations and results; runs after the others."""
+    assert bash(folder, "rm -rf .snakemake").returncode == 0
+    clean = [text for language, text in blocks if language == "bash"][-1]
+    assert bash(folder, clean).returncode == 0
+    left = [path for path in (folder / "results").rglob("*") if path.is_file()]
+    assert left == []
+    assert {path.name for path in folder.iterdir()} == {*LINKED, "results"}
