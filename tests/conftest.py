@@ -9,13 +9,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+# the tests share the machine with each other; libraries that spin on all cores make them slower, not faster. Set
+# before torch is imported, which reads it once
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 import torch
 from made_stores import SETTINGS, changed, make_stores
 from seeds import shifted
-
-# the tests share the machine with each other; libraries that spin on all cores make them slower, not faster
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 PROJECT = Path(__file__).resolve().parent.parent
 
