@@ -95,7 +95,7 @@ def test_a_benchmark_may_leave_the_recipe_out_and_hands_its_own_on(raw):
     raw["benchmarks"]["ours_too"] = {"like": "ours"}
     config = Config(raw)
     for name in ("ours", "ours_too"):
-        assert config.benchmark(name)["model"]["frm"]["input"] == "hidden"
+        assert config.benchmark(name).model.frm.input == "hidden"
         settings = Plan(config).ensemble_settings(SimpleNamespace(benchmark=name))
         assert "recipe" not in settings
 

@@ -21,7 +21,7 @@ PAIRS = {
 def pairs(part: int) -> list[tuple[int, int]]:
     """(setup, performer) of NTU-60 or of what NTU-120 adds: those in the missing list, filled up with others."""
     setups, subjects = (range(1, 18), range(1, 41)) if part == 60 else (range(18, 33), range(1, 107))
-    train = protocols()["ntu120_xsub"]["train"]
+    train = protocols()["ntu120_xsub"].train
     certain = {
         (name.setup, name.subject) for name in map(parse_name, missing_names()) if name.setup in setups
     }

@@ -177,7 +177,7 @@ def test_all_real_clips(mmcl_data, tmp_path):
     assert len(entries) == 1484
     assert not any(entry.left_out for entry in entries)
     rule = protocols()["nw_ucla"]
-    assert [sum(entry.camera in rule[part] for entry in entries) for part in ("train", "test")] == [1020, 464]
+    assert [sum(entry.camera in part for entry in entries) for part in (rule.train, rule.test)] == [1020, 464]
     lengths = {entry.name: len(own.read_clip(entry)) for entry in entries}
     assert (max(lengths.values()), sum(lengths.values())) == (201, 58534)
     assert [name for name, n in lengths.items() if n == 1] == ["a02_s09_e04_v02", "a02_s09_e04_v03"]
