@@ -120,7 +120,41 @@ Seeds = Annotated[
 ]
 
 
-class BenchmarkSettings(Section):
+class CommonSections(Section):
+    """The sections at the top level of config.yaml that a benchmark may override."""
+
+    instruction: Question = Field(description="The question put to the vision-language model; one line.")
+    vlm: VlmSection = Field(VlmSection(), description="The vision-language model that answers the question.")
+    model: ModelSettings = Field(
+        ModelSettings(), description="Skeleton network and what it is trained together with."
+    )
+    train: TrainSettings = Field(TrainSettings(), description="Training of one stream.")
+    ensemble: EnsembleSettings = Field(
+        EnsembleSettings(), description="Which streams are trained and how their scores are added."
+    )
+    zero_shot: ZeroShotSettings = Field(
+        ZeroShotSettings(), description="Data sets the trained models are evaluated on as they are."
+    )
+    selfsup: SelfsupSettings = Field(
+        SelfsupSettings(),
+        description="Pre-training of skeleton encoders without labels, and their distillation (IKEM).",
+    )
+    seeds: Seeds = (1,)
+    recipe: str = Field(
+        "none",
+        description="A file in resources/recipes whose settings are the defaults of keys that are not stated; none for the "
+        "models' own. At the top level for everything, in a benchmark for its sections but not for the stores it shares.",
+    )
+
+    @field_validator("seeds")
+    @classmethod
+    def _each_seed_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError(f"{list(value)} has non-unique elements")
+        return value
+
+
+class BenchmarkSettings(CommonSections):
     """A benchmark with everything that it inherits."""
 
     like: Annotated[Text | None, OFF] = Field(
@@ -140,31 +174,6 @@ class BenchmarkSettings(Section):
         description="GPUs that train one stream together, each with its part of a batch. Never part of a "
         "result's settings.",
     )
-    instruction: Question = Field(description="The question put to the vision-language model; one line.")
-    vlm: VlmSection = Field(VlmSection(), description="The vision-language model that answers the question.")
-    model: ModelSettings = Field(
-        ModelSettings(), description="Skeleton network and what it is trained together with."
-    )
-    train: TrainSettings = Field(TrainSettings(), description="Training of one stream.")
-    ensemble: EnsembleSettings = Field(
-        EnsembleSettings(), description="Which streams are trained and how their scores are added."
-    )
-    zero_shot: ZeroShotSettings = Field(
-        ZeroShotSettings(), description="Data sets the trained models are evaluated on as they are."
-    )
-    selfsup: SelfsupSettings = Field(
-        SelfsupSettings(),
-        description="Pre-training of skeleton encoders without labels, and their distillation (IKEM).",
-    )
-    seeds: Seeds = (1,)
-    recipe: str = Field("none", description="The recipe whose settings are the defaults.")
-
-    @field_validator("seeds")
-    @classmethod
-    def _each_seed_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(value)) < len(value):
-            raise ValueError(f"{list(value)} has non-unique elements")
-        return value
 
     @model_validator(mode="after")
     def _fits_together(self) -> "BenchmarkSettings":
@@ -176,8 +185,7 @@ class BenchmarkSettings(Section):
         if pretrain and pretrain.protocol != self.protocol:
             raise ValueError(
                 f"model.fam.cnn.pretrain.protocol: {pretrain.protocol} is not the benchmark's protocol "
-                f"{self.protocol}, "
-                "so it might see test clips"
+                f"{self.protocol}, so it might see test clips"
             )
         if self.train.batch % self.gpus:
             raise ValueError(f"gpus: {self.gpus} cannot share train.batch {self.train.batch} out evenly")

@@ -62,8 +62,7 @@ class CnnSettings(Section):
     pretrain: PretrainSettings | None = Field(
         None,
         description="Train the CNN on the training subjects' own pictures before it is frozen; weights must "
-        "then be null, "
-        "and num_classes follows from the data. Null for the weights as they are.",
+        "then be null, and num_classes follows from the data. Null for the weights as they are.",
     )
 
     @model_validator(mode="after")

@@ -91,8 +91,7 @@ class TrainSettings(SgdSettings):
         "resize",
         description="How clips are shown: resize crops, resamples and turns them as for NTU (crop, min_crop, test_crop "
         "and rotation are its settings); ucla is CTR-GCN's way for NW-UCLA: turned by up to 60 degrees, stretched to "
-        "fill a box, "
-        "frames drawn at random; for one person.",
+        "fill a box, frames drawn at random; for one person.",
     )
     window: int = Field(64, ge=4, description="Frames the network sees.")
     crop: Pair[Part] = Field((0.5, 1.0), description="Smallest and largest part of a clip kept in training.")

@@ -96,8 +96,7 @@ class CropSettings(Section):
     people: Literal["by_action", "label_free"] = Field(
         "by_action",
         description="Most confident person, and the union of two in two-person classes (by_action, needs the "
-        "label); or "
-        "the union of at most two (label_free).",
+        "label); or the union of at most two (label_free).",
     )
     frames: Literal["chosen", "all", "segment_centre"] = Field(
         "chosen",
