@@ -1,8 +1,8 @@
 """Results that are copied keep what Snakemake recorded of them, and lose the times of their copying.
 
-Snakemake keeps its records, with the params that each result was made with, below `.snakemake`. Here they lie with the
-results, in `results/.records`, and `.snakemake/metadata` is a link to them: a copy of `results` has the records, so that
-another setting makes a result again there, too.
+Snakemake keeps its records, with the params that each result was made with, below `.snakemake`. Here they lie with
+the results, in `results/.records`, and `.snakemake/metadata` is a link to them: a copy of `results` has the records, so
+that another setting makes a result again there, too.
 
 Snakemake also makes a result again whose input is newer. A plain copy gives every file the time at which it was copied,
 in an order that means nothing, so the files of a copy get one time. What has to be made again is decided by content and

@@ -142,8 +142,8 @@ class CommonSections(Section):
     seeds: Seeds = (1,)
     recipe: str = Field(
         "none",
-        description="A file in resources/recipes whose settings are the defaults of keys that are not stated; none for the "
-        "models' own. At the top level for everything, in a benchmark for its sections but not for the stores it shares.",
+        description="A file in resources/recipes whose settings are the defaults of keys that are not stated; none for "
+        "the models' own. At the top level for everything, in a benchmark for its sections but not for shared stores.",
     )
 
     @field_validator("seeds")
