@@ -1,7 +1,7 @@
 """CTR-GCN at full width recognising clips: the plain reference against what `mmcl` runs and exports.
 
 120 classes, 64 frames, 25 joints, 2 people, float32, the same weights; half of the ways see clips of one person,
-whom the reference cannot tell from two.
+which the reference processes as two.
 `python benchmarks/inference.py`
 """
 
