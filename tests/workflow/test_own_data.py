@@ -89,5 +89,6 @@ def test_nothing_is_left(folder, blocks):
     assert bash(folder, clean).returncode == 0
     results = folder / "results"
     left = [path.relative_to(results) for path in results.rglob("*") if path.is_file()]
-    assert [path for path in left if path.parts[0] not in (RECORDS, MARKER)] == []  # Snakemake's records remain
+    # Snakemake's records remain
+    assert [path for path in left if path.parts[0] not in (RECORDS, MARKER)] == []
     assert {path.name for path in folder.iterdir()} == {*LINKED, "results"}
