@@ -84,9 +84,9 @@ def test_in_a_benchmark_it_leaves_the_shared_stores_alone(raw):
     assert config.benchmark("released").ensemble.weights == "preset"
     assert config.benchmark("ntu120_xsub").model.frm.input == "hidden"
     assert config.dataset("ntu120").options.person2 == "absent"
-    told = Plan(config).ensemble_settings(SimpleNamespace(benchmark="released"))["recipe"]
+    reported = Plan(config).ensemble_settings(SimpleNamespace(benchmark="released"))["recipe"]
     options = ["datasets.ntu120.options.gaps", "datasets.ntu120.options.person2"]
-    assert told["overridden"] == [*options, "video.frames"]
+    assert reported["overridden"] == [*options, "video.frames"]
 
 
 def test_a_benchmark_may_leave_the_recipe_out_and_hands_its_own_on(raw):

@@ -78,7 +78,7 @@ def test_exclusion_lists_are_what_benchmarks_read(tmp_path: Path) -> None:
         assert read_exclusion(str(tmp_path / "list.txt")) == names
 
 
-def test_unreadable_clips_are_told_with_the_reason_and_the_others_go_on() -> None:
+def test_unreadable_clips_are_reported_with_the_reason_and_the_others_go_on() -> None:
     clips = clean() | {"a1_3_t1": "a1_3_t1.mat: broken", "a2_3_t1": np.full((9, 1, 20, 3), np.nan)}
     made = source(clips)
     made.left_out = {"a1_9_t1": "on the authors' list"}
@@ -98,7 +98,7 @@ def test_hints_alone_are_clean() -> None:
     ]
 
 
-def test_a_protocol_without_test_clips_is_told() -> None:
+def test_a_protocol_without_test_clips_is_reported() -> None:
     made = source({"a1_1_t1": body(1)})
     with pytest.raises(UserError, match="no clip of this data set is for test"):
         sides(made)
@@ -202,7 +202,7 @@ def test_an_npz_and_a_list_that_is_not_its(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reported"),
     [
         (["nothing"], "nothing: no data set in"),
         (["utd_mhad", "--skeletons", "absent"], "no folder absent"),
@@ -213,10 +213,10 @@ def test_an_npz_and_a_list_that_is_not_its(tmp_path: Path) -> None:
         (["utd_mhad", "--config", "absent.yaml"], "absent.yaml"),
     ],
 )
-def test_status_2_for_what_cannot_be_looked_at(arguments: list[str], told: str) -> None:
+def test_status_2_for_what_cannot_be_looked_at(arguments: list[str], reported: str) -> None:
     code, _, err = run(*arguments)
     assert code == 2
-    assert told in " ".join(err.replace("│", " ").split())
+    assert reported in " ".join(err.replace("│", " ").split())
 
 
 # -------------------------------------------------------------------------------------------- real data

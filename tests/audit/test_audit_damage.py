@@ -28,8 +28,10 @@ def test_two_people_of_whom_one_comes_later() -> None:
 def test_numbers_that_are_none() -> None:
     clip = body(1)
     clip[3, 0, 4, 1], clip[5:7, 0, 2], clip[9, 0, 0, 0] = np.nan, np.inf, 400.0
-    told = found(clip)
-    assert told == {"not_finite": "1 joints NaN, 2 joints infinite, 1 joints beyond 100 m, in 4 of 40 frames"}
+    reported = found(clip)
+    assert reported == {
+        "not_finite": "1 joints NaN, 2 joints infinite, 1 joints beyond 100 m, in 4 of 40 frames"
+    }
 
 
 def test_empty_frames_are_counted_and_not_called_frozen() -> None:
@@ -58,10 +60,10 @@ def test_one_frame() -> None:
 def test_jump_names_joint_frame_and_speed() -> None:
     clip = body(1)
     clip[12:, 0, UCLA.index("hand_left"), 0] += 1.5
-    told = found(clip)["jump"]
-    assert told.startswith("hand_left moves 1.5")
-    assert "from frame 11 to 12" in told
-    assert "1 such steps" in told
+    reported = found(clip)["jump"]
+    assert reported.startswith("hand_left moves 1.5")
+    assert "from frame 11 to 12" in reported
+    assert "1 such steps" in reported
 
 
 def test_a_slower_camera_forgives_longer_steps() -> None:

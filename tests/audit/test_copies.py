@@ -50,7 +50,7 @@ def test_bit_for_bit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "kind", "told"),
+    ("change", "kind", "reported"),
     [
         (
             lambda clip: clip + np.array([0.3, 0, 0.4]),
@@ -79,10 +79,10 @@ def test_bit_for_bit() -> None:
         (lambda clip: np.rint(clip * 200) / 200, "near_identical", "mm"),
     ],
 )
-def test_changed_copies(change, kind: str, told: str) -> None:  # type: ignore[no-untyped-def]
+def test_changed_copies(change, kind: str, reported: str) -> None:  # type: ignore[no-untyped-def]
     (pair,) = copies(change(ORIGINAL)).pairs
     assert (pair.a, pair.b, pair.kind) == (3, 12, kind)
-    assert told in pair.detail
+    assert reported in pair.detail
 
 
 def test_noise_beyond_the_tolerance_is_another_recording() -> None:

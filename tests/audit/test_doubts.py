@@ -25,11 +25,11 @@ def test_copies_under_different_labels() -> None:
     found = find_copies([fingerprint(clip, UCLA) for clip in clips], UCLA, clips.__getitem__, 0.01)
     names = [f"c{i}" for i in range(9)]
     action = np.array(["a1", "a1", "a1", "a2", "a3", "a4", "a5", "a6", "a7"], object)
-    told = {finding.clips: finding.detail for finding in find_conflicts(found, names, action)}
+    reported = {finding.clips: finding.detail for finding in find_conflicts(found, names, action)}
     # c0 and c1 have one label; c7 and c8 have a few frames in common, as recordings cut from one may have
-    assert set(told) == {("c2", "c3"), ("c4", "c5")}
-    assert told["c4", "c5"] == "identical: c4 is a3, c5 is a4"
-    assert told["c2", "c3"].startswith("copy: a1 and a2; poses in common: 40")
+    assert set(reported) == {("c2", "c3"), ("c4", "c5")}
+    assert reported["c4", "c5"] == "identical: c4 is a3, c5 is a4"
+    assert reported["c2", "c3"].startswith("copy: a1 and a2; poses in common: 40")
 
 
 def test_a_wrong_label_among_similar_clips() -> None:

@@ -51,8 +51,8 @@ def test_a_whole_clip_with_its_sides_exchanged_has_its_feet_backwards(turn: int)
 
 def test_legs_exchanged_in_the_whole_clip() -> None:
     clip = exchanged(body(3), slice(None), ("hip", "knee", "ankle", "foot"))
-    told = [detail for _, detail in find_swaps(clip, get_layout("ucla20"))]
-    assert any(detail.startswith("hips and shoulders point in opposite") for detail in told)
+    reported = [detail for _, detail in find_swaps(clip, get_layout("ucla20"))]
+    assert any(detail.startswith("hips and shoulders point in opposite") for detail in reported)
 
 
 def test_hands_that_touch_and_part_are_no_exchange() -> None:

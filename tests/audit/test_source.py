@@ -30,7 +30,7 @@ def test_stores_are_read_clip_by_clip(stores: dict[str, Path]) -> None:
         np.testing.assert_array_equal(source.read(i), whole.clip(i))
 
 
-def test_left_out_and_missing_clips_are_told(tmp_path: Path) -> None:
+def test_left_out_and_missing_clips_are_reported(tmp_path: Path) -> None:
     from scipy.io import savemat
 
     for name in ("a1_s1_t1", "noname"):

@@ -46,8 +46,8 @@ def test_another_modality_beside_it_is_no_fault(recordings: Source) -> None:
 
 def test_a_video_that_is_too_long(recordings: Source) -> None:
     write_video(recordings.videos / "a1_2_color.avi", 30)
-    told = "video 30 frames, skeleton 40; 0.5 × expected, as in the other clips"
-    assert found(recordings) == {"video_length": (("a1_2",), told)}
+    reported = "video 30 frames, skeleton 40; 0.5 × expected, as in the other clips"
+    assert found(recordings) == {"video_length": (("a1_2",), reported)}
 
 
 def test_a_skeleton_that_breaks_off(recordings: Source) -> None:

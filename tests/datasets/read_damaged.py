@@ -27,7 +27,7 @@ from mmcl.layouts import get_layout
 CPU_SECONDS = 4
 MIB = 1 << 20
 ADDRESS_SPACE = 3 << 30
-"""A net under the test; what a reader really takes is told as `memory`."""
+"""A net under the test; what a reader really takes is reported as `memory`."""
 
 LONGEST = 600
 
@@ -56,7 +56,7 @@ def forget_peak() -> None:
 
 
 def attempt(dataset: dict[str, Any], file: Path) -> tuple[str, str]:
-    """(what became of it, more about that): read, told or wrong."""
+    """(what became of it, more about that): read, reported or wrong."""
     reasons = []
     clips = 0
     try:
@@ -81,8 +81,8 @@ def attempt(dataset: dict[str, Any], file: Path) -> tuple[str, str]:
             except UserError as error:  # some data sets have no places in the picture, whatever the file
                 reasons.append(str(error))
     except UserError as error:
-        return ("wrong", wrong) if (wrong := mistake(error, file)) else ("told", str(error))
-    return ("read", f"{clips} clips") if clips else ("told", "; ".join(reasons) or "nothing listed")
+        return ("wrong", wrong) if (wrong := mistake(error, file)) else ("reported", str(error))
+    return ("read", f"{clips} clips") if clips else ("reported", "; ".join(reasons) or "nothing listed")
 
 
 def mistake(error: UserError, file: Path) -> str:

@@ -17,9 +17,9 @@ def test_the_papers_six_classes():
 @pytest.mark.parametrize(("name", "classes"), [("utd_mhad", 27), ("sysu", 12)])
 def test_every_class_is_mapped_once_or_explained(name, classes):
     data = json.loads((FOLDER / f"{name}.json").read_text())
-    told = [*data["classes"], *data["without_counterpart"]]
-    assert sorted(told) == sorted(numbered_names(f"{name}/actions.txt", "a", 0))
-    assert len(told) == classes
+    reported = [*data["classes"], *data["without_counterpart"]]
+    assert sorted(reported) == sorted(numbered_names(f"{name}/actions.txt", "a", 0))
+    assert len(reported) == classes
     entries = read_class_map(name)
     known = numbered_names("ntu/actions.txt", "A", 3)
     assert all(

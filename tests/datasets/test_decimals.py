@@ -37,6 +37,6 @@ def test_nothing():
 
 
 @pytest.mark.parametrize("bad", ["-", ".", "-.", "1.2.3", "--1", "1-2", "x", "0x10", "1,5"])
-def test_what_is_no_number_is_told(bad):
+def test_what_is_no_number_is_reported(bad):
     with pytest.raises(ValueError, match="could not convert"):
         to_floats(["1", bad, "2"])

@@ -72,7 +72,7 @@ def test_listing_opens_nothing(folders):
     assert [entry.name for entry in reader(folders).list_clips()][1] == "S001C001P001R001A002"
 
 
-def test_odd_files_are_told(folders):
+def test_odd_files_are_reported(folders):
     write_ntu(folders / "skeletons", "copy of S001")
     assert reader(folders).list_clips()[-1].left_out == "name is not SsssCcccPpppRrrrAaaa"
     write_ntu(folders / "skeletons" / "again", ONE)

@@ -94,7 +94,7 @@ def test_line_ends_and_blanks_do_not_matter(tmp_path, text, change):
     np.testing.assert_array_equal(changed.bodies[1].joints, plain.bodies[1].joints)
 
 
-def test_every_truncation_is_told(tmp_path, text):
+def test_every_truncation_is_reported(tmp_path, text):
     lines = text.splitlines()
     for count in range(len(lines)):
         with pytest.raises(UserError, match=r"S001C001P001R001A001\.skeleton: (line \d+|is empty)"):

@@ -66,8 +66,8 @@ def table(folder, text, **how):
 
 def test_the_table_says_what_the_clips_are(folder):
     entries = open_own(folder).list_clips()
-    told = [(e.name, e.action, e.subject, e.camera, e.setup, e.split, e.skeleton) for e in entries]
-    assert told == [
+    reported = [(e.name, e.action, e.subject, e.camera, e.setup, e.split, e.skeleton) for e in entries]
+    assert reported == [
         ("a", "wave", 1, 1, 1, "train", "a.npz"),
         ("b", "sit down", 2, 1, 1, "test", os.path.join("more", "b.csv")),
         ("c", "wave", 3, 1, 1, "test", "c.json"),
@@ -104,7 +104,7 @@ def test_delimiters_byte_order_marks_and_line_ends_do_not_matter(folder, delimit
         ("name,label,video\na,x,a.mp4\n", "line 2, column video: 'a.mp4', but no folder of videos"),
     ],
 )
-def test_a_mistake_is_told_with_line_and_column(folder, text, message):
+def test_a_mistake_is_reported_with_line_and_column(folder, text, message):
     table(folder, text)
     if message is None:
         (entry,) = open_own(folder).list_clips()
@@ -116,7 +116,7 @@ def test_a_mistake_is_told_with_line_and_column(folder, text, message):
     assert message in str(mistake.value)
 
 
-def test_another_encoding_is_told(folder):
+def test_another_encoding_is_reported(folder):
     (folder / "clips.csv").write_bytes("name,label\na,süß\n".encode("latin-1"))
     with pytest.raises(UserError, match=r"clips\.csv: not UTF-8 .*byte"):
         open_own(folder).list_clips()
@@ -252,7 +252,7 @@ def changed_csv(old, new):
         ("c", damaged_json("[]"), "has no frame"),
     ],
 )  # fmt: skip
-def test_a_damaged_file_is_told_with_the_place(folder, name, change, message):
+def test_a_damaged_file_is_reported_with_the_place(folder, name, change, message):
     change(folder)
     with pytest.raises(UserError) as mistake:
         read(folder, name)
@@ -283,7 +283,7 @@ def test_the_store_names_the_labels_and_lists_what_cannot_be_used(folder, tmp_pa
     assert np.abs(skeletons.clip(1)[0, 0, get_layout("utd20").centre]).max() == 0
 
 
-def test_options_that_cannot_be_are_told(folder):
+def test_options_that_cannot_be_are_reported(folder):
     for options, message in [
         ({"layout": None}, "options.layout: is missing"),
         (

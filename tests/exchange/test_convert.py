@@ -148,7 +148,7 @@ def test_another_layout(store, tmp_path):
 
 
 def test_recordings_to_anything(store, tmp_path):
-    """A reader's folder; what is left out is told with its reason."""
+    """A reader's folder; what is left out is reported with its reason."""
     (tmp_path / "raw" / "S001C001P001R001A050.skeleton").write_text("15\n1\n")
     result = run(tmp_path / "raw", tmp_path / "a.npz", "--reader", "ntu", "--protocol", "ntu60_xsub")
     assert result.exit_code == 0, result.output
@@ -222,7 +222,7 @@ def test_whole_or_not_at_all(store, tmp_path, monkeypatch):
     assert store.read_bytes() == before
 
 
-def test_what_is_converted_is_told_by_the_file(tmp_path):
+def test_what_is_converted_is_stated_by_the_file(tmp_path):
     save_xsub(tmp_path / "a.npz")
     names = save_names(tmp_path / "names.txt")
     result = run(tmp_path / "a.npz", tmp_path / "a.h5", "--option", f"names={names}")

@@ -58,7 +58,7 @@ def test_names_restored(npz, names):
     assert entries["S001C001P002R001A001"].skeleton == "x_train/12"
 
 
-def test_camera_order_is_told_from_subject_order(tmp_path, names):
+def test_camera_order_is_distinguished_from_subject_order(tmp_path, names):
     train, test = in_rows(NAMES, camera, TRAIN_CAMERAS), in_rows(NAMES, camera, TEST_CAMERAS)
     save_ctr_npz(tmp_path / "CV.npz", train, test)
     read = clips(tmp_path / "CV.npz", names=names)
@@ -177,7 +177,7 @@ def test_videos_by_name(npz, names, tmp_path):
         own.pixel_joints(own.list_clips()[0], 10, 10)
 
 
-def test_bad_clips_are_told(tmp_path):
+def test_bad_clips_are_reported(tmp_path):
     x = np.ones((4, 10, 150), np.float32)
     x[1, 3, 7] = np.nan
     x[2, 0, 0] = 1e30

@@ -211,7 +211,7 @@ def test_other_contents(tmp_path, content, message):
 
 
 def test_numbers_from_a_list(tmp_path):
-    """What a list knows of a clip comes from it; a label that contradicts it is told."""
+    """What a list knows of a clip comes from it; a label that contradicts it is reported."""
     from mmcl.datasets.clip import ClipEntry
     from mmcl.datasets.index import write_index
 

@@ -137,5 +137,5 @@ def test_a_part_of_every_class_is_chosen_by_seed_and_name(stores):
 def test_training_sees_that_part_alone(stores, tmp_path, settings):
     few = changed(settings, train__labels=0.5, train__init=None)
     run(stores, tmp_path / "few", few)
-    told = json.loads((tmp_path / "few/settings.json").read_text())
-    assert (told["clips"], told["settings"]["train"]["labels"]) == (8, 0.5)
+    reported = json.loads((tmp_path / "few/settings.json").read_text())
+    assert (reported["clips"], reported["settings"]["train"]["labels"]) == (8, 0.5)
