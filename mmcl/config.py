@@ -10,16 +10,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from mmcl.datasets.protocols import find_rule, protocols
 from mmcl.errors import UserError, known, meant
 from mmcl.naming import NO_QUESTION, PROJECT, slug
 from mmcl.recipes import NONE, names, open_recipe
-from mmcl.settings.base import Section, narrowed
+from mmcl.settings.base import narrowed
 from mmcl.settings.benchmark import BenchmarkSettings
 from mmcl.settings.dataset import DatasetSettings
-from mmcl.settings.explain import ConfigError, KeyPath, explained
+from mmcl.settings.explain import ConfigError, KeyPath, validated
 from mmcl.settings.file import OVERRIDDEN, ConfigFile
 from mmcl.settings.jobs import RecipeReport
 from mmcl.settings.merging import Plain, merge, states
@@ -28,7 +26,6 @@ from mmcl.settings.protocol import Rule
 from mmcl.settings.vlm import VlmSettings
 
 V = TypeVar("V")
-M = TypeVar("M", bound=Section)
 
 MAPS = PROJECT / "resources" / "class_maps"
 DEMO = PROJECT / "resources" / "demo" / "config.yaml"
@@ -63,7 +60,7 @@ class Config:
         self.raw = raw
         recipe = raw.get("recipe", NONE) if isinstance(raw, dict) else NONE
         _check_recipe(recipe, "recipe")
-        self.file = _validated(ConfigFile, self._merged(recipe), self._origin([], recipe))
+        self.file = validated(ConfigFile, self._merged(recipe), where=self._origin([], recipe))
         self.protocols: dict[str, Rule] = self.file.protocols
         self.demo_weights = self.file.demo_weights
         for name in self.protocols:
@@ -146,7 +143,7 @@ class Config:
         merged = self._merged(recipe)
         own = merged["datasets"][name]
         settings = {**own, "video": merge(merged.get("video") or {}, own.get("video") or {})}
-        return _validated(DatasetSettings, settings, self._origin([("datasets", name)], recipe))
+        return validated(DatasetSettings, settings, where=self._origin([("datasets", name)], recipe))
 
     def _chain(self, name: str, below: tuple[str, ...] = ()) -> list[str]:
         """A benchmark and those that it is like, itself last."""
@@ -181,7 +178,7 @@ class Config:
                 resolved["zero_shot"]["targets"] = own["zero_shot"]["targets"]
         resolved["recipe"] = recipe
         above = [("benchmarks", link) for link in reversed(chain)]
-        return _validated(BenchmarkSettings, resolved, self._origin(above, recipe))
+        return validated(BenchmarkSettings, resolved, where=self._origin(above, recipe))
 
     def _origin(self, above: list[tuple[str, str]], recipe: str) -> Callable[[KeyPath], KeyPath]:
         """A function: path in merged settings → where the user stated it.
@@ -279,13 +276,6 @@ def load(path: str | Path) -> Config:
     import yaml
 
     return Config(with_demo(yaml.safe_load(Path(path).read_text(encoding="utf-8"))))
-
-
-def _validated(model: type[M], plain: Plain, origin: Callable[[KeyPath], KeyPath]) -> M:
-    try:
-        return model.model_validate(plain)
-    except ValidationError as error:
-        raise explained(error, model, origin) from None
 
 
 def _check_recipe(name: object, key: str) -> None:

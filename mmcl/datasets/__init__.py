@@ -4,12 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from pydantic import ValidationError
-
 from mmcl.datasets.clip import ClipEntry, ListedOptions, Reader
 from mmcl.errors import UserError
 from mmcl.settings.dataset import ReaderSettings, RecordingsSettings
-from mmcl.settings.explain import explained
+from mmcl.settings.explain import validated
 from mmcl.settings.tables import LISTED, READERS, resolve
 
 __all__ = [
@@ -58,10 +56,7 @@ def reader_settings(reader: str, options: dict[str, Any]) -> ReaderSettings:
         UserError: an unknown reader; or an unknown or wrong option, whose key is named as `options.<key>`.
     """
     reader_class(reader)
-    try:
-        return ReaderSettings.model_validate({"reader": reader, "options": options})
-    except ValidationError as error:
-        raise explained(error, ReaderSettings) from None
+    return validated(ReaderSettings, {"reader": reader, "options": options})
 
 
 def reads_file(reader: type[Reader]) -> bool:

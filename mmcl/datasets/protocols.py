@@ -17,12 +17,11 @@ from functools import cache
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
 
 from mmcl.datasets.clip import ClipEntry
 from mmcl.errors import UserError, known
 from mmcl.naming import PROJECT
-from mmcl.settings.explain import explained
+from mmcl.settings.explain import validated
 from mmcl.settings.protocol import Rule, is_among
 
 FILE = PROJECT / "resources" / "protocols.json"
@@ -64,10 +63,7 @@ def protocols() -> dict[str, Rule]:
     Raises:
         UserError: the file of protocols is damaged; names protocol and key.
     """
-    try:
-        return {name: Rule.model_validate(rule) for name, rule in json.loads(FILE.read_text()).items()}
-    except ValidationError as error:
-        raise UserError(f"{FILE}: {explained(error, Rule)}") from None
+    return {name: validated(Rule, rule, FILE) for name, rule in json.loads(FILE.read_text()).items()}
 
 
 def find_rule(protocol: str, own: Mapping[str, Rule] | None = None) -> tuple[Rule, int]:

@@ -3,10 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
-from mmcl.errors import UserError
-from mmcl.settings.explain import explained
+from mmcl.settings.explain import validated
 from mmcl.settings.tables import BACKBONES, resolve
 
 if TYPE_CHECKING:
@@ -43,10 +40,7 @@ def build_backbone(
     """
     paths = {known: entry.path for known, entry in BACKBONES.items()}
     cls: type[Backbone] = resolve(paths, name, "backbone")
-    try:
-        own = cls.Options.model_validate(options)
-    except ValidationError as error:
-        raise UserError(f"{name}: {explained(error, cls.Options)}") from None
+    own = validated(cls.Options, options, name)
     build: Callable[..., Backbone] = cls
     more = {option: getattr(own, option) for option in cls.Options.model_fields}
     return build(num_classes, layout, persons, graph, in_channels, width, **more)

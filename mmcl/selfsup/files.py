@@ -15,6 +15,7 @@ from mmcl.selfsup.encoder import Encoder, EncoderForm, build_encoder, concatenat
 from mmcl.selfsup.views import Views
 from mmcl.settings.base import Count, Items, Section
 from mmcl.settings.choices import Stream
+from mmcl.settings.explain import validated
 from mmcl.settings.selfsup import ViewSettings
 from mmcl.skeleton.ragged import Ragged
 
@@ -118,7 +119,7 @@ def read_encoders(path: str | Path) -> tuple[dict[str, Tensor], EncodersDescript
     if content.get("schema") != SCHEMA:
         raise UserError(f"{path}: holds {content.get('schema', 'no schema')}, not {SCHEMA}")
     stated = {name: content[name] for name in EncodersDescription.model_fields}
-    return content["state"], EncodersDescription.model_validate(stated)
+    return content["state"], validated(EncodersDescription, stated, path)
 
 
 def new_encoders(description: EncodersDescription) -> nn.ModuleDict:

@@ -5,13 +5,14 @@ import re
 import types
 import typing
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
 from mmcl.errors import UserError, meant
-from mmcl.settings.base import Section
+from mmcl.settings.base import S, Section
 
 NUMBER_AS_TEXT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
 TYPES = {
@@ -36,8 +37,32 @@ def dotted(path: Sequence[str | int]) -> str:
     return ".".join(str(part) for part in path)
 
 
-def explained(
-    error: ValidationError, model: type[Section], where: Callable[[KeyPath], KeyPath] = lambda path: path
+def validated(
+    model: type[S],
+    stated: Any,
+    source: str | Path | None = None,
+    where: Callable[[KeyPath], KeyPath] = lambda path: path,
+) -> S:
+    """Settings from plain values.
+
+    Args:
+        model: of the settings.
+        stated: the values.
+        source: the file or part that states them, for the message; None for the configuration itself.
+        where: path in the model → path in the file that the user wrote.
+
+    Raises:
+        UserError: an unknown key, or a wrong type or value; a `ConfigError` without `source`.
+    """
+    try:
+        return model.model_validate(stated)
+    except ValidationError as error:
+        found = _explained(error, model, where)
+        raise (UserError(f"{source}: {found}") if source is not None else found) from None
+
+
+def _explained(
+    error: ValidationError, model: type[Section], where: Callable[[KeyPath], KeyPath]
 ) -> ConfigError:
     """The first mistake that a validation found, as a message.
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from mmcl import checkpoints
@@ -16,8 +15,8 @@ from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
 from mmcl.models.inference import Inference
-from mmcl.settings.base import Count, Items, S, Section
-from mmcl.settings.explain import explained
+from mmcl.settings.base import Count, Items, Section
+from mmcl.settings.explain import validated
 from mmcl.settings.jobs import Scoring, StreamTraining
 
 SCHEMA = "mmcl.model/1"
@@ -104,8 +103,8 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Trained:
     content = checkpoints.read(path, device)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UserError(f"{path}: not a model of train_stream (schema {SCHEMA})")
-    settings = _validated(StreamTraining, content["settings"], path)
-    form = _validated(ModelForm, {key: content[key] for key in ModelForm.model_fields}, path)
+    settings = validated(StreamTraining, content["settings"], path)
+    form = validated(ModelForm, {key: content[key] for key in ModelForm.model_fields}, path)
     model = build_model(settings.model, **form.sizes, label_smoothing=settings.train.label_smoothing)
     state: dict[str, Tensor] = content["state"]
     model.load_state_dict({name: value for name, value in state.items() if not name.startswith(CNN)})
@@ -120,13 +119,6 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Trained:
         content.get("best_on_test"),
         _cnn_parameters(state),
     )
-
-
-def _validated(model: type[S], stated: Any, path: Path) -> S:
-    try:
-        return model.model_validate(stated)
-    except ValidationError as error:
-        raise UserError(f"{path}: {explained(error, model)}") from None
 
 
 def _cnn_parameters(state: dict[str, Tensor]) -> int:
