@@ -167,6 +167,7 @@ class Stamps:
     def __init__(self, path: Path, folders: list[_Folder], listing: Callable[[Key], bool]):
         """See `planned_stamps`; `listing` selects the files whose content decides which clips there are."""
         self._path, self._folders, self._listing = path, folders, listing
+        self._tokens: dict[tuple[bool | frozenset[str], ...], str] = {}
 
     def listed(self) -> str:
         """Token of index_clips: of the set of recordings and, where there is one, the file that lists the clips."""
@@ -180,8 +181,15 @@ class Stamps:
         """
         if self._table is None or self._whole_token:
             return self.listed()
-        table, rows = self._table, list[int]()
-        for kind, wanted in ((SKELETONS, skeletons), (VIDEOS, videos)):
+        asked = tuple(of if isinstance(of, bool) else frozenset(of) for of in (skeletons, videos))
+        # every run and shard asks, and many for the same recordings
+        if asked not in self._tokens:
+            self._tokens[asked] = self._token(self._table, asked)
+        return self._tokens[asked]
+
+    def _token(self, table: _Table, asked: tuple[bool | frozenset[str], ...]) -> str:
+        rows: list[int] = []
+        for kind, wanted in zip((SKELETONS, VIDEOS), asked, strict=True):
             if wanted is True:
                 rows += [row for (of, _), row in table.rows.items() if of == kind]
             elif wanted:
