@@ -274,8 +274,7 @@ class Plan:
             raise UserError(
                 f"results/questions/{wildcards.question}.txt is not there, and no `instruction` or `also_ask` in "
                 f"config.yaml is this question{known(wildcards.question, questions)}; set `instruction` to the "
-                f"text you want "
-                "answered"
+                "text you want answered"
             )
         return questions[wildcards.question]
 

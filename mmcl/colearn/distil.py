@@ -43,6 +43,7 @@ class Distillation(Term):
 
     name = "distil"
     Settings: ClassVar = DistilSettings
+    saved = False
     head: JointHead | None
 
     def __init__(self, settings: DistilSettings, form: Form, memory: Tensor):

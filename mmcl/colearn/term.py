@@ -64,10 +64,12 @@ class Term(nn.Module, ABC):
         name: in the configuration, in the network's state and in the history.
         Settings: model of its settings, which names its inputs, too; see `mmcl.settings.model.TermSettings`.
         weight: of its loss in the total.
+        saved: whether its parameters are part of the trained model.
     """
 
     name: ClassVar[str]
     Settings: ClassVar[type[Section]]
+    saved: ClassVar[bool] = True
     weight: float = 1.0
 
     def loss(self, features: Tensor, logits: Tensor, batch: Batch) -> Tensor:

@@ -131,9 +131,10 @@ class StreamTask(Task[Batch]):
         return [parameter for term in self.net.terms.values() for parameter in term.parameters()]
 
     def kept_state(self) -> dict[str, Tensor]:
-        """See `Task`; without the head that learns from teachers."""
+        """See `Task`; without terms that are not saved."""
+        unsaved = tuple(f"{name}." for name, term in self.net.terms.items() if not term.saved)
         state = self.net.state_dict()
-        return on_cpu({name: state[name] for name in state if not name.startswith(f"{Distillation.name}.")})
+        return on_cpu({name: state[name] for name in state if not name.startswith(unsaved)})
 
 
 def _train(

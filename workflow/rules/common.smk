@@ -8,6 +8,7 @@ from mmcl.errors import UserError
 from mmcl.naming import SHARD
 from mmcl.plan import GPU, Plan
 from mmcl.provenance import keep_records, settle
+from mmcl.settings.tables import GRAPHS
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -30,7 +31,7 @@ wildcard_constraints:
     question="[a-z0-9-]+",
     vlm="[a-z0-9.-]+",
     cnn="[a-z0-9._-]+",
-    member="[a-z0-9_]+-(natural|hd1|hd2|hd21)-[a-z_]+",
+    member=f"[a-z0-9_]+-({'|'.join(GRAPHS)})-[a-z_]+",
     settings="[0-9a-f]{8}",
     run="seed-[0-9]+(/fit)?",
     seed="[0-9]+",
