@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmcl.errors import UserError
+from mmcl.errors import Damaged, UserError
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -35,14 +35,30 @@ def job_log(path: str | Path) -> Iterator[None]:
     """Log a job to `path` and to stderr.
 
     A `UserError` ends the job with its message alone; any other exception is logged with its traceback.
-    Both end the process with status 1, so that Snakemake sees a failed job.
+    Both end the process with status 1, so that Snakemake sees a failed job. A damaged file is renamed, so that
+    Snakemake makes it again.
     """
     log_to([path])
     try:
         yield
+    except Damaged as error:
+        logging.getLogger("mmcl").error("%s; %s", error, _set_aside(error.path))
+        raise SystemExit(1) from None
     except UserError as error:
         logging.getLogger("mmcl").error("%s", error)
         raise SystemExit(1) from None
     except Exception:
         logging.getLogger("mmcl").error("%s", traceback.format_exc())
         raise SystemExit(1) from None
+
+
+def _set_aside(path: Path) -> str:
+    """Rename a damaged file; what has become of it. An older one of this name is replaced."""
+    aside = path.with_name(f"{path.name}.damaged")
+    try:
+        path.replace(aside)
+    except FileNotFoundError:
+        pass  # another job has found it too
+    except OSError as error:
+        return f"it cannot be renamed ({error.strerror}): delete it, and run the same command again to make it anew"
+    return f"renamed to {aside.name}: run the same command again to make it anew"

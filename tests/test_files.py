@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmcl.files import Busy, locked, write_json, write_text, written
+from mmcl.files import Busy, DiskFull, locked, write_json, write_text, written
 
 
 def test_json_is_readable_and_leaves_nothing_beside_it(tmp_path):
@@ -34,7 +34,7 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(DiskFull, match=r"a.txt: disk full; nothing was written, free space and run again"):
         write_text(tmp_path / "a.txt", "new")
     assert (tmp_path / "a.txt").read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]

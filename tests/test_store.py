@@ -8,6 +8,7 @@ import time
 import h5py
 import numpy as np
 import pytest
+from made_stores import edited
 
 from mmcl import store
 from mmcl.errors import UserError
@@ -148,13 +149,18 @@ def test_an_unreadable_batch_is_set_aside_and_made_again(tmp_path):
     assert len(Shards([tmp_path / "s.h5"], "t/1")) == 9
 
 
-def test_an_unreadable_plan_starts_afresh(tmp_path):
+@pytest.mark.parametrize("plan", [b"", b"{", b"[" * 100_000, b"[]", b"{}", b'{"schema": 3}', b"\xff", None])
+def test_a_lost_plan_loses_no_batch(tmp_path, plan):
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "s.h5", Counting(stop=2))
-    (tmp_path / "s.h5.part" / "plan.json").write_text("{")
-    work = Counting()
-    build(tmp_path / "s.h5", work)
-    assert len(work.calls) == 4
+    file = tmp_path / "s.h5.part" / "plan.json"
+    good = file.read_bytes()
+    file.unlink() if plan is None else file.write_bytes(plan)
+    work = Counting(stop=1)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "s.h5", work)
+    assert work.calls == [NAMES[6:9]]
+    assert file.read_bytes() == good
 
 
 def test_a_second_writer_is_refused(tmp_path):
@@ -210,7 +216,7 @@ def test_wrong_files_are_named(tmp_path):
         Shards([tmp_path / "text.h5"], "t/1")
     with pytest.raises(UserError, match="clip00 is also in"):
         Shards([tmp_path / "s.h5", tmp_path / "s.h5"], "t/1")
-    with h5py.File(tmp_path / "s.h5", "a") as h5:
+    with edited(tmp_path / "s.h5") as h5:
         h5.attrs["complete"] = False
     with pytest.raises(UserError, match="not complete"):
         Shards([tmp_path / "s.h5"], "t/1")

@@ -21,6 +21,7 @@ from mmcl.datasets.protocols import Clips
 from mmcl.datasets.stamps import record
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
+from mmcl.schemas import require_finite
 from mmcl.settings.jobs import Indexing, Preparation
 
 log = logging.getLogger(__name__)
@@ -98,17 +99,6 @@ def prepare_skeletons(
     source = "video" if pose_stores else "skeleton"
     known = {entry.action for entry in entries.values()} & set(reader.class_names())
     classes = sorted(known, key=class_order)
-    columns = {
-        "joints": store.Column("float32", (len(get_layout(reader.layout)), 3), flat=True),
-        "offset": store.Column("int64"),
-        "frames": store.Column("int32"),
-        "persons": store.Column("int8"),
-        "labels": store.Column("int64"),
-        "subject": store.Column("int16"),
-        "camera": store.Column("int16"),
-        "setup": store.Column("int16"),
-        "split": store.Column("text"),
-    }
 
     def finish(h5: h5py.File) -> None:
         _number_rows(h5, classes, reader.class_names())
@@ -126,7 +116,7 @@ def prepare_skeletons(
             schema=SCHEMA,
             settings=settings.dump(),
             names=list(entries),
-            columns=columns,
+            columns=store.columns(SCHEMA, joints=(len(get_layout(reader.layout)), 3)),
             batch_size=BATCH,
             work=lambda names: _batch([entries[name] for name in names], classes, read, source),
             inputs=[Path(index), *map(Path, pose_stores)],
@@ -272,6 +262,9 @@ class SkeletonStore:
         self.settings, self.fingerprint = shards.settings, shards.fingerprint
         with store.opened(self.path, SCHEMA) as h5:
             self.layout = str(h5.attrs["layout"])
+            joints, expected = h5["joints"].shape[1], len(get_layout(self.layout))
+            if joints != expected:
+                raise UserError(f"{path}: has {joints} joints, its layout {self.layout} {expected}")
             self.class_ids: list[str] = h5["classes/id"].asstr()[:].tolist()
             self.class_names: list[str] = h5["classes/name"].asstr()[:].tolist()
             self.labels = h5["labels"][:]
@@ -303,10 +296,13 @@ class SkeletonStore:
 
     @cached_property
     def joints(self) -> np.ndarray:
-        """(sum of frames × persons, V, 3) float32; read when first asked for."""
+        """(sum of frames × persons, V, 3) float32; read when first asked for.
+
+        Raises:
+            UserError: they are not finite.
+        """
         with store.opened(self.path, SCHEMA) as h5:
-            joints: np.ndarray = h5["joints"][:]
-        return joints
+            return require_finite(h5, "joints", h5["joints"][:])
 
     def place(self, i: int) -> tuple[int, int, int]:
         """Where clip i lies in `joints`: first row, frames and people, see `slice_clip`."""

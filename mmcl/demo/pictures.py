@@ -123,15 +123,13 @@ def draw_training_pictures(output: Path, settings: PicturesSettings, processes: 
             schema=SCHEMA,
             settings=settings.dump(),
             names=list(jobs),
-            columns={
-                "montage": store.Column("bytes"),
-                "frames": store.Column("bytes", (VIDEO.count,)),
-                "empty": store.Column("bytes"),
-                "boxes": store.Column("float32", (VIDEO.count, PERSONS, 4)),
-                "keypoints": store.Column("float32", (VIDEO.count, PERSONS, 17, 2)),
-                "object_at": store.Column("float32", (VIDEO.count, 2)),
-                "facts": store.Column("text"),
-            },
+            columns=store.columns(
+                SCHEMA,
+                frames=(VIDEO.count,),
+                boxes=(VIDEO.count, PERSONS, 4),
+                keypoints=(VIDEO.count, PERSONS, 17, 2),
+                object_at=(VIDEO.count, 2),
+            ),
             batch_size=settings.batch,
             work=work,
         )

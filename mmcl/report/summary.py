@@ -8,15 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
-
 from mmcl import paths
 from mmcl.errors import UserError
 from mmcl.evaluation.finished import FinishedBenchmark, find_benchmark
 from mmcl.report.contact_sheet import contact_sheet
 from mmcl.report.plots import plot_confusion, plot_history
 from mmcl.report.probes import probes
-from mmcl.store import Shards
+from mmcl.store import Shards, opened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -128,7 +126,7 @@ def _pictures(finished: FinishedBenchmark) -> list[Path]:
         contact_sheet(montages, folder / "montages.png", captions=_answers(ensemble))
         made.append(folder / "montages.png")
     first = finished.members[0]
-    with h5py.File(first.run / "scores.h5", "r") as h5:
+    with opened(first.run / "scores.h5", "mmcl.scores/1") as h5:
         names = h5["classes/name"].asstr()[:].tolist()
         counts = h5["confusion"][:]
     plot_confusion(counts, names, f"{benchmark}, {first.name}", folder / "confusion.png")

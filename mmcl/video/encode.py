@@ -68,7 +68,7 @@ def encode_montages(
             schema=SCHEMA,
             settings=used.dump(),
             names=sorted([*table.names, *table.failed]),
-            columns={"features": store.Column("float32", (net.feature_dim,))},
+            columns=store.columns(SCHEMA, features=(net.feature_dim,)),
             batch_size=settings.batch,
             work=work,
             inputs=[montages],

@@ -13,7 +13,7 @@ from mmcl.naming import find, sha256, slug
 from mmcl.settings.base import replaced
 from mmcl.settings.jobs import Answering
 from mmcl.video import jpeg
-from mmcl.vlm import VisionLanguageModel, open_vlm
+from mmcl.vlm import open_vlm
 from mmcl.vlm.questions import freeze_question, read_question
 
 SCHEMA = "mmcl.answers/1"
@@ -63,7 +63,9 @@ def answer_question(
             schema=SCHEMA,
             settings=settings.dump(),
             names=sorted([*source.names, *source.failed]),
-            columns=_columns(vlm),
+            columns=store.columns(
+                SCHEMA, states=(vlm.tokens, vlm.dim), mask=(vlm.tokens,), ids=(vlm.tokens,)
+            ),
             batch_size=settings.batch,
             inputs=[montages, file],
             attributes={"question": other, "vlm": about},
@@ -94,13 +96,3 @@ def _pictures(source: store.Shards, names: list[str]) -> tuple[dict[str, np.ndar
         except UserError as error:
             failed[name] = f"montage: {error}"
     return pictures, failed
-
-
-def _columns(vlm: VisionLanguageModel) -> dict[str, store.Column]:
-    return {
-        "states": store.Column("float32", (vlm.tokens, vlm.dim)),
-        "mask": store.Column("bool", (vlm.tokens,)),
-        "ids": store.Column("int64", (vlm.tokens,)),
-        "text": store.Column("text"),
-        "p_yes": store.Column("float32"),
-    }
