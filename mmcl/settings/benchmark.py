@@ -78,8 +78,8 @@ class EnsembleSettings(Section):
             PresetWeight(stream="bone", graph="hd21", weight=5.0),
         ),
         min_length=1,
-        description="Weights for `preset`, each of a stream on a graph, in any order; rows of what is no member are not "
-        "used. The default are those published for NTU-120 X-Sub.",
+        description="Weights for `preset`, each of a stream on a graph, in any order; rows of what is no member are "
+        "not used. The default are those published for NTU-120 X-Sub.",
     )
     fit_epochs: Count | None = Field(
         None,
