@@ -34,7 +34,8 @@ def meant(word: str, names: Iterable[str]) -> str:
 
 def known(word: str, names: Iterable[str]) -> str:
     """The end of a message about an unknown name: what was meant, and all there are."""
-    return f"{meant(word, names)}; known: {', '.join(sorted(names))}"
+    names = sorted(names)
+    return f"{meant(word, names)}; known: {', '.join(names) or 'none'}"
 
 
 class _Shown(reprlib.Repr):

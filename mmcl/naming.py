@@ -13,9 +13,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 NO_QUESTION = "no-question"
 """The <question> part of a path whose benchmark uses no answers (FRM off)."""
 
-SHARD = "[0-9]+-of-[0-9]+"
-"""Pattern of a shard's name."""
-
 
 def slug(text: str) -> str:
     """A question's name in paths: its first four words and 8 hex digits of the sha256 of the exact text.

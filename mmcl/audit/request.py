@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from mmcl.audit.source import Source, open_folder, open_store
 from mmcl.datasets import reader_settings
-from mmcl.errors import UserError
+from mmcl.errors import UserError, meant
 from mmcl.naming import PROJECT
 from mmcl.settings.base import narrowed, replaced
 from mmcl.settings.dataset import RecordingsSettings
@@ -68,6 +68,7 @@ def open_request(
         keys = ", ".join(settings.datasets)
         raise UserError(
             f"{dataset}: no data set in {path} ({keys}), no store (….h5), no reader ({', '.join(READERS)})"
+            f"{meant(dataset, [*settings.datasets, *READERS])}"
         )
     if known and not options and name == known.reader:
         reading = narrowed(RecordingsSettings, known)

@@ -141,7 +141,9 @@ def write_ensemble(
         case "equal":
             weights = np.full(len(members), 1.0 / len(members))
         case "preset":
-            weights = np.asarray(settings.ensemble.preset, float)
+            weights = np.asarray(settings.ensemble.preset_weights(members), float)
+    if len(members) == 1:
+        weights = np.ones(1)  # whatever it is, it changes nothing
     # what is written down is what was used, so that others can add the members up again
     weights = weights.round(6)
     total = float(weights.sum())
