@@ -25,28 +25,40 @@ MAX_JSON = 32 * 2**20
 """Bytes; parsed, text takes some ten times as much memory. Half an hour of 25 joints is 30 MB of CSV."""
 
 
-def read_joints(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+MAX_PEOPLE = 50
+"""In one frame."""
+
+
+def read_joints(path: Path, joints: Sequence[str]) -> np.ndarray:
     """Read a skeleton file.
 
     Args:
         path: ends in one of READERS.
         joints: names of the layout's joints, in order.
-        persons: most people that it may hold.
 
     Returns:
-        (T, M, V, C) float64.
+        (T, M, V, C) float64, M the people of a frame (see `are_labelled`) or the labels of all.
 
     Raises:
         UserError: the file cannot be read or has other joints; names the place in it.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    clip = READERS[path.suffix.lower()](path, joints, persons)
-    _check_shape(path, clip.shape, len(joints), persons)
+    clip = READERS[path.suffix.lower()](path, joints)
+    _check_shape(path, clip.shape, len(joints))
+    people = (np.nan_to_num(clip) != 0).any((2, 3)).sum(1)
+    if people.max() > MAX_PEOPLE:
+        frame = int(people.argmax())
+        raise UserError(f"{path}: frame {frame} has {people[frame]} people, more than {MAX_PEOPLE}")
     return clip
 
 
-def _check_shape(path: Path, shape: tuple[int, ...], joints: int, persons: int) -> None:
+def are_labelled(path: Path) -> bool:
+    """Whether a person keeps his number in all frames of a file: not in JSON, whose frames list whoever was found."""
+    return path.suffix.lower() != ".json"
+
+
+def _check_shape(path: Path, shape: tuple[int, ...], joints: int) -> None:
     """(T, M, V, C), as the caller has made it."""
     frames, people, points, coordinates = shape
     if not frames or not people:
@@ -55,8 +67,6 @@ def _check_shape(path: Path, shape: tuple[int, ...], joints: int, persons: int) 
         raise UserError(
             f"{path}: has {points} joints of {coordinates} coordinates, expected the layout's {joints}, of 2 or 3"
         )
-    if people > persons:
-        raise UserError(f"{path}: has {people} people, more than the option persons: {persons}")
     if frames > MAX_FRAMES or frames * people > MAX_ROWS:
         raise UserError(
             f"{path}: has {frames} frames of {people} people, more than the {MAX_FRAMES} that are read"
@@ -66,7 +76,7 @@ def _check_shape(path: Path, shape: tuple[int, ...], joints: int, persons: int) 
 # ------------------------------------------------------------------------------------------------- npz
 
 
-def _read_npz(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+def _read_npz(path: Path, joints: Sequence[str]) -> np.ndarray:
     """`joints` (T, V, C) or (T, M, V, C) of an archive of NumPy."""
     shape, dtype = _read_archive(path, lambda: _npz_header(path))
     if dtype.kind not in "fiu":
@@ -77,7 +87,7 @@ def _read_npz(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
         )
     full = (shape[0], 1, *shape[1:]) if len(shape) == 3 else shape
     # the sizes in the header are checked before anything is allocated
-    _check_shape(path, full, len(joints), persons)
+    _check_shape(path, full, len(joints))
 
     def load() -> np.ndarray:
         with np.load(path, allow_pickle=False) as archive:
@@ -111,7 +121,7 @@ def _read_archive(path: Path, read: Callable[[], T]) -> T:
 # ------------------------------------------------------------------------------------------------- csv
 
 
-def _read_csv(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+def _read_csv(path: Path, joints: Sequence[str]) -> np.ndarray:
     """One line per frame and person: `frame`, `<joint>_x`, `<joint>_y` and, optionally, `person`, `<joint>_z`.
 
     Frames and people come in the order of their numbers; a person without a line in a frame is absent there.
@@ -135,7 +145,7 @@ def _read_csv(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
         keys[key] = row.line
     frames, people = ({key: i for i, key in enumerate(sorted({k[axis] for k in keys}))} for axis in (0, 1))
     # few lines may name many frames and people
-    _check_shape(path, (len(frames), len(people), len(joints), len(axes)), len(joints), persons)
+    _check_shape(path, (len(frames), len(people), len(joints), len(axes)), len(joints))
     clip = np.full((len(frames), len(people), len(columns)), np.nan)
     for (frame, person), row in zip(keys, rows, strict=True):
         clip[frames[frame], people[person]] = [_real(path, row, column, delimiter) for column in columns]
@@ -163,7 +173,7 @@ def _real(path: Path, row: Row, column: str, delimiter: str) -> float:
 # ------------------------------------------------------------------------------------------------ json
 
 
-def _read_json(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+def _read_json(path: Path, joints: Sequence[str]) -> np.ndarray:
     """A list of frames of [people of] joints of coordinates, or an object with such a list as `joints`.
 
     Frames may hold different numbers of people; `null` is an unknown coordinate.
@@ -183,7 +193,7 @@ def _read_json(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
     frames = [_frame(path, number, frame, len(joints)) for number, frame in enumerate(data)]
     most = max((len(frame) for frame in frames), default=0)
     coordinates = max((frame.shape[2] for frame in frames), default=0)
-    _check_shape(path, (len(frames), most, len(joints), coordinates), len(joints), persons)
+    _check_shape(path, (len(frames), most, len(joints), coordinates), len(joints))
     clip = np.full((len(frames), most, len(joints), coordinates), np.nan)
     for number, frame in enumerate(frames):
         if len(frame) and frame.shape[2] != coordinates:
@@ -212,7 +222,7 @@ def _frame(path: Path, number: int, data: Any, joints: int) -> np.ndarray:
     return frame
 
 
-READERS: dict[str, Callable[[Path, Sequence[str], int], np.ndarray]] = {
+READERS: dict[str, Callable[[Path, Sequence[str]], np.ndarray]] = {
     ".npz": _read_npz,
     ".csv": _read_csv,
     ".json": _read_json,

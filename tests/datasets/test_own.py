@@ -17,8 +17,11 @@ JOINTS = get_layout("utd20").joints
 
 
 def walking(frames=6, persons=1, seed=0):
-    """(T, M, 20, 3) metres."""
-    return np.random.default_rng(seed).normal(0, 0.5, (frames, persons, 20, 3)).round(4)
+    """(T, M, 20, 3) metres; people stand 2 m apart, and the first moves most."""
+    rng = np.random.default_rng(seed)
+    body = rng.normal(0, 0.5, (20, 3)) + 2 * np.arange(persons)[:, None, None] * (1, 0, 0)
+    moved = rng.normal(0, 0.1, (frames, persons, 1, 3)) / np.arange(1, persons + 1)[:, None, None]
+    return (body + moved + rng.normal(0, 0.01, (frames, persons, 20, 3))).round(4)
 
 
 def write_csv(path, clip, delimiter=",", encoding="utf-8", persons=False):
@@ -217,6 +220,139 @@ def test_unknown_joints_are_refused_or_interpolated(folder):
         read(folder, missing_joints="interpolate")
 
 
+def pixels(frames=8, seed=0, persons=1):
+    """(T, M, 20, 2) px, y down."""
+    return 500 + 200 * walking(frames, persons, seed)[..., :2] * (1, -1)
+
+
+def straight(clip, first, last):
+    """A clip (T, M, V, C) whose joint 7 of person 0 goes straight from one frame to another."""
+    clip = clip.copy()
+    share = np.arange(1, last - first)[:, None] / (last - first)
+    clip[first + 1 : last, 0, 7] = clip[first, 0, 7] * (1 - share) + clip[last, 0, 7] * share
+    return clip
+
+
+@pytest.mark.parametrize("ending", ["npz", "json", "csv"])
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_joint_at_zero_was_not_seen(folder, ending, size):
+    clip = pixels() if size == 2 else walking(8) + np.array([0, 0, 3])
+    zero, name = clip.copy(), {"npz": "a", "json": "c", "csv": "b"}[ending]
+    zero[3:5, 0, 7] = 0
+    np.savez(folder / "a.npz", joints=zero[:, 0])
+    (folder / "c.json").write_text(json.dumps(zero.tolist()))
+    write_csv(folder / "more" / "b.csv", zero)
+    options = {"picture_height": 1000} if size == 2 else {}
+    with pytest.raises(UserError, match=rf"frame 3, person 0, {JOINTS[7]}: not seen .* \(2 such in all\)"):
+        read(folder, name, **options)
+    filled = read(folder, name, missing_joints="interpolate", centre=False, **options)
+    wanted = straight(clip, 2, 5) * ((0.001, -0.001) if size == 2 else 1)
+    np.testing.assert_allclose(filled[..., :size], wanted, atol=1e-6)
+    kept = read(folder, name, zeros="places", centre=False, **options)
+    assert not kept[3:5, 0, 7].any()
+    if size == 2:
+        seen = open_own(folder, **options).pixel_joints(
+            _entry(f"{'more/b' if name == 'b' else name}.{ending}"), 9, 1000
+        )
+        assert np.isnan(seen[3:5, 0, 7]).all()
+        assert np.isfinite(np.delete(seen, 7, 2)).all()
+
+
+def test_the_joint_that_a_clip_is_centred_on_is_a_place(folder):
+    centre = get_layout("utd20").centre
+    clip = walking(8, persons=2)
+    for origin in (clip[:1, :1, centre : centre + 1], clip[:, :, 9:10]):
+        np.savez(folder / "a.npz", joints=clip - origin)
+        np.testing.assert_allclose(read(folder, centre=False), clip - origin, atol=1e-6)
+
+
+def test_a_third_column_of_scores(folder):
+    clip, scores = pixels(), np.random.default_rng(0).uniform(0.3, 1, (8, 1, 20, 1))
+    np.savez(folder / "a.npz", joints=clip)
+    wanted = read(folder, picture_height=1000)
+    np.savez(folder / "a.npz", joints=np.concatenate([clip, scores], -1))
+    np.testing.assert_array_equal(read(folder, picture_height=1000), wanted)
+    np.testing.assert_array_equal(read(folder, picture_height=1000, third="score"), wanted)
+    np.savez(folder / "a.npz", joints=np.concatenate([clip, 0 * scores], -1))
+    np.testing.assert_array_equal(read(folder, picture_height=1000), wanted)
+    scores[3:5, 0, 7] = 0
+    np.savez(folder / "a.npz", joints=np.concatenate([clip, scores], -1))
+    with pytest.raises(UserError, match=rf"frame 3, person 0, {JOINTS[7]}: not seen"):
+        read(folder, picture_height=1000)
+    filled = read(folder, picture_height=1000, missing_joints="interpolate", centre=False)
+    np.testing.assert_allclose(filled[..., :2], straight(clip, 2, 5) * (0.001, -0.001), atol=1e-6)
+
+
+def test_a_third_column_that_may_be_either_is_refused(folder):
+    clip, scores = pixels(), np.random.default_rng(0).uniform(0.3, 1, (8, 1, 20, 1))
+    depths = np.concatenate([clip / 1000, scores], -1)
+    np.savez(folder / "a.npz", joints=depths)
+    with pytest.raises(
+        UserError, match="scores rather than depths; the option third: depth, or third: score with"
+    ):
+        read(folder)
+    np.testing.assert_allclose(read(folder, third="depth", centre=False), depths, atol=1e-6)
+    np.savez(folder / "a.npz", joints=np.concatenate([clip, 3 * scores], -1))
+    with pytest.raises(UserError, match=r"third numbers are 0\.\d+ … 2\.\d+, no scores of 2-D joints"):
+        read(folder, picture_height=1000)
+
+
+# ---------------------------------------------------------------------------------------------- people
+
+
+def test_lists_of_whoever_was_found_are_followed(folder):
+    clip = walking(20, persons=2, seed=3)
+    frames = clip.tolist()
+    frames[8] = frames[8][1:]  # person 1 was not found
+    frames[12] = frames[12][::-1]  # the other one comes first
+    (folder / "c.json").write_text(json.dumps(frames))
+    wanted = clip.copy()
+    wanted[8, 0] = 0
+    np.testing.assert_allclose(read(folder, "c", centre=False), wanted, atol=1e-6)
+    listed = np.zeros_like(clip)  # the same lists as an array
+    for frame, people in zip(listed, frames, strict=True):
+        frame[: len(people)] = people
+    np.savez(folder / "a.npz", joints=listed)
+    np.testing.assert_allclose(read(folder, centre=False), wanted, atol=1e-6)
+
+
+def numbered_csv(path, rows):
+    """Lines of frame, person and joints (20, 3)."""
+    head = ["frame", "person", *(f"{joint}_{axis}" for joint in JOINTS for axis in "xyz")]
+    lines = [[str(t), str(person), *map(str, joints.ravel())] for t, person, joints in rows]
+    path.write_text("\n".join(",".join(line) for line in [head, *lines]))
+
+
+def test_a_number_that_changes_is_one_person(folder):
+    clip = walking(20, persons=2, seed=4)
+    one = [(t, 1 if t < 10 else 7, clip[t, 0]) for t in range(20) if t != 9]
+    two = [(t, 2 if t < 5 else 3, clip[t, 1]) for t in range(20)]
+    numbered_csv(folder / "more" / "b.csv", one + two)
+    wanted = clip.copy()
+    wanted[9, 0] = 0
+    np.testing.assert_allclose(read(folder, "b", centre=False), wanted, atol=1e-6)
+
+
+def test_false_detections_take_nobodys_place(folder, caplog):
+    clip = walking(20, persons=4, seed=5)
+    real = [(t, 3 + person, clip[t, person]) for t in range(20) for person in (0, 1)]
+    numbered_csv(folder / "more" / "b.csv", [(5, 1, clip[5, 3]), (6, 2, clip[6, 2]), *real])
+    np.testing.assert_allclose(read(folder, "b", centre=False), clip[:, :2], atol=1e-6)
+    assert "b.csv: kept 2 people, dropped 2 tracks that are short or have less motion" in caplog.text
+
+
+def test_of_more_people_those_with_the_most_motion_are_kept_whatever_their_order(folder, caplog):
+    clip = walking(20, persons=3, seed=6)
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+        np.savez(folder / "a.npz", joints=clip[:, order])
+        np.testing.assert_allclose(read(folder, centre=False), clip[:, :2], atol=1e-6)
+        assert "a.npz: kept 2 people, dropped 1 tracks" in caplog.text
+        caplog.clear()
+    np.savez(folder / "a.npz", joints=clip[:, [1, 0]])
+    np.testing.assert_allclose(read(folder, centre=False), clip[:, :2], atol=1e-6)
+    assert not caplog.text
+
+
 def damaged_json(text):
     return lambda folder: (folder / "c.json").write_text(text)
 
@@ -233,7 +369,7 @@ def changed_csv(old, new):
     ("name", "change", "message"),
     [
         ("a", lambda f: np.savez(f / "a.npz", joints=np.zeros((4, 25, 3))), "has 25 joints of 3"),
-        ("a", lambda f: np.savez(f / "a.npz", joints=np.ones((4, 3, 20, 3))), "has 3 people, more than"),
+        ("a", lambda f: np.savez(f / "a.npz", joints=np.ones((4, 51, 20, 2))), "frame 0 has 51 people, more than"),
         ("a", lambda f: np.savez(f / "a.npz", joints=np.zeros((4, 20, 3))), "no frame with joints"),
         ("a", lambda f: np.savez(f / "a.npz", poses=np.zeros((4, 20, 3))), "has no array joints, only poses.npy"),
         ("a", lambda f: np.savez(f / "a.npz", joints=np.array([{}], object)), "joints holds object"),
@@ -266,7 +402,7 @@ def test_what_a_header_promises_is_checked_before_memory_is_taken(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("joints.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     with pytest.raises(UserError, match="has 50000000000 frames of 1 people, more than"):
-        read_joints(tmp_path / "a.npz", JOINTS, 2)
+        read_joints(tmp_path / "a.npz", JOINTS)
 
 
 # ---------------------------------------------------------------------------------------------- stores
