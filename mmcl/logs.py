@@ -1,5 +1,6 @@
 """One way to log for all jobs: to the rule's log file and to stderr."""
 
+import errno
 import logging
 import sys
 import traceback
@@ -19,7 +20,7 @@ def log_to(paths: Iterable[str | Path]) -> None:
     handlers: list[logging.Handler] = [terminal]
     for path in paths:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path))
+        handlers.append(_LogFile(path))
     logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers, force=True)
     logging.getLogger("mmcl").setLevel(logging.DEBUG)
     logging.captureWarnings(True)
@@ -47,9 +48,20 @@ def job_log(path: str | Path) -> Iterator[None]:
     except UserError as error:
         logging.getLogger("mmcl").error("%s", error)
         raise SystemExit(1) from None
-    except Exception:
-        logging.getLogger("mmcl").error("%s", traceback.format_exc())
+    except Exception as error:
+        text = traceback.format_exc()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            text = f"{error.filename or 'a file'}: disk full; free space and run again"
+        logging.getLogger("mmcl").error("%s", text)
         raise SystemExit(1) from None
+
+
+class _LogFile(logging.FileHandler):
+    """A log file whose lines are lost where they cannot be written; they stand on stderr too."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 def _set_aside(path: Path) -> str:

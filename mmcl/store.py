@@ -15,6 +15,7 @@ one that was not interrupted.
 import errno
 import functools
 import hashlib
+import io
 import json
 import logging
 import os
@@ -461,16 +462,53 @@ class CannotLock(UserError):
 
 @contextmanager
 def created(path: Path) -> Iterator[h5py.File]:
-    """Write an HDF5 file, and its checksum when it is complete."""
-    with _hdf5(path, "w", userblock_size=checksum.BLOCK) as file:
-        yield file
+    """Write an HDF5 file, and its checksum when it is complete.
+
+    Raises:
+        OSError: it cannot be written.
+        CannotLock: it could not be read.
+    """
+    with _Output(path, "w+") as output:
+        try:
+            with h5py.File(output, "w", userblock_size=checksum.BLOCK) as file:
+                yield file
+        finally:
+            if output.error:
+                raise output.error
     checksum.write(path)
+    _hdf5(path).close()  # where HDF5 cannot lock files, that is known before hours of work
 
 
-def _hdf5(path: Path, mode: str = "r", **how: Any) -> h5py.File:
-    """h5py.File; never "a" or "r+", as opening for writing touches the file's time and would make Snakemake retrain."""
+class _Output(io.FileIO):
+    """A file that tells HDF5 that all is written, and keeps the error where it is not.
+
+    HDF5 does not survive a full disk: it cannot close the file, and crashes when the process ends.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while rest and not self.error:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+
+def _hdf5(path: Path) -> h5py.File:
+    # never "a" or "r+": opening for writing touches the file's time and would make Snakemake retrain
     try:
-        return h5py.File(path, mode, **how)
+        return h5py.File(path, "r")
     except OSError as error:
         # the number of a lock's error is in the text alone
         if found := re.search(r"unable to lock file, errno = (\d+)", str(error)):

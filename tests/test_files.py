@@ -1,5 +1,8 @@
+import errno
 import fcntl
 import json
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -57,6 +60,60 @@ def test_a_file_appears_only_when_it_is_whole(tmp_path):
         assert temporary.suffix == ".png"
         assert path.read_bytes() == b"old"
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("a.png", b"new")]
+
+
+def test_a_full_disk_is_named_whatever_a_library_says(tmp_path, monkeypatch):
+    """torch and HDF5 report it as an error without a number; then it is tried whether anything can be written."""
+
+    def failing(error):
+        with written(tmp_path / "a.pt") as temporary:
+            temporary.write_bytes(b"half")
+            raise error
+
+    short = RuntimeError("[enforce fail at inline_container.cc:671] . unexpected pos 64 vs 0")
+    with pytest.raises(RuntimeError, match="unexpected pos"):
+        failing(short)
+    with pytest.raises(OSError, match="Is a directory"):
+        failing(OSError(errno.EISDIR, "Is a directory"))
+    sentence = r"a.pt: disk full; nothing was written, free space and run again"
+    for number in (errno.ENOSPC, errno.EDQUOT):
+        with pytest.raises(DiskFull, match=sentence):
+            failing(OSError(number, "full"))
+        with pytest.raises(DiskFull, match=sentence):
+            failing(OSError(f"file write failed: errno = {number}, error message = ..."))
+
+        def full(number=number, **_):
+            raise OSError(number, "full")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(tempfile, "TemporaryFile", full)
+            with pytest.raises(DiskFull, match=sentence):
+                failing(short)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL])
+@pytest.mark.parametrize("wait", [False, True])
+def test_without_locks_it_goes_on_with_one_warning(tmp_path, monkeypatch, caplog, number, wait):
+    def flock(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    for _ in range(2):
+        with locked(tmp_path / "a" / "lock", "busy", wait=wait) as waited:
+            assert not waited
+    [record] = caplog.records
+    assert record.message.startswith(f"{tmp_path}/a: files cannot be locked on this file system")
+    assert os.strerror(number) in record.message
+
+
+def test_a_lock_that_another_holds_is_no_lack_of_locks(tmp_path, monkeypatch):
+    def flock(*_):
+        raise BlockingIOError(errno.EAGAIN, "held")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(Busy, match="busy"), locked(tmp_path / "lock", "busy"):
+        pass
 
 
 def test_a_lock_is_held_by_one_alone(tmp_path):

@@ -23,7 +23,7 @@ import torch.distributed as dist
 
 from mmcl.device import pick_device
 from mmcl.engine.processes import Processes
-from mmcl.errors import UserError
+from mmcl.errors import Damaged, UserError
 from mmcl.files import write_json
 from mmcl.logs import log_files, log_to
 from mmcl.naming import PROJECT
@@ -63,7 +63,9 @@ def joined() -> Iterator[Processes]:
         known = isinstance(error, UserError)
         text = str(error) if known else traceback.format_exc()
         if starter:
-            write_json(Path(starter, f"failed-{rank}.json"), {"known": known, "text": text})
+            damaged = str(error.path) if isinstance(error, Damaged) else None
+            failed = {"known": known, "text": text, "damaged": damaged}
+            write_json(Path(starter, f"failed-{rank}.json"), failed)
         else:
             logging.getLogger("mmcl").error("%s", text)
         raise SystemExit(1) from None
@@ -143,6 +145,8 @@ def _all_done(started: list[subprocess.Popen[bytes]], folder: Path) -> bool:
     errors = [json.loads(path.read_text()) for path in failed]
     # errors of the other processes about a lost connection come after the cause
     for error in errors:
+        if error.get("damaged"):
+            raise Damaged(error["text"], error["damaged"])
         if error["known"]:
             raise UserError(error["text"])
     for rank, code in enumerate(codes):
