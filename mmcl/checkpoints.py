@@ -3,6 +3,7 @@
 Nothing is unpickled but tensors and plain values.
 """
 
+import errno
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from mmcl import archive
 from mmcl.errors import UserError
 from mmcl.files import written
 from mmcl.released import COUNTER, DERIVED, HEADS, SIDE_HEAD, WRAPPERS, released_shape
@@ -47,9 +49,13 @@ def save(path: str | Path, content: dict[str, Any]) -> None:
         UserError: the disk is full.
     """
     try:
-        with written(path, sync=True) as temporary, open(temporary, "wb") as file:
-            torch.save(content, file)
+        with written(path, sync=True) as temporary:
+            with open(temporary, "wb") as file:
+                torch.save(content, file)
+            archive.seal(temporary)
     except (OSError, RuntimeError) as error:  # torch reports a short write as a RuntimeError
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise UserError(f"{path}: disk full; nothing was written, free space and run again") from error
         raise UserError(f"{path}: cannot be written ({error})") from error
 
 

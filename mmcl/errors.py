@@ -3,6 +3,7 @@
 import difflib
 import reprlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 
@@ -11,6 +12,18 @@ class UserError(Exception):
 
     The message names the file or key and the cause; it is shown without a traceback.
     """
+
+
+class Damaged(UserError):
+    """A file does not hold what was written into it.
+
+    Attributes:
+        path: the file.
+    """
+
+    def __init__(self, text: str, path: str | Path = ""):
+        super().__init__(text)
+        self.path = Path(path)
 
 
 def meant(word: str, names: Iterable[str]) -> str:

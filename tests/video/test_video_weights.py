@@ -67,7 +67,7 @@ def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path):
     victim = tmp_path / "victim"
     torch.save({"model": Evil(victim)}, tmp_path / "evil.pt")
     with pytest.raises(
-        UserError, match=r"evil\.pt: refused, nothing of it was executed: it names posix\.system"
+        UserError, match=r"evil\.pt: refused, nothing of it was executed: it names 'posix\.system'"
     ):
         read_state(tmp_path / "evil.pt")
     assert not victim.exists()
