@@ -46,8 +46,8 @@ def check(path: Path) -> None:
     Every changed bit of a file that `seal` wrote is found. Other archives are held to the CRC-32 of their records.
 
     Raises:
-        Damaged: the content does not fit the checksum, or the archive's end is missing.
-        UserError: compressed records, records that exceed the file, more than a checkpoint can have.
+        Damaged: the content of a file that `seal` wrote is another.
+        UserError: damaged otherwise; compressed records, records that exceed the file, more than a checkpoint can have.
     """
     size = path.stat().st_size
     with open(path, "rb") as file:
@@ -60,7 +60,7 @@ def check(path: Path) -> None:
             digest = _sha256(file, size - DIGITS)
             # compared as bytes: digits in another case are changed bits, too
             if digest.encode() != comment[len(COMMENT) :]:
-                raise _damaged(path, "its content does not fit its checksum")
+                raise Damaged(f"{path}: damaged: its content does not fit its checksum", path)
         elif start != FIRST:
             return
         end = size - LAST_SIZE - (CHECKSUM if sealed else 0)
@@ -145,5 +145,8 @@ def _check_records(archive: zipfile.ZipFile, path: Path) -> None:
             raise _damaged(path, f"its record {shown(record.filename)} does not fit its checksum") from None
 
 
-def _damaged(path: Path, reason: str) -> Damaged:
-    return Damaged(f"{path}: damaged: {reason}", path)
+def _damaged(path: Path, reason: str) -> UserError:
+    """Not `Damaged`: the file may be one from outside, which no command makes anew."""
+    return UserError(
+        f"{path}: damaged: {reason}; get it anew, or delete it if it was made here and run again"
+    )

@@ -43,9 +43,11 @@ def test_no_changed_bit_of_an_own_file_is_overlooked(path):
     end = 8 * (len(raw) - archive.CHECKSUM - archive.LAST_SIZE)
     for bit in [*range(0, end, 17), *range(end, 8 * len(raw))]:
         path.write_bytes(flipped(raw, bit))
-        with pytest.raises(Damaged, match=r"a\.pt: damaged: ") as caught:
+        with pytest.raises(UserError, match=r"a\.pt: damaged: ") as caught:
             checkpoints.read(path)
-        assert caught.value.path == path
+        if bit < end:
+            assert isinstance(caught.value, Damaged)
+            assert caught.value.path == path
     path.write_bytes(raw)
     assert checkpoints.read(path)["a"].tolist() == [0, 1, 2, 3]
 
@@ -62,7 +64,7 @@ def test_a_file_that_is_cut_or_followed_by_something_is_damaged(path):
     raw = path.read_bytes()
     for wrong in (raw[:-1], raw[: -archive.CHECKSUM], raw[: len(raw) // 2], raw + b"\0"):
         path.write_bytes(wrong)
-        with pytest.raises(Damaged, match="end of its zip archive"):
+        with pytest.raises(UserError, match="end of its zip archive"):
             checkpoints.read(path)
 
 
@@ -72,7 +74,7 @@ def test_a_file_without_our_checksum_is_held_to_that_of_its_records(path):
     raw = path.read_bytes()
     path.write_bytes(flipped(raw, 8 * raw.index(struct.pack("<4f", 0, 1, 2, 3)) + 40))
     assert torch.load(path, weights_only=True)["a"].tolist() != [0, 1, 2, 3]
-    with pytest.raises(Damaged, match=r"record 'a/data/0' does not fit its checksum"):
+    with pytest.raises(UserError, match=r"record 'a/data/0' does not fit its checksum"):
         read_tensors(path)
 
 
