@@ -5,14 +5,15 @@ Nothing is unpickled but tensors and plain values.
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mmcl.errors import UserError
+from mmcl import archive
+from mmcl.errors import UserError, shown
 from mmcl.files import written
 from mmcl.released import COUNTER, DERIVED, HEADS, SIDE_HEAD, WRAPPERS, released_shape
 from mmcl.state_dict import read_tensors
@@ -47,8 +48,10 @@ def save(path: str | Path, content: dict[str, Any]) -> None:
         UserError: the disk is full.
     """
     try:
-        with written(path, sync=True) as temporary, open(temporary, "wb") as file:
-            torch.save(content, file)
+        with written(path, sync=True) as temporary:
+            with open(temporary, "wb") as file:
+                torch.save(content, file)
+            archive.seal(temporary)
     except (OSError, RuntimeError) as error:  # torch reports a short write as a RuntimeError
         raise UserError(f"{path}: cannot be written ({error})") from error
 
@@ -61,6 +64,105 @@ def read(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
     """
     content: dict[str, Any] = read_tensors(path, "checkpoint", device)
     return content
+
+
+def tensors(content: Any, path: str | Path) -> dict[str, Tensor]:
+    """What a file of our own has under `state`.
+
+    Raises:
+        UserError: no tensors by name, each with numbers of its own.
+    """
+    state = content.get("state") if isinstance(content, dict) else None
+    whole = isinstance(state, dict) and all(
+        isinstance(name, str)
+        and isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type != "meta"
+        # a tensor may repeat the numbers that are stored
+        and value.numel() * value.element_size() <= value.untyped_storage().nbytes()
+        for name, value in state.items()
+    )
+    if not whole:
+        raise UserError(f"{path}: state: no tensors by name")
+    assert isinstance(state, dict)
+    return state
+
+
+def check_state(state: Mapping[str, Tensor], build: Callable[[], nn.Module], path: str | Path) -> None:
+    """Check that a file's weights are exactly those of a network, and finite.
+
+    The network is built without memory for its numbers, so that nothing is allocated that the file does not hold.
+
+    Args:
+        state: of `tensors`.
+        build: the network.
+        path: the file, for the message.
+
+    Raises:
+        UserError: an entry is missing, left over, or of another shape or type; a value is not finite; a network that
+            cannot be built.
+    """
+    try:
+        form = _form(build)
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
+    except Exception as error:  # sizes that lack, or that no tensor can have
+        reason = f"{type(error).__name__} {shown(str(error).partition(chr(10))[0])}"
+        raise UserError(f"{path}: the network that it describes cannot be built ({reason})") from None
+    problems = [
+        *(f"{name} is missing" for name in form if name not in state),
+        *(f"{shown(name)} is left over" for name in state if name not in form),
+        *(
+            f"{name} is {_kind(state[name])}, not {_kind(value)}"
+            for name, value in form.items()
+            if name in state and _kind(state[name]) != _kind(value)
+        ),
+    ]
+    if problems:
+        others = f", and {len(problems) - 1} more entries do not fit" if problems[1:] else ""
+        raise UserError(
+            f"{path}: its weights are not those of the network that it describes: {problems[0]}{others}"
+        )
+    check_finite(state, f"{path}: its weights")
+
+
+def check_finite(state: Mapping[str, Tensor], what: str, remedy: str = "") -> None:
+    """Check that all numbers of a state dict are finite.
+
+    Raises:
+        UserError: `what` they are, an entry that is not finite, and what to do.
+    """
+    if wrong := not_finite(state):
+        raise UserError(
+            f"{what} are not finite in {len(wrong)} of {len(state)} tensors, such as {wrong[0]}{remedy}"
+        )
+
+
+def not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """The entries with a value that is not finite; a GPU is waited for once."""
+    names = [name for name, value in state.items() if value.is_floating_point()]
+    if not names:
+        return []
+    finite = torch.stack([torch.isfinite(state[name]).all() for name in names]).tolist()
+    return [name for name, fine in zip(names, finite, strict=True) if not fine]
+
+
+def _form(build: Callable[[], nn.Module]) -> dict[str, Tensor]:
+    """A network's state as far as names, shapes and types go."""
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                return build().state_dict()
+        except (
+            NotImplementedError,
+            RuntimeError,
+            ImportError,
+        ):  # a network of the user's looks at its numbers
+            return build().state_dict()
+
+
+def _kind(value: Tensor) -> str:
+    return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
 
 
 def load_reference(net: Net, state_or_path: Mapping[str, Any] | str | Path) -> list[str]:

@@ -1,9 +1,12 @@
 """Reading tensors from files without executing anything of them."""
 
+import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmcl.errors import UserError
+from mmcl import archive
+from mmcl.errors import UserError, shown
 
 if TYPE_CHECKING:
     import torch
@@ -13,7 +16,7 @@ def read_tensors(path: str | Path, what: str = "state dict", device: "torch.devi
     """What a file of weights holds; nothing but tensors and plain values is admitted.
 
     Args:
-        path: `.safetensors`, else a file of `torch.save`.
+        path: `.safetensors`, else a file of `torch.save`, see `mmcl.archive`.
         what: what the file should be, for messages.
         device: where the tensors are put.
 
@@ -21,7 +24,8 @@ def read_tensors(path: str | Path, what: str = "state dict", device: "torch.devi
         Of a `.safetensors` file name → tensor; else whatever was saved.
 
     Raises:
-        UserError: no such file, damaged, or it names anything but tensors and plain values.
+        Damaged: the content is not what was written.
+        UserError: no such file, none of the two kinds, or it names anything but tensors and plain values.
     """
     import torch
 
@@ -33,6 +37,23 @@ def read_tensors(path: str | Path, what: str = "state dict", device: "torch.devi
             from safetensors.torch import load_file
 
             return load_file(path, device=str(device))
-        return torch.load(path, map_location=device, weights_only=True)
+        archive.check(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's about files that it refuses in the end
+            return torch.load(path, map_location=device, weights_only=True)
+    except (UserError, torch.OutOfMemoryError, MemoryError):
+        raise
     except Exception as error:  # torch and safetensors raise by the kind of damage
-        raise UserError(f"{path}: not a {what} that can be read safely ({error})") from None
+        if "can't allocate memory" in str(error):
+            raise
+        raise UserError(f"{path}: not a {what} that can be read safely ({why(error)})") from None
+
+
+def why(error: Exception) -> str:
+    """An error of reading weights in our own words: torch's advise to read the file unsafely."""
+    text = str(error)
+    if named := re.search(r"GLOBAL (\S+)", text):
+        return f"it names {shown(named[1])}, which is no tensor; nothing of it was executed"
+    if "weights_only" in text or not text:
+        return "it is no file of torch.save with tensors and plain values alone"
+    return shown(text.splitlines()[0])

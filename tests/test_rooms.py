@@ -12,8 +12,8 @@ ROOT = Path(mmcl.__file__).parent
 
 TIERS = [
     {"errors", "__init__"},
-    {"naming", "files", "device", "logs", "stages", "versions", "state_dict", "checksum", "schemas"},
-    {"settings"},
+    {"naming", "files", "device", "logs", "stages", "versions", "checksum", "schemas", "archive"},
+    {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths"},
     {"skeleton", "inspect", "checkpoints"},
     {"datasets"},

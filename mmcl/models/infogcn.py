@@ -215,9 +215,10 @@ class InfoGCN(Backbone):
             raise UserError(f"infogcn infers its graphs: it takes graph natural, not {graph}")
         if width <= 0 or (64 * width) % 8:
             raise UserError(f"width {width}: 64 · width must be a positive multiple of 8 for infogcn")
-        matrix = mode_matrix(layout, k)
+        with torch.device("cpu"):  # its values are looked at, even where the network is built on `meta`
+            matrix = mode_matrix(layout, k)
+            plain = torch.equal(matrix, torch.eye(len(matrix)))
         joints = len(matrix)
-        plain = torch.equal(matrix, torch.eye(joints))
         self.register_buffer("mode", None if plain else matrix, persistent=False)
         channels = [int(c * width) for c in CHANNELS]
         sources = [channels[0], *channels[:-1]]

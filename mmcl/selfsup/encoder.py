@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mmcl.models import build_backbone
 from mmcl.models.backbone import Backbone
 from mmcl.models.heads import linear, normalised
-from mmcl.settings.base import Count, narrowed, replaced
+from mmcl.settings.base import Persons, narrowed, replaced
 from mmcl.settings.choices import Graph
 from mmcl.settings.selfsup import EncoderSettings, StudentEncoderSettings
 
@@ -23,7 +23,7 @@ class EncoderForm(EncoderSettings):
 
     graph: Graph = Field(description="Adjacency that it starts from.")
     layout: str = Field(description="Joint layout.")
-    persons: Count = Field(description="Persons per clip.")
+    persons: Persons = Field(description="Persons per clip.")
 
     @classmethod
     def of(cls, settings: EncoderSettings, layout: str, persons: int) -> "EncoderForm":

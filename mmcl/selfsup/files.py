@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 from torch import Tensor, nn
 
 from mmcl import checkpoints
-from mmcl.errors import UserError
+from mmcl.errors import UserError, shown
 from mmcl.models.backbone import Backbone
 from mmcl.selfsup.encoder import Encoder, EncoderForm, build_encoder, concatenated
 from mmcl.selfsup.views import Views
-from mmcl.settings.base import Count, Items, Section
+from mmcl.settings.base import Count, Items, Name, Section
 from mmcl.settings.choices import Stream
 from mmcl.settings.explain import validated
 from mmcl.settings.selfsup import ViewSettings
@@ -25,9 +25,10 @@ SCHEMA = "mmcl.selfsup/1"
 class EncodersDescription(Section):
     """Which encoders there are, and what is needed to build and to feed them; their weights stand beside it."""
 
-    inputs: dict[str, Items[Stream]] = Field(
+    inputs: dict[Name, Annotated[Items[Stream], Field(min_length=1)]] = Field(
+        min_length=1,
         description="Encoder → modalities that it sees, concatenated. A pre-trained encoder has its modality's name, a "
-        "student of several is `early`."
+        "student of several is `early`.",
     )
     encoder: EncoderForm
     dim: Count = Field(description="Width of an embedding.")
@@ -113,13 +114,18 @@ def read_encoders(path: str | Path) -> tuple[dict[str, Tensor], EncodersDescript
     """The state of the encoders with their projection heads, and the description of them.
 
     Raises:
-        UserError: no such file, or not one of `save_encoders`.
+        UserError: no such file, damaged, or not one of `save_encoders`; a part is missing or does not fit the others;
+            a weight is not finite.
     """
     content = checkpoints.read(path)
-    if content.get("schema") != SCHEMA:
-        raise UserError(f"{path}: holds {content.get('schema', 'no schema')}, not {SCHEMA}")
-    stated = {name: content[name] for name in EncodersDescription.model_fields}
-    return content["state"], validated(EncodersDescription, stated, path)
+    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
+        schema = content.get("schema") if isinstance(content, dict) else None
+        raise UserError(f"{path}: holds {shown(schema) if schema else 'no schema'}, not {SCHEMA}")
+    stated = {name: content[name] for name in EncodersDescription.model_fields if name in content}
+    description = validated(EncodersDescription, stated, path)
+    state = checkpoints.tensors(content, path)
+    checkpoints.check_state(state, lambda: new_encoders(description), path)
+    return state, description
 
 
 def new_encoders(description: EncodersDescription) -> nn.ModuleDict:

@@ -41,6 +41,8 @@ Probability = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 AtLeastZero = Annotated[float, Field(ge=0)]
 Count = Annotated[int, Field(ge=1)]
+Persons = Annotated[int, Field(ge=1, le=1000)]
+"""Of a clip, as a model file states them."""
 Seed = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 PathName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]*$")]

@@ -61,7 +61,9 @@ def validated(
         return model.model_validate(stated)
     except ValidationError as error:
         found = _explained(error, model, where)
-        raise (UserError(f"{source}: {found}") if source is not None else found) from None
+        if source is not None:
+            raise UserError(f"{source}: {str(found).removeprefix('config: ')}") from None
+        raise found from None
 
 
 def _explained(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from mmcl import checkpoints
@@ -15,7 +16,7 @@ from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
 from mmcl.models.inference import Inference
-from mmcl.settings.base import Count, Items, Section
+from mmcl.settings.base import Count, Items, Persons, Section
 from mmcl.settings.explain import validated
 from mmcl.settings.jobs import Scoring, StreamTraining
 
@@ -29,7 +30,7 @@ class ModelForm(Section):
 
     num_classes: Count
     layout: str
-    persons: Count
+    persons: Persons
     shapes: dict[str, Items[Count]]
     """Input of a term → shape of one clip's value."""
 
@@ -37,6 +38,34 @@ class ModelForm(Section):
     def sizes(self) -> dict[str, Any]:
         """As arguments of `build_model`."""
         return {name: getattr(self, name) for name in ModelForm.model_fields}
+
+
+class BestOnTest(Section):
+    """The epoch that was best on the scored clips."""
+
+    epoch: Count
+    top1: float = Field(ge=0, le=100)
+
+
+class ModelFile(ModelForm):
+    """What a model file holds beside its schema and its weights."""
+
+    settings: StreamTraining
+    versions: dict[str, str]
+    classes: Items[str]
+    class_names: Items[str]
+    best_on_test: BestOnTest | None = None
+    training_clips: Any = None
+    """Statistics of the clips that it was trained on."""
+
+    @model_validator(mode="after")
+    def _classes_agree(self) -> "ModelFile":
+        for key in ("classes", "class_names"):
+            if len(getattr(self, key)) != self.num_classes:
+                raise ValueError(f"num_classes: {self.num_classes} with {len(getattr(self, key))} {key}")
+        if len(set(self.classes)) < self.num_classes:
+            raise ValueError("classes: an id is there twice")
+        return self
 
 
 @dataclass
@@ -98,33 +127,44 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Trained:
         device: where the model is put.
 
     Raises:
-        UserError: no such file, or not such a model.
+        UserError: no such file, damaged, not such a model; a part is missing or does not fit the others; a weight is
+            not finite.
     """
-    content = checkpoints.read(path, device)
+    content = checkpoints.read(path)
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
         raise UserError(f"{path}: not a model of train_stream (schema {SCHEMA})")
-    settings = validated(StreamTraining, content["settings"], path)
-    form = validated(ModelForm, {key: content[key] for key in ModelForm.model_fields}, path)
-    model = build_model(settings.model, **form.sizes, label_smoothing=settings.train.label_smoothing)
-    state: dict[str, Tensor] = content["state"]
-    model.load_state_dict({name: value for name, value in state.items() if not name.startswith(CNN)})
+    about = {key: value for key, value in content.items() if key not in ("schema", "state")}
+    file = validated(ModelFile, about, path)
+    settings, state = file.settings, checkpoints.tensors(content, path)
+    fam = settings.model.fam
+    # a CNN that was trained along is not built
+    along = CNN if fam.enabled and not fam.cnn.frozen else ()
+    cnn = {name: value for name, value in state.items() if name.startswith(along)}
+    own = {name: value for name, value in state.items() if name not in cnn}
+
+    def build() -> CoLearner:
+        return build_model(settings.model, **file.sizes, label_smoothing=settings.train.label_smoothing)
+
+    checkpoints.check_state(own, build, path)
+    checkpoints.check_finite(cnn, f"{path}: its weights")
+    model = build()
+    model.load_state_dict(own)
     model.eval().to(device)
     return Trained(
         model,
         settings,
-        content["classes"],
-        content["class_names"],
-        form.layout,
-        form.persons,
-        content.get("best_on_test"),
-        _cnn_parameters(state),
+        list(file.classes),
+        list(file.class_names),
+        file.layout,
+        file.persons,
+        file.best_on_test.dump() if file.best_on_test else None,
+        _cnn_parameters(cnn),
     )
 
 
 def _cnn_parameters(state: dict[str, Tensor]) -> int:
-    learned = ("weight", "bias")
-    named = [(name.rpartition(".")[2], value) for name, value in state.items() if name.startswith(CNN)]
-    return sum(value.numel() for entry, value in named if entry in learned)
+    named = [(name.rpartition(".")[2], value) for name, value in state.items()]
+    return sum(value.numel() for entry, value in named if entry in ("weight", "bias"))
 
 
 def check_same(

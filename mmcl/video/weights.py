@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from mmcl.errors import UserError
+from mmcl import archive
+from mmcl.errors import UserError, shown
 from mmcl.naming import find_weights, sha256
 from mmcl.settings.base import replaced
 from mmcl.settings.video import NetworkSettings
-from mmcl.state_dict import read_tensors
+from mmcl.state_dict import read_tensors, why
 
 if TYPE_CHECKING:
     import torch
@@ -68,10 +69,11 @@ def read_state(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[int, str] | 
 def _unpickle(path: Path) -> Any:
     import torch
 
+    archive.check(path)
     try:
         foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception as error:  # any kind of damage: zip, pickle, or an old format without a list of contents
-        raise UserError(f"{path}: not a weights file that can be read safely ({error})") from None
+        raise UserError(f"{path}: not a weights file that can be read safely ({why(error)})") from None
     if any(name.startswith(CLASSIC) for name in foreign):
         raise UserError(
             f"{path}: classic anchor-based YOLOv5 weights, whose boxes are decoded otherwise. Use the "
@@ -81,7 +83,7 @@ def _unpickle(path: Path) -> Any:
     refused = sorted(name for name in foreign if not name.startswith(LAYERS + BOOKKEEPING))
     if refused:
         raise UserError(
-            f"{path}: refused, nothing of it was executed: it names {', '.join(refused)}, which is no layer"
+            f"{path}: refused, nothing of it was executed: it names {shown(', '.join(refused))}, which is no layer"
         )
     with torch.serialization.safe_globals([(Inert, name) for name in foreign]):
         return read_tensors(path, "weights file")

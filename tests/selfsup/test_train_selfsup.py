@@ -231,8 +231,45 @@ def test_files_hold_how_to_build_and_feed_the_encoders(skeletons, teachers, tmp_
     views = student.views(clip).plain(torch.tensor([0]), student.modalities)
     assert student.features(views)["early"].shape == (1, 128)
     checkpoints.save(tmp_path / "other.pt", {"schema": "mmcl.other"})
-    with pytest.raises(UserError, match=r"holds mmcl\.other, not mmcl\.selfsup/1"):
+    with pytest.raises(UserError, match=r"holds 'mmcl\.other', not mmcl\.selfsup/1"):
         load_encoders(tmp_path / "other.pt")
+
+
+def without(content, key):
+    return {name: value for name, value in content.items() if name != key}
+
+
+def first(content, change):
+    name = next(iter(content["state"]))
+    return {**content, "state": {**content["state"], name: change(content["state"][name])}}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda c: without(c, "encoder"), "the key 'encoder' is missing"),
+        (lambda c: without(c, "state"), "state: no tensors by name"),
+        (
+            lambda c: {**c, "dim": 10**9},
+            r"head\.weight is float32 \(\d+, 64\), not float32 \(1000000000, 64\)",
+        ),
+        (lambda c: {**c, "hidden": 10**9}, r"not float32 \(\d+, 1000000000\)"),
+        (lambda c: {**c, "inputs": {**c["inputs"], "a.b": ["joint"]}}, "inputs"),
+        (lambda c: {**c, "inputs": {}}, "inputs"),
+        (lambda c: {**c, "encoder": {**c["encoder"], "layout": "ntu25"}}, r"not float32 \(75,\)"),
+        (
+            lambda c: {**c, "encoder": {**c["encoder"], "persons": 10**9}},
+            "encoder.persons: 1000000000 is greater than the maximum",
+        ),
+        (lambda c: first(c, lambda x: x * float("nan")), r"not finite in 1 of \d+ tensors"),
+        (lambda c: first(c, lambda x: x[:1]), r"\(1,\), not float32 \(60,\)"),
+    ],
+)
+def test_encoders_that_lack_a_part_or_hold_odd_values_are_refused(teachers, tmp_path, change, said):
+    checkpoints.save(tmp_path / "odd.pt", change(checkpoints.read(teachers)))
+    for trained in (True, False):
+        with pytest.raises(UserError, match=rf"odd\.pt: .*{said}"):
+            load_encoders(tmp_path / "odd.pt", trained)
 
 
 def test_untrained_encoders_are_those_that_pre_training_begins_from(skeletons, tmp_path):

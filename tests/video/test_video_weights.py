@@ -67,7 +67,7 @@ def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path):
     victim = tmp_path / "victim"
     torch.save({"model": Evil(victim)}, tmp_path / "evil.pt")
     with pytest.raises(
-        UserError, match=r"evil\.pt: refused, nothing of it was executed: it names posix\.system"
+        UserError, match=r"evil\.pt: refused, nothing of it was executed: it names 'posix\.system'"
     ):
         read_state(tmp_path / "evil.pt")
     assert not victim.exists()
@@ -97,7 +97,7 @@ def test_damaged_files(tmp_path):
     (tmp_path / "old.pt").write_bytes(pickle.dumps({"a": 1}))
     (tmp_path / "text.safetensors").write_text("no weights")
     for name in ("short.pt", "text.pt", "old.pt", "text.safetensors"):
-        with pytest.raises(UserError, match=f"{name}: not a "):
+        with pytest.raises(UserError, match=f"{name}: (damaged|not a )"):
             read_state(tmp_path / name)
 
 
