@@ -7,7 +7,7 @@ import numpy as np
 
 from mmcl import store
 from mmcl.device import pick_device
-from mmcl.errors import UserError
+from mmcl.errors import UserError, memory_reported
 from mmcl.settings.jobs import Encoding
 from mmcl.video import jpeg
 
@@ -62,7 +62,8 @@ def encode_montages(
                 features = net(batch).float().cpu().numpy()
         return store.Batch(list(images), {"features": features}, failed)
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    remedy = f"lower model.fam.cnn.batch (now {settings.batch})"
+    with memory_reported(remedy), ThreadPoolExecutor(max(1, threads)) as pool:
         store.write(
             output,
             schema=SCHEMA,

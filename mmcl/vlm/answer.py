@@ -8,7 +8,7 @@ import numpy as np
 
 from mmcl import store
 from mmcl.device import pick_device
-from mmcl.errors import UserError
+from mmcl.errors import UserError, memory_reported
 from mmcl.naming import find, sha256, slug
 from mmcl.settings.base import replaced
 from mmcl.settings.jobs import Answering
@@ -79,7 +79,9 @@ def answer_question(
         answers = vlm.answer(list(pictures.values()), texts)
         return [store.Batch(list(pictures), answer._asdict(), failed) for answer in answers]
 
-    store.write_together(targets, work, wait=True)
+    half = ", or set vlm.dtype: bfloat16" if settings.dtype == "float32" else ""
+    with memory_reported(f"lower vlm.batch (now {settings.batch}){half}"):
+        store.write_together(targets, work, wait=True)
 
 
 def _pictures(source: store.Shards, names: list[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mmcl import paths
 from mmcl.config import Config
+from mmcl.device import stated_device
 from mmcl.errors import UserError
 from mmcl.naming import SHARD
 from mmcl.plan import GPU, Plan
@@ -12,6 +13,7 @@ from mmcl.settings.tables import GRAPHS
 from snakemake.exceptions import WorkflowError
 
 try:
+    stated_device()  # its name alone: the jobs may run on other machines
     CONFIG = Config(config)
 except UserError as mistake:
     raise WorkflowError(f"configuration: {mistake}") from None
