@@ -1,12 +1,32 @@
 """Reading tensors from files without executing anything of them."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmcl.errors import UserError
+from mmcl.errors import UserError, shown
 
 if TYPE_CHECKING:
     import torch
+
+NAMED = 5
+
+
+def check_finite(where: str | Path, state: Mapping[str, Any]) -> None:
+    """Raise a UserError that names the tensors of a state dict with a value that is not a finite number."""
+    wrong = [
+        name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()
+    ]
+    if wrong:
+        raise UserError(
+            f"{where}: values of {len(wrong)} of {len(state)} tensors are not finite: {some(wrong)}"
+        )
+
+
+def some(names: Sequence[str]) -> str:
+    """Names from outside as they stand in a message: the first ones, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(shown(name)[1:-1] for name in names[:NAMED]) + more
 
 
 def read_tensors(path: str | Path, what: str = "state dict", device: "torch.device | str" = "cpu") -> Any:
