@@ -2,10 +2,12 @@
 
 import difflib
 import reprlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+NAMED = 5
+"""Names that `some` gives."""
 OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
 """How torch, its CPU allocator and cuBLAS say that memory does not suffice."""
 
@@ -50,6 +52,12 @@ def shown(value: Any) -> str:
     """
     text = _shown.repr(value)
     return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def some(names: Sequence[str]) -> str:
+    """Names from outside as they stand in a message: the first ones, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(shown(name)[1:-1] for name in names[:NAMED]) + more
 
 
 @contextmanager

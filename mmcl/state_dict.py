@@ -1,15 +1,13 @@
 """Reading tensors from files without executing anything of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mmcl.errors import UserError, shown
+from mmcl.errors import UserError, some
 
 if TYPE_CHECKING:
     import torch
-
-NAMED = 5
 
 
 def check_finite(where: str | Path, state: Mapping[str, Any]) -> None:
@@ -21,12 +19,6 @@ def check_finite(where: str | Path, state: Mapping[str, Any]) -> None:
         raise UserError(
             f"{where}: values of {len(wrong)} of {len(state)} tensors are not finite: {some(wrong)}"
         )
-
-
-def some(names: Sequence[str]) -> str:
-    """Names from outside as they stand in a message: the first ones, and how many more there are."""
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(shown(name)[1:-1] for name in names[:NAMED]) + more
 
 
 def read_tensors(path: str | Path, what: str = "state dict", device: "torch.device | str" = "cpu") -> Any:

@@ -60,7 +60,8 @@ def encode_montages(
             with torch.inference_mode():
                 batch = torch.from_numpy(np.stack(list(images.values()))).to(device)
                 features = net(batch).float().cpu().numpy()
-        return store.Batch(list(images), {"features": features}, failed)
+        found = store.Batch(list(images), {"features": features}, failed)
+        return store.only_finite(found, "features", "the CNN's features are not finite")
 
     remedy = f"lower model.fam.cnn.batch (now {settings.batch})"
     with memory_reported(remedy), ThreadPoolExecutor(max(1, threads)) as pool:

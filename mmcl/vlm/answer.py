@@ -17,6 +17,7 @@ from mmcl.vlm import VisionLanguageModel, open_vlm
 from mmcl.vlm.questions import freeze_question, read_question
 
 SCHEMA = "mmcl.answers/1"
+NOT_FINITE = "the model's states are not finite; with vlm.dtype float16 take bfloat16 or float32"
 
 
 def answer_question(
@@ -77,7 +78,8 @@ def answer_question(
             return [store.Batch([], {}, failed) for _ in lacking]
         texts = [targets[number].attributes["question"] for number in lacking]
         answers = vlm.answer(list(pictures.values()), texts)
-        return [store.Batch(list(pictures), answer._asdict(), failed) for answer in answers]
+        batches = [store.Batch(list(pictures), answer._asdict(), failed) for answer in answers]
+        return [store.only_finite(batch, "states", NOT_FINITE) for batch in batches]
 
     half = ", or set vlm.dtype: bfloat16" if settings.dtype == "float32" else ""
     with memory_reported(f"lower vlm.batch (now {settings.batch}){half}"):

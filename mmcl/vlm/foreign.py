@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mmcl.errors import UserError, memory_reported, shown
+from mmcl.errors import UserError, memory_reported, shown, some
 from mmcl.naming import find_weights
 from mmcl.settings.vlm import VlmSettings
-from mmcl.state_dict import check_finite, some
+from mmcl.state_dict import check_finite
 
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
 STRICT = {"local_files_only": True, "trust_remote_code": False}
