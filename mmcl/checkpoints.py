@@ -178,8 +178,8 @@ def load_reference(net: Net, state_or_path: Mapping[str, Any] | str | Path) -> l
         The entries that were left out because the net lacks the part they belong to, such as FAM in a backbone.
 
     Raises:
-        UserError: an entry is missing, left over or of another shape, or a graph is not the net's. All of them
-            are named.
+        UserError: an entry is missing, left over, of another shape or not finite, or a graph is not the net's. All
+            of them are named.
     """
     where, state = reference_entries(state_or_path)
     form = _released_form(net)
@@ -284,6 +284,8 @@ def _misfits(
         expected, value = tuple(form[name].shape), tuple(state[name].shape)
         if value != expected:
             yield f"wrong shape: {name} {value} for {expected}"
+        elif state[name].is_floating_point() and not state[name].isfinite().all():
+            yield f"not finite: {name}"
         elif name in constants and not torch.allclose(state[name].to(form[name]), form[name]):
             yield f"another graph than the layout's: {name}"
         elif name in aliases and not torch.equal(state[name], state.get(aliases[name], state[name])):

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmcl.errors import Damaged, UserError
+from mmcl.errors import Damaged, UserError, memory_reported
 
+LESS_MEMORY = "lower `batch` of this step's section in config.yaml, or have the job given more memory"
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -41,7 +42,8 @@ def job_log(path: str | Path) -> Iterator[None]:
     """
     log_to([path])
     try:
-        yield
+        with memory_reported(LESS_MEMORY):
+            yield
     except Damaged as error:
         logging.getLogger("mmcl").error("%s; %s", error, _set_aside(error.path))
         raise SystemExit(1) from None

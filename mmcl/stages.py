@@ -12,7 +12,7 @@ VERSIONS = {
     "prepare_skeletons": 2,
     "crop_people": 1,
     "concatenate_frames": 1,
-    "answer_question": 1,
+    "answer_question": 2,  # 2: the question begins with [ENC] where the model's vocabulary has it
     "pretrain_cnn": 1,
     "encode_montages": 1,
     "train_stream": 2,

@@ -25,6 +25,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -76,6 +77,24 @@ class Batch(NamedTuple):
     names: list[str]
     columns: dict[str, Any]
     failed: dict[str, str]
+
+
+def only_finite(batch: Batch, column: str, reason: str) -> Batch:
+    """A batch without the clips whose values of a column (len(names), …) are not all finite; they have failed.
+
+    Args:
+        batch: without flat columns.
+        column: its key.
+        reason: why such clips fail.
+    """
+    values = batch.columns[column]
+    kept = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    columns = {
+        key: rows[kept] if isinstance(rows, np.ndarray) else list(compress(rows, kept))
+        for key, rows in batch.columns.items()
+    }
+    wrong = dict.fromkeys(compress(batch.names, ~kept), reason)
+    return Batch(list(compress(batch.names, kept)), columns, batch.failed | wrong)
 
 
 def fingerprint(
@@ -642,6 +661,10 @@ class Shards:
         if number not in self._open:
             self._open[number] = _hdf5(self.paths[number])
         return self._open[number]
+
+    def path(self, name: str) -> Path:
+        """The file that has a clip's row."""
+        return self.paths[self._place[name][0]]
 
     def attribute(self, key: str) -> Any:
         """A root attribute of the first file; None if it is absent or there is no file."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mmcl.errors import UserError
+from mmcl.errors import UserError, memory_reported
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def reported(status: int = 1) -> Iterator[None]:
     """Print a user's mistake in one line and end with a status."""
     try:
-        yield
+        with memory_reported("take a machine with more of it; MMCL_DEVICE=cpu computes without the GPU"):
+            yield
     except UserError as error:
         message(str(error))
         raise typer.Exit(status) from None

@@ -23,9 +23,9 @@ import torch.distributed as dist
 
 from mmcl.device import pick_device
 from mmcl.engine.processes import Processes
-from mmcl.errors import Damaged, UserError
+from mmcl.errors import Damaged, UserError, memory_reported
 from mmcl.files import write_json
-from mmcl.logs import log_files, log_to
+from mmcl.logs import LESS_MEMORY, log_files, log_to
 from mmcl.naming import PROJECT
 
 STARTER = "MMCL_STARTER"
@@ -54,7 +54,8 @@ def joined() -> Iterator[Processes]:
         device = pick_device()
         if world > 1:
             device = _join(device, rank, world, starter)
-        yield Processes(rank, world, device)
+        with memory_reported(LESS_MEMORY):
+            yield Processes(rank, world, device)
         if world > 1:
             dist.destroy_process_group()
     except KeyboardInterrupt:

@@ -24,7 +24,7 @@ from mmcl.engine.processes import Processes
 from mmcl.engine.progress import progress
 from mmcl.engine.resume import LastState, only_writer
 from mmcl.engine.seeds import epoch_seed
-from mmcl.errors import UserError
+from mmcl.errors import UserError, memory_reported
 from mmcl.settings.training import AdamWSettings, SgdSettings
 
 log = logging.getLogger(__name__)
@@ -153,17 +153,26 @@ def fit(
         processes: that train together.
 
     Raises:
-        UserError: another process trains there, or the loss is not finite.
+        UserError: another process trains there, the loss is not finite, or memory does not suffice.
     """
     target = Path(target)
     with only_writer(target.parent) if processes.first else nullcontext():
         last = LastState(target.with_name("last.pt"), fingerprint)
         optimizing = build_optimizer(task.net, settings, task.steps)
         fitted = _resumed(task, optimizing, last, settings.epochs, processes)
-        _train(task, settings, optimizing, fitted, last, target, processes)
+        with memory_reported(_for_less_memory(task, settings)):
+            _train(task, settings, optimizing, fitted, last, target, processes)
         yield fitted
         if processes.first:
             last.remove()
+
+
+def _for_less_memory(task: Task[Any], settings: SgdSettings | AdamWSettings) -> str:
+    section = task.rate_key.rpartition("learning_rate")[0]
+    fewer = f"lower {section}batch (now {settings.batch}), and the learning rate in proportion"
+    if isinstance(settings, SgdSettings) and task.precision == "fp32":
+        return f"{fewer}, or set {section}precision: bf16"
+    return fewer
 
 
 def _resumed(

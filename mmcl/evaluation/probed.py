@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from mmcl.evaluation.metrics import rounded
 from mmcl.files import write_json
 from mmcl.settings.jobs import IkemResult
+from mmcl.versions import versions
 
 PACKAGES = ("mmcl", "torch", "numpy", "h5py", "snakemake")
 
@@ -34,7 +34,7 @@ def write_result(output: Path, *, metrics: Mapping[str, Sequence[Path]], setting
         for what, paths in metrics.items()
         for read in [[json.loads(path.read_text()) for path in paths]]
     }
-    about = {"settings": settings.dump(), "versions": {package: version(package) for package in PACKAGES}}
+    about = {"settings": settings.dump(), "versions": versions(*PACKAGES)}
     write_json(
         output, {"benchmark": settings.benchmark, "seeds": list(settings.seeds), "probes": found, **about}
     )

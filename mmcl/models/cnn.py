@@ -12,7 +12,7 @@ from torch import nn
 from mmcl.errors import UserError
 from mmcl.naming import find_weights, sha256
 from mmcl.settings.model import CnnSettings
-from mmcl.state_dict import read_tensors
+from mmcl.state_dict import check_finite, read_tensors
 
 S = TypeVar("S", bound=CnnSettings)
 
@@ -143,6 +143,7 @@ def _load(net: nn.Module, path: Path, settings: CnnSettings) -> None:
     except (RuntimeError, TypeError, AttributeError) as error:
         what = f"{settings.architecture} with {settings.num_classes} classes"
         raise UserError(f"{path}: does not fit {what}: {' '.join(str(error).split())[:300]}") from None
+    check_finite(path, net.state_dict())
 
 
 def _drop_last_linear(net: nn.Module, architecture: str) -> int:

@@ -6,6 +6,7 @@ the backbone alone, its batch norms in its weights.
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -106,6 +107,7 @@ def export(
 def _write_onnx(
     model: nn.Module, example: Tensor, path: Path, about: dict[str, object]
 ) -> Callable[[Tensor], Tensor]:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime reads it while it is imported
     try:
         import onnxruntime
         import onnxscript  # noqa: F401  torch.onnx needs it

@@ -6,7 +6,6 @@ classifier of torchvision is trained from random weights to classify the action 
 
 import logging
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +30,7 @@ from mmcl.settings.jobs import CnnTraining
 from mmcl.settings.model import CnnSettings
 from mmcl.store import Shards
 from mmcl.training.augment import MontageDraw, augment, draw_montages
+from mmcl.versions import versions
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,7 @@ def pretrain_cnn(
             output.with_suffix(".json"),
             {
                 "settings": settings.dump(),
-                "versions": {name: version(name) for name in ("mmcl", "torch", "torchvision", "numpy")},
+                "versions": versions("mmcl", "torch", "torchvision", "numpy"),
                 "sha256": sha256(output),
                 "classes": source.class_ids,
                 "class_names": source.class_names,

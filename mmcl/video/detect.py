@@ -21,6 +21,7 @@ from mmcl.errors import UserError
 from mmcl.naming import find_weights
 from mmcl.settings.tables import DETECTORS, resolve
 from mmcl.settings.video import DetectorSettings, PoseSettings
+from mmcl.state_dict import check_finite
 from mmcl.video import weights
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ class Yolo(ABC):
         except RuntimeError as error:
             what = f"{settings.architecture} with {classes} class(es)"
             raise UserError(f"{path}: does not fit {what}: {' '.join(str(error).split())[:300]}") from None
+        check_finite(path, state)
         self.net.requires_grad_(False).eval().fuse(verbose=False)
         # as the pictures are stored, and faster on CPUs
         self.net.to(device).to(memory_format=torch.channels_last)

@@ -7,7 +7,7 @@ import numpy as np
 
 from mmcl import store
 from mmcl.device import pick_device
-from mmcl.errors import UserError
+from mmcl.errors import UserError, memory_reported
 from mmcl.settings.jobs import Encoding
 from mmcl.video import jpeg
 
@@ -60,9 +60,11 @@ def encode_montages(
             with torch.inference_mode():
                 batch = torch.from_numpy(np.stack(list(images.values()))).to(device)
                 features = net(batch).float().cpu().numpy()
-        return store.Batch(list(images), {"features": features}, failed)
+        found = store.Batch(list(images), {"features": features}, failed)
+        return store.only_finite(found, "features", "the CNN's features are not finite")
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    remedy = f"lower model.fam.cnn.batch (now {settings.batch})"
+    with memory_reported(remedy), ThreadPoolExecutor(max(1, threads)) as pool:
         store.write(
             output,
             schema=SCHEMA,

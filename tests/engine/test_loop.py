@@ -173,3 +173,28 @@ def test_another_fingerprint_starts_afresh(tmp_path):
     run(task, tmp_path / "run", mark="other")
     assert task.events[0] == ("begin", 0)
     assert fingerprint(SGD, ["a"]) != fingerprint(SGD, ["b"]) != fingerprint(ADAMW, ["b"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        (
+            SGD,
+            r"lower line\.batch \(now 4\), and the learning rate in proportion, or set line\.precision: bf16",
+        ),
+        (ADAMW, r"lower line\.batch \(now 4\), and the learning rate in proportion"),
+    ],
+)
+def test_memory_that_does_not_suffice_names_the_settings_that_take_less(settings, remedy, tmp_path):
+    task = Fitting()
+
+    def full(batch):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    task.losses = full
+    message = rf"Tried to allocate 20\.00 GiB\.\); {remedy}$"
+    with (
+        pytest.raises(UserError, match=message),
+        fit(task, settings, target=tmp_path / "m.pt", fingerprint="", processes=Processes()),
+    ):
+        pass

@@ -85,6 +85,12 @@ def test_state_dict_of_one_class(saved, tmp_path):
     assert [len(boxes) for boxes in detector.people([noise(0, (64, 64))])] == [0]
     with pytest.raises(UserError, match=r"person\.safetensors: does not fit yolov5n with 80 class"):
         open_detector(tmp_path / "person.safetensors")
+    broken = net.state_dict() | {"model.0.bn.weight": torch.full((16,), float("nan"))}
+    save_file(broken, tmp_path / "broken.safetensors")
+    with pytest.raises(
+        UserError, match=r"broken\.safetensors: values of 1 of \d+ tensors are not finite: model\.0\.bn"
+    ):
+        open_detector(tmp_path / "broken.safetensors", classes=1)
     with pytest.raises(UserError, match=r"yolov5nu\.pt: does not fit yolov5s with 80 class"):
         open_detector(saved, architecture="yolov5s")
 

@@ -4,12 +4,14 @@ from pathlib import Path
 
 from mmcl import paths
 from mmcl.config import Config
+from mmcl.device import stated_device
 from mmcl.errors import UserError
 from mmcl.plan import GPU, Plan
 from mmcl.provenance import keep_records, settle
 from snakemake.exceptions import WorkflowError
 
 try:
+    stated_device()  # its name alone: the jobs may run on other machines
     CONFIG = Config(config)
 except UserError as mistake:
     raise WorkflowError(f"configuration: {mistake}") from None
