@@ -12,7 +12,7 @@ ROOT = Path(mmcl.__file__).parent
 
 TIERS = [
     {"errors", "__init__"},
-    {"naming", "files", "device", "logs", "stages", "versions", "state_dict"},
+    {"naming", "files", "helpers", "device", "logs", "stages", "versions", "state_dict"},
     {"settings"},
     {"store", "layouts", "provenance", "recipes", "released", "paths"},
     {"skeleton", "inspect", "checkpoints"},

@@ -9,6 +9,8 @@ import numpy as np
 from mmcl.demo.camera import Camera
 from mmcl.demo.kinect import TrackedBody
 from mmcl.demo.kinematics import Array, unit
+from mmcl.errors import UserError
+from mmcl.video.decode import Recording
 
 DEPTH_FOCAL, DEPTH_MIDDLE = 365.0, (256.0, 212.0)
 """Kinect v2's depth camera (512x424)."""
@@ -78,14 +80,28 @@ def write_video(path: Path, pictures: Iterable[Array], size: tuple[int, int], fp
     """Motion-JPEG AVI of RGB pictures (H, W, 3) uint8.
 
     Raises:
-        OSError: the file cannot be written.
+        UserError: the file cannot be written, or not all of it.
     """
     import cv2
 
     code = cv2.VideoWriter.fourcc(*"MJPG")
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, fps, size)
     if not writer.isOpened():
-        raise OSError(f"{path}: the video cannot be written")
+        raise UserError(f"{path}: the video cannot be written; is the disk full? Free space and run again")
+    count = 0
     for picture in pictures:
         writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        count += 1
     writer.release()
+    # the writer says nothing about a full disk
+    if not _is_whole(path, count):
+        raise UserError(
+            f"{path}: the video was not written whole; is the disk full? Free space and run again"
+        )
+
+
+def _is_whole(path: Path, frames: int) -> bool:
+    try:
+        return Recording(path).frames == frames
+    except UserError:
+        return False

@@ -77,3 +77,15 @@ def test_a_shard_without_any_montage(tmp_path, settings):
     assert table.names == []
     assert table.failed == {"b": "no person"}
     assert table.shape("features") == (1024,)
+
+
+def test_a_montage_of_another_size_is_left_out(tmp_path, settings):
+    grey = {
+        name: jpeg.encode(np.full((side, 80, 3), 99, np.uint8), 95) for name, side in (("a", 40), ("b", 80), ("c", 80))
+    }
+    encode_montages(
+        write_montages(tmp_path / "m.h5", grey, {}), tmp_path / "rgb.h5", replaced(settings, batch=3), 1
+    )
+    table = store.Shards([tmp_path / "rgb.h5"], "mmcl.rgb/1")
+    assert table.names == ["b", "c"]
+    assert table.failed == {"a": "a montage of 80 × 40 pixels, unlike the others"}
