@@ -1,6 +1,6 @@
 """What becomes of damaged and hostile inputs, of jobs that are killed, and of full disks.
 
-python benchmarks/robustness.py [--tries 20] [--kinds "own csv" video …] [--kills 2] [--disks 3] [--seed 0]
+python benchmarks/robustness.py [--tries 20] [--kinds "own csv" video …] [--kills 2] [--disks 2] [--seed 0]
 
 Every kind of input is changed in many ways and tried in a process of its own. An input is refused with a sentence, or
 used with the same or another result; everything else (a traceback, a signal, no answer in time, too much memory) is a
@@ -36,7 +36,7 @@ def main() -> int:
     )
     parser.add_argument("--kinds", nargs="*", default=[kind.name for kind in KINDS], help="only these")
     parser.add_argument("--kills", type=int, default=2, help="jobs that are killed")
-    parser.add_argument("--disks", type=int, default=3, help="full disks")
+    parser.add_argument("--disks", type=int, default=2, help="full disks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--memory", type=int, default=2048, help="MB that a try may take")
     parser.add_argument("--seconds", type=float, default=30, help="that a try may take")
@@ -58,7 +58,7 @@ def main() -> int:
             print(_tries(kind, world, [int(chosen.show[1])], chosen.seed, limits)[-1])
             return 0
         found: dict[str, Any] = {"version": __version__, "seed": chosen.seed, "kinds": {}}
-        print(f"{'input':<16}" + "".join(f"{word:>9}" for word in ("tried", *OUTCOMES)))
+        print(f"{'input':<25}" + "".join(f"{word:>9}" for word in ("tried", *OUTCOMES)))
         for kind in KINDS:
             if kind.name in chosen.kinds:
                 count = max(1, chosen.tries // 4) if kind.slow else chosen.tries
@@ -85,7 +85,7 @@ def _tries(kind: Kind, world: Path, numbers: Any, seed: int, limits: Limits) -> 
 
 def _row(kind: Kind, outcomes: list[Outcome]) -> dict[str, Any]:
     counts = Counter(outcome.what for outcome in outcomes)
-    line = f"{kind.name:<16}{len(outcomes):>9}" + "".join(f"{counts[what]:>9}" for what in OUTCOMES)
+    line = f"{kind.name:<25}{len(outcomes):>9}" + "".join(f"{counts[what]:>9}" for what in OUTCOMES)
     print(line, flush=True)
     details = {what: [one.detail for one in outcomes if one.what == what] for what in ("crashed", "refused")}
     return {
@@ -98,7 +98,7 @@ def _row(kind: Kind, outcomes: list[Outcome]) -> dict[str, Any]:
 
 def _print_crashes(kinds: dict[str, Any]) -> None:
     total = {what: sum(row[what] for row in kinds.values()) for what in ("tried", *OUTCOMES)}
-    print(f"{'together':<16}" + "".join(f"{total[what]:>9}" for what in ("tried", *OUTCOMES)))
+    print(f"{'together':<25}" + "".join(f"{total[what]:>9}" for what in ("tried", *OUTCOMES)))
     for name, row in kinds.items():
         # the number of the try aside, many crashes are one
         seen = Counter(one.partition(": ")[2] for one in row["crashes"])

@@ -11,6 +11,7 @@ from mmcl.datasets.prepare import index_clips, prepare_skeletons
 from mmcl.demo.dataset import draw_dataset
 from mmcl.errors import UserError
 from mmcl.evaluation.score import score_stream
+from mmcl.files import write_text
 from mmcl.naming import PROJECT, slug
 from mmcl.settings.jobs import (
     Answering,
@@ -97,7 +98,7 @@ def stages(folder: Path) -> dict[str, Callable[[], object]]:
             Montages.model_validate({"montage": {"size": 100}, "jpeg_quality": 95, "batch": 4}),
         ),
         "rgb.h5": lambda: encode_montages(at["montages"], at["rgb"], Encoding.model_validate(CNN), 1),
-        QUESTION_FILE: lambda: question.write_text(QUESTION),
+        QUESTION_FILE: lambda: write_text(question, QUESTION),
         "answers.h5": lambda: answer_question(
             at["montages"], question, at["answers"], Answering.model_validate(VLM), 1
         ),

@@ -8,7 +8,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -289,50 +289,13 @@ def _write(folder: Path, work: Callable[[list[str]], store.Batch]) -> None:
     )
 
 
-STORES = [*BINARY, m.of_hdf5, *map(m.renewed, [*BINARY, m.of_hdf5, m.of_hdf5, m.of_hdf5])]
-CHECKPOINTS = [
-    *BINARY,
-    m.of_checkpoint,
-    *map(m.renewed, [*BINARY, *[m.of_checkpoint] * 4]),
-    m.of_hostile_checkpoint,
-]
 JSON = [*m.TEXT, *[m.of_json] * 8]
+PICKLES = [*BINARY, *[m.of_pickle] * 6, *[m.of_hostile_pickle] * 3]
+SAFETENSORS = [*BINARY, *[m.of_safetensors] * 8]
+STORES = [*BINARY, *[m.of_hdf5] * 9]
+CHECKPOINTS = [*BINARY, *[m.of_checkpoint] * 6, m.of_hostile_checkpoint]
 
-KINDS = [
-    Kind("own npz", "a.npz", _read("own", layout="ntu25"), [*BINARY, *[m.of_npz] * 8], "own/npz"),
-    Kind("own csv", "a.csv", _read("own", layout="ntu25"), m.TEXT, "own/csv"),
-    Kind("own json", "a.json", _read("own", layout="ntu25"), JSON, "own/json"),
-    Kind("table", "clips.csv", _read("own", layout="ntu25"), m.TEXT, "own/npz"),
-    Kind("skeleton", "*.skeleton", _read("ntu", use_missing_list=False), m.TEXT, "small"),
-    Kind("mat", "*.mat", _read("utd_mhad"), BINARY, "utd"),
-    Kind("ctr npz", "a.npz", _read("ctr_npz", "a.npz"), [*BINARY, *[m.of_npz] * 8], "exchange"),
-    Kind("npy", "train_data_joint.npy", _read("crosclr"), [*BINARY, *[m.of_npy] * 8], "exchange/crosclr"),
-    Kind(
-        "label pickle",
-        "train_label.pkl",
-        _read("crosclr"),
-        [*BINARY, *[m.of_pickle] * 6, *[m.of_hostile_pickle] * 3],
-        "exchange/crosclr",
-    ),
-    Kind(
-        "pyskl pickle",
-        "a.pkl",
-        _read("pyskl", "a.pkl"),
-        [*BINARY, *[m.of_pickle] * 6, *[m.of_hostile_pickle] * 3],
-        "exchange",
-    ),
-    Kind("video", "a.avi", _video, BINARY, "small"),
-    Kind("JPEG", "a.jpg", lambda folder: jpeg.decode((folder / "a.jpg").read_bytes()), BINARY, "small"),
-    Kind("index", "index.tsv", lambda folder: read_index(folder / "index.tsv"), m.TEXT),
-    Kind("layout", "layout.json", lambda folder: get_layout(str(folder / "layout.json")), JSON, "small"),
-    Kind(
-        "exclusion",
-        "exclude.txt",
-        lambda folder: read_exclusion(str(folder / "exclude.txt")),
-        m.TEXT,
-        "small",
-    ),
-    Kind("config", "config.yaml", _config, [*m.TEXT, *[m.of_yaml] * 12], "small"),
+WITH_CHECKSUM = [
     Kind("skeletons store", "skeletons.h5", _skeletons, STORES),
     Kind("inspect", "skeletons.h5", _inspected, STORES),
     Kind("crops store", "crops.h5", _pictures("crops", "mmcl.crops/1"), STORES),
@@ -346,19 +309,44 @@ KINDS = [
     ),
     Kind("scores store", "scores.h5", _scores, STORES),
     Kind("batch", "x.h5.part/000001.h5", _begun, STORES, "begun"),
-    Kind("plan", "x.h5.part/plan.json", _begun, JSON, "begun"),
     Kind("model.pt", "model/model.pt", _model, CHECKPOINTS),
     Kind("last.pt", "stopped/last.pt", _last, CHECKPOINTS, slow=True),
+]
+"""Files of the project's own."""
+
+KINDS = [
+    Kind("own npz", "a.npz", _read("own", layout="ntu25"), [*BINARY, *[m.of_npz] * 8], "own/npz"),
+    Kind("own csv", "a.csv", _read("own", layout="ntu25"), m.TEXT, "own/csv"),
+    Kind("own json", "a.json", _read("own", layout="ntu25"), JSON, "own/json"),
+    Kind("table", "clips.csv", _read("own", layout="ntu25"), m.TEXT, "own/npz"),
+    Kind("skeleton", "*.skeleton", _read("ntu", use_missing_list=False), m.TEXT, "small"),
+    Kind("mat", "*.mat", _read("utd_mhad"), BINARY, "utd"),
+    Kind("ctr npz", "a.npz", _read("ctr_npz", "a.npz"), [*BINARY, *[m.of_npz] * 8], "exchange"),
+    Kind("npy", "train_data_joint.npy", _read("crosclr"), [*BINARY, *[m.of_npy] * 8], "exchange/crosclr"),
+    Kind("label pickle", "train_label.pkl", _read("crosclr"), PICKLES, "exchange/crosclr"),
+    Kind("pyskl pickle", "a.pkl", _read("pyskl", "a.pkl"), PICKLES, "exchange"),
+    Kind("video", "a.avi", _video, BINARY, "small"),
+    Kind("JPEG", "a.jpg", lambda folder: jpeg.decode((folder / "a.jpg").read_bytes()), BINARY, "small"),
+    Kind("index", "index.tsv", lambda folder: read_index(folder / "index.tsv"), m.TEXT),
+    Kind("layout", "layout.json", lambda folder: get_layout(str(folder / "layout.json")), JSON, "small"),
+    Kind(
+        "exclusion",
+        "exclude.txt",
+        lambda folder: read_exclusion(str(folder / "exclude.txt")),
+        m.TEXT,
+        "small",
+    ),
+    Kind("config", "config.yaml", _config, [*m.TEXT, *[m.of_yaml] * 12], "small"),
+    *WITH_CHECKSUM,
+    *[
+        replace(kind, name=f"{kind.name}, renewed", mutations=[m.renewed(one) for one in kind.mutations])
+        for kind in WITH_CHECKSUM
+    ],
+    Kind("plan", "x.h5.part/plan.json", _begun, JSON, "begun"),
     Kind("released.pt", "released.pt", _released, CHECKPOINTS, "small"),
-    Kind("safetensors", "detector.safetensors", _detector, [*BINARY, *[m.of_safetensors] * 8], "small"),
+    Kind("safetensors", "detector.safetensors", _detector, SAFETENSORS, "small"),
     Kind("VLM config", "model/config.json", _answers, JSON, "vlm", slow=True),
     Kind("VLM tokenizer", "model/tokenizer.json", _answers, JSON, "vlm", slow=True),
-    Kind(
-        "VLM weights",
-        "model/model.safetensors",
-        _answers,
-        [*BINARY, *[m.of_safetensors] * 8],
-        "vlm",
-        slow=True,
-    ),
+    Kind("VLM weights", "model/model.safetensors", _answers, SAFETENSORS, "vlm", slow=True),
 ]
+"""All; `…, renewed`: with a valid checksum after the change, as an attacker would give it."""

@@ -98,7 +98,7 @@ def fill_disk(world: Path, shares: list[float], expected: dict[str, str]) -> tup
     )
     way: Callable[[Path, float], tuple[subprocess.CompletedProcess[str], bool, dict[str, str]]]
     way = _on_small_disk if mounted else _with_small_files
-    problems, told = [], 0
+    problems, differing, told = [], 0, 0
     for number, share in enumerate(shares):
         first, done, found = way(world / f"full-{number}", share)
         told += first.returncode != 0 and "Traceback" not in first.stderr
@@ -107,11 +107,11 @@ def fill_disk(world: Path, shares: list[float], expected: dict[str, str]) -> tup
                 name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name)
             )
             problems.append(f"with {share:.2f} of the space: {differ[:5]}")
+            differing += 1
         if first.returncode and "Traceback" in first.stderr:
             problems.append(f"with {share:.2f} of the space: {first.stderr.strip().splitlines()[-1][:200]}")
-    wrong = sum("[" in problem for problem in problems)
     name = "file system of the chain's size" if mounted else "limit on the size of a file"
-    return name, Stops(len(shares), len(shares) - wrong, told, problems)
+    return name, Stops(len(shares), len(shares) - differing, told, problems)
 
 
 INSIDE = """

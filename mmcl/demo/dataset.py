@@ -209,7 +209,7 @@ def draw_recording(folder: Path, settings: Drawing, recording: PlannedClip) -> N
     sensor = generator("sensor", seed, r.form, r.name)
     if r.form == "ntu":
         text = skeleton_text(track(shot.joints, sensor), shot.view)
-        skeleton.write_text(damage.damage_skeleton(text, r.damage))
+        write_text(skeleton, damage.damage_skeleton(text, r.damage))
     else:
         write_mat(skeleton, utd_joints(jitter(shot.joints[:, 0], sensor)[0]))
     empty = r.damage == "nobody_in_video"

@@ -10,6 +10,7 @@ from mmcl.demo.camera import Camera
 from mmcl.demo.kinect import TrackedBody
 from mmcl.demo.kinematics import Array, unit
 from mmcl.errors import UserError
+from mmcl.files import written
 from mmcl.video.decode import Recording
 
 DEPTH_FOCAL, DEPTH_MIDDLE = 365.0, (256.0, 212.0)
@@ -73,7 +74,8 @@ def write_mat(path: Path, joints: Array) -> None:
     buffer = io.BytesIO()
     scipy.io.savemat(buffer, {"d_skel": np.ascontiguousarray(joints.transpose(1, 2, 0), np.float64)})
     # the first 116 bytes are free text, into which SciPy writes the time of day
-    path.write_bytes(b"MATLAB 5.0 MAT-file, drawn by mmcl".ljust(116) + buffer.getvalue()[116:])
+    with written(path) as temporary:
+        temporary.write_bytes(b"MATLAB 5.0 MAT-file, drawn by mmcl".ljust(116) + buffer.getvalue()[116:])
 
 
 def write_video(path: Path, pictures: Iterable[Array], size: tuple[int, int], fps: float) -> None:

@@ -81,7 +81,8 @@ def test_a_shard_without_any_montage(tmp_path, settings):
 
 def test_a_montage_of_another_size_is_left_out(tmp_path, settings):
     grey = {
-        name: jpeg.encode(np.full((side, 80, 3), 99, np.uint8), 95) for name, side in (("a", 40), ("b", 80), ("c", 80))
+        name: jpeg.encode(np.full((side, 80, 3), 99, np.uint8), 95)
+        for name, side in (("a", 40), ("b", 80), ("c", 80))
     }
     encode_montages(
         write_montages(tmp_path / "m.h5", grey, {}), tmp_path / "rgb.h5", replaced(settings, batch=3), 1
