@@ -120,6 +120,18 @@ _unlocked: set[Path] = set()
 """Folders without locks that this process has warned of."""
 
 
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file of the project's own.
+
+    Raises:
+        UserError: it is absent, cannot be read, or is not JSON, as after a power failure.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error}); delete it and run again") from None
+
+
 @contextmanager
 def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[bool]:
     """Hold a lock file for this process alone; it is created with its folder if it is absent.

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from mmcl.files import Busy, DiskFull, locked, write_json, write_text, written
+from mmcl.errors import UserError
+from mmcl.files import Busy, DiskFull, locked, read_json, write_json, write_text, written
 
 
 def test_json_is_readable_and_leaves_nothing_beside_it(tmp_path):
@@ -127,3 +128,11 @@ def test_a_lock_is_held_by_one_alone(tmp_path):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     with locked(path, "busy"):
         pass
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"\xff", b"[" * 100_000])
+def test_json_that_cannot_be_read_is_named(tmp_path, content):
+    if content is not None:
+        (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(UserError, match=r"a\.json: cannot be read as JSON .*; delete it and run again"):
+        read_json(tmp_path / "a.json")

@@ -63,12 +63,12 @@ def find_video_faults(source: Source, lengths: dict[str, int]) -> Iterator[Findi
 
 def claimed_frames(path: Path) -> int:
     """Frames of a video as its container states; 0 if it does not open or states none."""
-    # sets what OpenCV's FFmpeg logs
-    import mmcl.video.decode  # noqa: F401, I001
-    import cv2
+    from mmcl.video import decode
 
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) if capture.isOpened() else 0
+    try:
+        return decode.claimed_frames(decode.open_video(path))
+    except UserError:
+        return 0
 
 
 def _decoded_frames(path: Path) -> int:

@@ -33,7 +33,7 @@ def table_console() -> "Console":
     """Where tables go: at least as wide as they are, also where the output is no terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, width=max(110, Console().width))
+    return Console(highlight=False, markup=False, emoji=False, width=max(110, Console().width))
 
 
 def require_parent(path: Path | None, hint: str) -> None:

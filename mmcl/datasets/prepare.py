@@ -20,6 +20,7 @@ from mmcl.datasets.index import read_index, write_index
 from mmcl.datasets.protocols import Clips
 from mmcl.datasets.stamps import record
 from mmcl.errors import UserError
+from mmcl.helpers import end_with_parent
 from mmcl.layouts import get_layout
 from mmcl.schemas import require_finite
 from mmcl.settings.jobs import Indexing, Preparation
@@ -204,6 +205,7 @@ _reader: Reader | None = None
 
 def _start(opening: Opening) -> None:
     global _reader
+    end_with_parent()
     _reader = open_reader(*opening)
 
 

@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def joined() -> Iterator[Processes]:
     if rank:
         logging.getLogger("mmcl").setLevel(logging.WARNING)  # the first process logs for all
     if starter:
-        threading.Thread(target=_end_with_starter, daemon=True).start()
+        threading.Thread(target=_end_with_starter, args=(Path(starter),), daemon=True).start()
     try:
         device = pick_device()
         if world > 1:
@@ -93,9 +93,13 @@ def _enough_gpus(wanted: int) -> None:
         )
 
 
-def _end_with_starter() -> None:
-    """End this process when the one that started it has ended."""
+def _end_with_starter(folder: Path) -> None:
+    """End this process when the one that started it has ended, which could then not delete its folder."""
     os.read(0, 1)  # nothing is written there; it returns when the other end is closed
+    with suppress(OSError):  # a process beside this one does the same
+        for file in (folder / "job.json", folder / "meeting", *folder.glob("failed-*.json")):
+            file.unlink(missing_ok=True)
+        folder.rmdir()
     os._exit(1)
 
 

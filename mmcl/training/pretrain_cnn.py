@@ -24,6 +24,7 @@ from mmcl.engine.resume import fingerprint
 from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError
 from mmcl.files import write_json, written
+from mmcl.helpers import end_with_parent
 from mmcl.models.cnn import CNN, open_cnn, shrink
 from mmcl.naming import sha256
 from mmcl.settings.jobs import CnnTraining
@@ -210,6 +211,7 @@ class Pictures:
                 self._files,
                 batch_sampler=[part.tolist() for part in rows],
                 num_workers=self._workers,
+                worker_init_fn=end_with_parent,
                 collate_fn=collate,
                 pin_memory=torch.cuda.is_available(),
             )

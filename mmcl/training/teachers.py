@@ -18,6 +18,7 @@ from mmcl.datasets.prepare import SkeletonStore
 from mmcl.engine.precision import autocast
 from mmcl.engine.seeds import EVERY_EPOCH, epoch_seed
 from mmcl.errors import UserError
+from mmcl.files import read_json
 from mmcl.naming import sha256
 from mmcl.settings.jobs import StreamTraining
 from mmcl.skeleton.ragged import Ragged
@@ -119,7 +120,7 @@ class Teachers(Input):
 
 def _weights(ensemble: Path, found: Sequence[Trained]) -> list[float]:
     """The fusion weights, of models that are the members of an ensemble."""
-    members = json.loads(Path(ensemble).read_text())["members"]
+    members = read_json(ensemble)["members"]
     stated = [(one["backbone"], one["graph"], one["stream"]) for one in members]
     given = [(one.settings.model.backbone, one.settings.model.graph, one.settings.stream) for one in found]
     if stated != given:

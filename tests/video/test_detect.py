@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+import time
 
 import numpy as np
 import pytest
@@ -200,3 +202,13 @@ def test_a_detector_may_have_options_of_its_own(monkeypatch):
     ):
         with pytest.raises(ValidationError, match=r"options\.scale"):
             DetectorSettings.model_validate({"architecture": architecture, "options": options})
+
+
+def test_folders_of_killed_imports_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name, age in (("mmcl-ultralytics-old", 4000), ("mmcl-ultralytics-new", 0), ("another", 4000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "settings.json").touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    detect._remove_stale_folders()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["another", "mmcl-ultralytics-new"]

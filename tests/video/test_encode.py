@@ -92,3 +92,14 @@ def test_features_that_are_not_finite_fail_their_clip(tmp_path, settings, monkey
     assert table.names == ["a", "c"]
     assert table.failed == {"b": "the CNN's features are not finite"}
     assert np.isfinite(table.read("features")).all()
+def test_a_montage_of_another_size_is_left_out(tmp_path, settings):
+    grey = {
+        name: jpeg.encode(np.full((side, 80, 3), 99, np.uint8), 95)
+        for name, side in (("a", 40), ("b", 80), ("c", 80))
+    }
+    encode_montages(
+        write_montages(tmp_path / "m.h5", grey, {}), tmp_path / "rgb.h5", replaced(settings, batch=3), 1
+    )
+    table = store.Shards([tmp_path / "rgb.h5"], "mmcl.rgb/1")
+    assert table.names == ["b", "c"]
+    assert table.failed == {"a": "a montage of 80 × 40 pixels, unlike the others"}
