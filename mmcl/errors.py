@@ -46,3 +46,12 @@ def shown(value: Any) -> str:
     """
     text = _shown.repr(value)
     return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def one_line(text: str, most: int = 500) -> str:
+    """A text from outside, such as a path or another program's message, as a part of a message.
+
+    It is at most `most` characters long, and what cannot be printed is escaped.
+    """
+    text = text if len(text) <= most else f"{text[: most - 3]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
