@@ -91,3 +91,12 @@ def memory_reported(remedy: str) -> Iterator[None]:
         if not isinstance(error, MemoryError) and not any(mark in said for mark in OUT_OF_MEMORY):
             raise
         raise UserError(f"memory does not suffice ({said[:160] or 'MemoryError'}); {remedy}") from None
+
+
+def one_line(text: str, most: int = 500) -> str:
+    """A text from outside, such as a path or another program's message, as a part of a message.
+
+    It is at most `most` characters long, and what cannot be printed is escaped.
+    """
+    text = text if len(text) <= most else f"{text[: most - 3]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -21,7 +21,8 @@ def log_to(paths: Iterable[str | Path]) -> None:
     handlers: list[logging.Handler] = [terminal]
     for path in paths:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(_LogFile(path))
+        # a path in a message may hold what is not UTF-8
+        handlers.append(_LogFile(path, encoding="utf-8", errors="backslashreplace"))
     logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers, force=True)
     logging.getLogger("mmcl").setLevel(logging.DEBUG)
     logging.captureWarnings(True)

@@ -17,6 +17,7 @@ NO_QUESTION = "no-question"
 MODEL_FILES = (".json", ".jinja", ".model", ".safetensors", ".txt")
 """Suffixes of the files that a model's folder is read from: weights, configuration, vocabulary."""
 
+
 def slug(text: str) -> str:
     """A question's name in paths: its first four words and 8 hex digits of the sha256 of the exact text.
 

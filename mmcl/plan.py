@@ -167,7 +167,7 @@ class Plan:
     def layout_file(self, wildcards: Wildcards) -> list[str]:
         """The file of a data set's joint layout where it is none of the project's: the store follows from it."""
         name = getattr(self.dataset(wildcards).options, "layout", None) or ""
-        if not name.endswith(".json"):
+        if not name.lower().endswith(".json"):
             return []
         if not Path(name).is_file():
             raise UserError(f"datasets.{wildcards.dataset}.options.layout: no file {name}")

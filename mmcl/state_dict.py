@@ -45,7 +45,7 @@ def read_tensors(path: str | Path, what: str = "state dict", device: "torch.devi
     if not path.is_file():
         raise UserError(f"{path}: no such {what}")
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path, device=str(device))

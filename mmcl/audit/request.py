@@ -55,7 +55,7 @@ def open_request(
         raise UserError(f"{path}: no such config file")
     settings = load(path)
     rule = settings.own_rule(protocol) if protocol else None
-    if dataset.endswith((".h5", ".hdf5")):
+    if dataset.lower().endswith((".h5", ".hdf5")):
         return Request(open_store(Path(dataset)), protocol, rule)
     known = settings.datasets.get(dataset)
     name = reader or (known.reader if known else dataset)

@@ -26,7 +26,8 @@ def reported(status: int = 1) -> Iterator[None]:
 
 def message(text: str) -> None:
     """A line on the standard error."""
-    typer.echo(f"mmcl: {text}", err=True)
+    # a path may hold what is not UTF-8
+    typer.echo(f"mmcl: {text.encode('utf-8', 'backslashreplace').decode()}", err=True)
 
 
 def table_console() -> "Console":

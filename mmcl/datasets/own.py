@@ -2,6 +2,7 @@
 
 import logging
 import os
+import unicodedata
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -12,8 +13,9 @@ from pydantic import Field, field_validator
 from mmcl.datasets import own_files
 from mmcl.datasets.clip import FARTHEST, TABLE, ClipEntry, ListedOptions
 from mmcl.datasets.files import leads_out, walk
+from mmcl.datasets.names import clip_name
 from mmcl.datasets.own_table import COLUMNS, Row, number, read_table
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line, shown
 from mmcl.layouts import get_layout
 from mmcl.settings import base
 from mmcl.skeleton.cleaning import centred
@@ -126,13 +128,13 @@ class OwnReader:
         return self._files(self.skeletons, self.skeleton_suffixes)
 
     def _files(self, folder: Path | None, endings: tuple[str, ...]) -> dict[str, list[str]]:
-        """Files below a folder by name without ending, the table aside."""
+        """Files below a folder by name (`clip_name`), the table aside."""
         found: dict[str, list[str]] = {}
         if folder:
-            for path in sorted(walk(folder)):
+            for path in walk(folder):
                 stem, ending = os.path.splitext(os.path.basename(path))
                 if ending.lower() in endings and folder / path != self.table:
-                    found.setdefault(stem, []).append(path)
+                    found.setdefault(clip_name(stem), []).append(path)
         return found
 
     def class_names(self) -> dict[str, str]:
@@ -169,23 +171,32 @@ class OwnReader:
         named = row.values[column]
         if not folder:
             if named:
-                raise UserError(f"{place}: {named!r}, but no folder of {column}s is given")
+                raise UserError(f"{place}: {shown(named)}, but no folder of {column}s is given")
             return "", ""
         if not named:
             found = files.get(row.values["name"], [])
             if len(found) > 1:
                 raise UserError(
-                    f"{place}: {row.values['name']!r} may be {found[0]} or {found[1]}; name one in the table"
+                    f"{place}: {shown(row.values['name'])} may be {one_line(found[0])} or {one_line(found[1])};"
+                    " name one in the table"
                 )
             named = found[0] if found else ""
         if not named:
             return "", ""
         if not _inside(folder, named):
-            raise UserError(f"{place}: {named!r} leads out of {folder}")
-        if not (folder / named).is_file():
-            return "", f"no such file in the column {column}"
+            raise UserError(f"{place}: {shown(named)} leads out of {folder}")
+        if not os.path.isfile(folder / named):
+            # the file system may have the letters with marks in another form than the table
+            same = [
+                path
+                for path in files.get(clip_name(Path(named).stem), [])
+                if _composed(path) == _composed(named)
+            ]
+            if not same:
+                return "", f"no such file in the column {column}"
+            named = same[0]
         if column == "skeleton" and Path(named).suffix.lower() not in own_files.READERS:
-            raise UserError(f"{place}: {named!r} ends in none of {' '.join(own_files.READERS)}")
+            raise UserError(f"{place}: {shown(named)} ends in none of {' '.join(own_files.READERS)}")
         return named, ""
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
@@ -309,7 +320,7 @@ class OwnReader:
 
     def _joint(self, name: str, names: tuple[str, ...]) -> int:
         if name not in names:
-            raise UserError(f"options.centre: the layout {self.layout} has no joint {name!r}")
+            raise UserError(f"options.centre: the layout {self.layout} has no joint {shown(name)}")
         return names.index(name)
 
 
@@ -321,4 +332,8 @@ def _inside(folder: Path, path: str) -> bool:
     """Whether a relative path stays in the folder, links followed."""
     if leads_out(path):
         return False
-    return (folder / path).resolve().is_relative_to(folder.resolve())
+    return Path(os.path.realpath(folder / path)).is_relative_to(os.path.realpath(folder))
+
+
+def _composed(path: str) -> str:
+    return unicodedata.normalize("NFC", path)

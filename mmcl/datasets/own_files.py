@@ -4,7 +4,9 @@ All give joints (T, M, V, C) float64 in the files' own units, C 2 or 3, NaN wher
 """
 
 import json
+import re
 import zipfile
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,9 +15,11 @@ import numpy as np
 
 from mmcl.datasets.npy_header import npy_header
 from mmcl.datasets.own_table import Row, read_rows
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line, shown
 
 T = TypeVar("T")
+
+WHOLE = re.compile(r"([+-]?[0-9]{1,15})(?:[.,]0*)?")
 
 MAX_FRAMES = 100_000
 MAX_ROWS = 200_000
@@ -101,7 +105,7 @@ def _npz_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
     with zipfile.ZipFile(path) as archive:
         if "joints.npy" not in archive.namelist():
             raise UserError(
-                f"{path}: has no array joints, only {', '.join(archive.namelist()[:8]) or 'nothing'}"
+                f"{path}: has no array joints, only {one_line(', '.join(archive.namelist()[:8]), 200) or 'nothing'}"
             )
         with archive.open("joints.npy") as file:
             shape, _, dtype = npy_header(file, f"{path}/joints.npy")
@@ -115,7 +119,9 @@ def _read_archive(path: Path, read: Callable[[], T]) -> T:
     except UserError:
         raise
     except Exception as error:  # zipfile, zlib and NumPy pass on any error that the damage causes
-        raise UserError(f"{path}: cannot be read as npz ({error or type(error).__name__})") from None
+        raise UserError(
+            f"{path}: cannot be read as npz ({one_line(str(error) or repr(error), 200)})"
+        ) from None
 
 
 # ------------------------------------------------------------------------------------------------- csv
@@ -136,6 +142,7 @@ def _read_csv(path: Path, joints: Sequence[str]) -> np.ndarray:
             f"{path}: line 1: no column {missing[0]!r} ({len(missing)} of {len(columns)} are missing)"
         )
     keys: dict[tuple[int, int], int] = {}
+    values = array("d")
     for row in rows:
         key = _whole(path, row, "frame"), _whole(path, row, "person") if "person" in names else 0
         if key in keys:
@@ -143,31 +150,36 @@ def _read_csv(path: Path, joints: Sequence[str]) -> np.ndarray:
                 f"{path}: line {row.line}: frame {key[0]}, person {key[1]} is in line {keys[key]} already"
             )
         keys[key] = row.line
+        values.extend(_real(path, row, column, delimiter) for column in columns)
+        if len(keys) > MAX_ROWS:
+            raise UserError(f"{path}: has more than {MAX_ROWS} lines")
     frames, people = ({key: i for i, key in enumerate(sorted({k[axis] for k in keys}))} for axis in (0, 1))
     # few lines may name many frames and people
     _check_shape(path, (len(frames), len(people), len(joints), len(axes)), len(joints))
     clip = np.full((len(frames), len(people), len(columns)), np.nan)
-    for (frame, person), row in zip(keys, rows, strict=True):
-        clip[frames[frame], people[person]] = [_real(path, row, column, delimiter) for column in columns]
+    for (frame, person), numbers in zip(keys, np.frombuffer(values).reshape(len(keys), -1), strict=True):
+        clip[frames[frame], people[person]] = numbers
     return clip.reshape(len(frames), len(people), len(joints), len(axes))
 
 
 def _whole(path: Path, row: Row, column: str) -> int:
-    try:
-        return int(row.values[column])
-    except ValueError:
-        text = row.values[column][:40]
-        raise UserError(f"{path}: line {row.line}, column {column}: {text!r} is no whole number") from None
+    # data frames may write 1.0
+    match = WHOLE.fullmatch(row.values[column])
+    if not match:
+        raise UserError(
+            f"{path}: line {row.line}, column {column}: {shown(row.values[column])} is no whole number"
+        )
+    return int(match[1])
 
 
 def _real(path: Path, row: Row, column: str, delimiter: str) -> float:
     text = row.values[column]
-    if delimiter == ";":
+    if delimiter != ",":
         text = text.replace(",", ".")  # as spreadsheets write where the comma is the decimal point
     try:
         return float(text) if text else np.nan
     except ValueError:
-        raise UserError(f"{path}: line {row.line}, column {column}: {text[:40]!r} is no number") from None
+        raise UserError(f"{path}: line {row.line}, column {column}: {shown(text)} is no number") from None
 
 
 # ------------------------------------------------------------------------------------------------ json
@@ -183,7 +195,7 @@ def _read_json(path: Path, joints: Sequence[str]) -> np.ndarray:
     try:
         data = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+        raise UserError(f"{path}: cannot be read as JSON ({one_line(str(error), 200)})") from None
     if isinstance(data, dict):
         data = data.get("joints")
     if not isinstance(data, list):

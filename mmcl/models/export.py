@@ -88,14 +88,14 @@ def export(
             written gives other logits than the network; then nothing is left at `output`.
     """
     output = Path(output)
-    if output.suffix not in FORMATS:
+    if output.suffix.lower() not in FORMATS:
         raise UserError(f"{output}: the suffix must be one of {', '.join(FORMATS)}")
     people = net.persons if people is None else people
     if not 1 <= people <= net.persons:
         raise UserError(f"people {people}: the model knows 1 to {net.persons}")
     about = {**about, "input": ["clips", *shape, people], "people": people}
     model = Exported(net, shape, people).eval()
-    write = _write_onnx if output.suffix == ".onnx" else _write_pt2
+    write = _write_onnx if output.suffix.lower() == ".onnx" else _write_pt2
     with written(output) as temporary:
         run = write(model, torch.zeros(2, *shape, people), temporary, about)
         difference = _difference(net, run, shape, people)

@@ -97,7 +97,7 @@ class Teachers(Input):
     @torch.no_grad()
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Joints (B, 3, T, V, M) -> features (U, B, D) and logits (B, C)."""
-        views = to_streams(x, list({stream for stream, _ in self.networks}), self._layout)
+        views = to_streams(x, list(dict.fromkeys(stream for stream, _ in self.networks)), self._layout)
         features, logits = [], torch.zeros((), device=x.device)
         with autocast(self._precision, x.device):
             for weight, (stream, net) in zip(self._weights, self.networks, strict=True):

@@ -2,12 +2,14 @@
 
 import json
 import os
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 from made_readers import opened, prepared
 
+from mmcl.datasets import own_files
 from mmcl.datasets.own_files import read_joints
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
@@ -78,7 +80,7 @@ def test_the_table_says_what_the_clips_are(folder):
     assert open_own(folder).class_names() == {"sit down": "sit down", "wave": "wave"}
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_delimiters_byte_order_marks_and_line_ends_do_not_matter(folder, delimiter, encoding):
     text = delimiter.join(["label", "name"]) + "\r\n" + delimiter.join(["trinken: süß", "a"]) + "\r\n\r\n"
@@ -105,6 +107,15 @@ def test_delimiters_byte_order_marks_and_line_ends_do_not_matter(folder, delimit
         ("name,label,skeleton\na,x,/etc/passwd\n", "line 2, column skeleton: '/etc/passwd' leads out of"),
         ("name,label,skeleton\na,x,clips.txt\n", None),
         ("name,label,video\na,x,a.mp4\n", "line 2, column video: 'a.mp4', but no folder of videos"),
+        ("name,label,subject\na,x,P01\nb,x,2\n", "line 2, column subject: 'P01' is no number"),
+        ("name,label,subject\na,x,P01\nb,x,S01\n", "line 2, column subject: 'P01' is no number"),
+        ("name,label,subject\na,x,1.5\n", "line 2, column subject: '1.5' is no number"),
+        (
+            "name,label,split\na,x,val\nb,x,test\n",
+            "line 2, column split: 'val' is not train, test or empty; leave",
+        ),
+        ("name,label,\na,x,why\n", "line 2: 'why' is in a column without a name"),
+        (f"name,label\na,{'x' * 201}\n", "is longer than 200 characters"),
     ],
 )
 def test_a_mistake_is_reported_with_line_and_column(folder, text, message):
@@ -119,9 +130,47 @@ def test_a_mistake_is_reported_with_line_and_column(folder, text, message):
     assert message in str(mistake.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=,\r\nname,label,subject,split\r\na,x,1,train\r\nb,y,2,test\r\n",  # as Excel states the delimiter
+        "sep=;\nname;label;subject;split\na;x;1;train\nb;y;2;test\n",
+        ",name,label,subject,split\n0,a,x,1,train\n1,b,y,2,test\n",  # the row numbers of a data frame
+        "Unnamed: 0,name,label,subject,split\n0,a,x,1,train\n1,b,y,2,test\n",
+        "name,label,subject,split,,\na,x,1,train,,\nb,y,2,test,,\n",  # empty columns of a spreadsheet
+        "Name,LABEL,Subject ,Split\na,x,1.0,Train\nb,y,2.0,TEST\n",
+        "name,label,subject,split\na,x,P01,train\nb,y,P02,test\n",
+        "name,label,subject,split\na,x,S 1,train\nb,y,S 2,val\n",
+        "name,label,subject,split\ra,x,1,train\rb,y,2,test\r",  # an old Mac
+    ],
+)
+def test_a_table_as_other_programs_write_it(folder, text):
+    (folder / "clips.csv").write_bytes(text.encode())
+    entries = open_own(folder).list_clips()
+    assert [(e.name, e.action, e.subject, e.split) for e in entries] == [
+        ("a", "x", 1, "train"),
+        ("b", "y", 2, "test"),
+    ]
+
+
+def test_letters_with_marks_in_either_form(folder):
+    """macOS decomposes them in file names, tables and lists have them composed."""
+    np.savez(folder / "mu\u0308ller.npz", joints=walking()[:, 0])
+    np.savez(folder / "more" / "jo\u0308rg.npz", joints=walking()[:, 0])
+    table(folder, "name,label,skeleton\nmüller,x,\nother,y,more/jörg.npz\n", encoding="utf-8")
+    entries = open_own(folder).list_clips()
+    assert [(e.name, e.skeleton) for e in entries] == [
+        ("müller", "mu\u0308ller.npz"),
+        ("other", "more/jo\u0308rg.npz"),
+    ]
+
+
 def test_another_encoding_is_reported(folder):
     (folder / "clips.csv").write_bytes("name,label\na,süß\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"clips\.csv: not UTF-8 .*byte"):
+    with pytest.raises(
+        UserError,
+        match=r"clips\.csv: line 2: not UTF-8 \(byte 14 is 0xfc\); save it as UTF-8",
+    ):
         open_own(folder).list_clips()
 
 
@@ -203,6 +252,39 @@ def test_a_decimal_comma_is_read_between_semicolons(folder):
     file = folder / "more" / "b.csv"
     file.write_text(file.read_text().replace(".", ","))
     np.testing.assert_allclose(read(folder, "b", centre=False), walking(seed=2), atol=1e-6)
+
+
+def test_csv_as_other_programs_write_it(folder):
+    clip = walking(seed=2)
+    for delimiter, encoding in (("\t", "utf-8"), (";", "utf-16"), ("\t", "utf-8-sig")):
+        write_csv(folder / "more" / "b.csv", clip, delimiter, encoding)
+        text = (folder / "more" / "b.csv").read_bytes().decode(encoding)
+        lines = text.replace(".", ",").split("\n")
+        # a data frame's frame numbers and row numbers
+        changed = [line.replace(delimiter, f",0{delimiter}", 1) for line in lines[1:]]
+        text = "\r\n".join(f"{i}{delimiter}{line}" for i, line in enumerate([lines[0].title(), *changed]))
+        (folder / "more" / "b.csv").write_bytes(text.replace("0", "", 1).encode(encoding))
+        np.testing.assert_array_equal(read_joints(folder / "more" / "b.csv", JOINTS, 1), clip)
+
+
+def test_millions_of_empty_lines_take_little_memory(folder, monkeypatch):
+    path = folder / "more" / "b.csv"
+    whole = path.read_text()
+    path.write_text(whole + "\n" * 300_000)
+    tracemalloc.start()
+    read_joints(path, JOINTS, 1)
+    assert tracemalloc.get_traced_memory()[1] < 5 << 20
+    tracemalloc.stop()
+    path.write_text(whole + "\n" * 1_000_000)
+    with pytest.raises(UserError, match=r"b.csv: has more than 1000000 lines"):
+        read_joints(path, JOINTS, 1)
+    path.write_text(whole + "," * 200_000)
+    with pytest.raises(UserError, match=r"b.csv: line 7: has more than 100000 characters"):
+        read_joints(path, JOINTS, 1)
+    monkeypatch.setattr(own_files, "MAX_ROWS", 5)
+    path.write_text(whole)
+    with pytest.raises(UserError, match=r"b.csv: has more than 5 lines"):
+        read_joints(path, JOINTS, 1)
 
 
 def test_unknown_joints_are_refused_or_interpolated(folder):
@@ -376,7 +458,7 @@ def changed_csv(old, new):
         ("a", lambda f: (f / "a.npz").write_bytes((f / "a.npz").read_bytes()[:-90]), "cannot be read as npz"),
         ("a", lambda f: (f / "a.npz").write_bytes(b""), "cannot be read as npz"),
         ("b", changed_csv("head_y", "hat_y"), "line 1: unknown column 'hat_y'; did you mean 'head_y'"),
-        ("b", changed_csv(",head_x", ""), "line 2: has 61 fields, line 1 names 60 columns"),
+        ("b", changed_csv(",head_x", ""), "line 1: no column 'head_x' (1 of 60 are missing)"),
         ("b", changed_csv("\n3,", "\n2,"), "line 5: frame 2, person 0 is in line 4 already"),
         ("b", changed_csv("\n3,", "\nx,"), "line 5, column frame: 'x' is no whole number"),
         ("b", changed_csv("\n3,", "\n3,?"), "line 5, column head_x: '?"),

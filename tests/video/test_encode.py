@@ -92,6 +92,8 @@ def test_features_that_are_not_finite_fail_their_clip(tmp_path, settings, monkey
     assert table.names == ["a", "c"]
     assert table.failed == {"b": "the CNN's features are not finite"}
     assert np.isfinite(table.read("features")).all()
+
+
 def test_a_montage_of_another_size_is_left_out(tmp_path, settings):
     grey = {
         name: jpeg.encode(np.full((side, 80, 3), 99, np.uint8), 95)
