@@ -354,6 +354,9 @@ def _batch_mark(file: Path, target: Target, planned: str) -> str | None:
             mark = str(h5.attrs.get("fingerprint", planned))
             if mark == target.fingerprint:
                 schemas.check_batch(h5, target.columns)
+                clips = [*h5["names"].asstr()[:], *h5["failed/names"].asstr()[:]]
+                if sorted(clips) != sorted(target.batches[int(file.stem)]):
+                    raise UserError("holds the clips of another batch")
             return mark
     except CannotLock:
         raise
