@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from mmcl.errors import UserError
-from mmcl.store import batch_files, open_any, read_plan
+from mmcl.store import batch_files, damage_named, open_any, read_plan
 
 
 def inspect(path: str | Path, rows: int = 3) -> str:
@@ -28,7 +28,7 @@ def inspect(path: str | Path, rows: int = 3) -> str:
     part = Path(f"{path}.part")
     if not path.exists() and part.is_dir():
         return _in_progress(part)
-    with open_any(path) as file:
+    with open_any(path) as file, damage_named(path):
         lines = [*_header(path, file), *_arrays(file), *_failures(file), *_rows(file, rows)]
         return _printable("\n".join(lines))
 
@@ -45,14 +45,13 @@ def _in_progress(part: Path) -> str:
     if plan is None:
         raise UserError(f"{part}: a folder, but not a store in progress (no readable plan.json)")
     done = len(batch_files(part))
-    return "\n".join(
-        [
-            str(part),
-            f"  schema       {plan['schema']}",
-            f"  in progress  {done} of {plan['batches']} batches kept, {plan['clips']} clips planned",
-            f"  settings     {_indented(plan['settings'])}",
-        ]
-    )
+    lines = [
+        str(part),
+        f"  schema       {plan['schema']}",
+        f"  in progress  {done} of {plan['batches']} batches kept, {plan['clips']} clips planned",
+        f"  settings     {_indented(plan['settings'])}",
+    ]
+    return _printable("\n".join(lines))
 
 
 def _header(path: Path, file: h5py.File) -> list[str]:

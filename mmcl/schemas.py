@@ -134,7 +134,7 @@ SCHEMAS = {
             "keypoints": Column("float32", (17, 3), flat=True),
             **_PLACES,
             "size": Column("int32", (2,), low=1),
-            "rate": Column("float32"),
+            "rate": Column("float32", finite=False),  # NaN where the video states none
         },
         check=lambda file: _check_places(file, "keypoints"),
     ),

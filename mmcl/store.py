@@ -47,6 +47,7 @@ __all__ = [
     "Target",
     "columns",
     "created",
+    "damage_named",
     "fingerprint",
     "open_any",
     "opened",
@@ -372,6 +373,9 @@ def _batch_mark(file: Path, target: Target, planned: str) -> str | None:
             mark = str(h5.attrs.get("fingerprint", planned))
             if mark == target.fingerprint:
                 schemas.check_batch(h5, target.columns)
+                clips = [*h5["names"].asstr()[:], *h5["failed/names"].asstr()[:]]
+                if sorted(clips) != sorted(target.batches[int(file.stem)]):
+                    raise UserError("holds the clips of another batch")
             return mark
     except CannotLock:
         raise
@@ -601,7 +605,23 @@ def opened(path: str | Path, schema: str | None = None) -> Iterator[h5py.File]:
             raise UserError(f"{path}: not complete")
         if schema and file.attrs["schema"] != schema:
             raise UserError(f"{path}: holds {file.attrs['schema']}, expected {schema}")
-        yield file
+        with damage_named(path):
+            yield file
+
+
+@contextmanager
+def damage_named(path: Path) -> Iterator[None]:
+    """Name a file whose arrays HDF5 cannot read, as those of a store without checksum.
+
+    Raises:
+        Damaged: HDF5 has failed in the block.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        if not str(error).startswith(("Can't", "Unable")):  # HDF5's own words
+            raise
+        raise Damaged(f"{path}: cannot be read as HDF5 ({error})", path) from None
 
 
 def _failed(h5: h5py.File) -> dict[str, str]:
@@ -684,7 +704,8 @@ class Shards:
     def row(self, column: str, name: str) -> Any:
         """One clip's row of a column: an array, a str, or for `bytes` columns uint8 array(s)."""
         number, row = self._place[name]
-        value = self._column(number, column)[row]
+        with damage_named(self.paths[number]):
+            value = self._column(number, column)[row]
         return (
             value.decode()
             if isinstance(value, bytes)
@@ -702,5 +723,6 @@ class Shards:
 
     def _whole(self, number: int, column: str) -> np.ndarray:
         data = self._column(number, column)
-        values = data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
+        with damage_named(self.paths[number]):
+            values = data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
         return schemas.require_finite(self._file(number), column, values)

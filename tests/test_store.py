@@ -1,6 +1,7 @@
 import errno
 import fcntl
 import json
+import os
 import pickle
 import re
 import subprocess
@@ -15,6 +16,7 @@ from made_stores import edited
 
 from mmcl import store
 from mmcl.errors import UserError
+from mmcl.naming import PROJECT
 from mmcl.store import Batch, Column, Shards, Target, write, write_together
 
 COLUMNS = {
@@ -204,6 +206,19 @@ def test_a_part_of_an_earlier_version_is_continued(tmp_path):
     assert work.calls == [NAMES[6:9], NAMES[9:]]
 
 
+def test_a_batch_under_another_number_is_made_again(tmp_path):
+    build(tmp_path / "straight.h5")
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "s.h5", Counting(stop=2))
+    part = tmp_path / "s.h5.part"
+    (part / "000001.h5").write_bytes((part / "000000.h5").read_bytes())
+    (part / "000009.h5").write_bytes((part / "000000.h5").read_bytes())
+    work = Counting()
+    build(tmp_path / "s.h5", work)
+    assert work.calls == [NAMES[3:6], NAMES[6:9], NAMES[9:]]
+    assert datasets(tmp_path / "s.h5") == datasets(tmp_path / "straight.h5")
+
+
 def test_a_flipped_bit_in_a_batch_is_seen(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "s.h5", Counting(stop=3))
@@ -297,7 +312,8 @@ def test_a_disk_that_is_full_at_any_place(tmp_path):
     """Of 100 kB in which a store does not fit; HDF5 neither says it in its words nor crashes."""
     mount = f"mount -t tmpfs -o size=100k none {tmp_path} && exec {sys.executable} - {tmp_path}"
     command = ["unshare", "-rm", "sh", "-c", mount]
-    done = subprocess.run(command, input=FULL_DISK, capture_output=True, text=True)
+    env = {**os.environ, "PYTHONPATH": str(PROJECT)}
+    done = subprocess.run(command, input=FULL_DISK, capture_output=True, text=True, env=env)
     if "unshare" in done.stderr or "mount:" in done.stderr:
         pytest.skip("no file system can be mounted here")
     assert (done.returncode, done.stderr) == (0, "")

@@ -75,9 +75,10 @@ def audit(
     out = table_console()
     for table in audits.tables(report, rows):
         out.print(table)
-    if json:
-        write_json(json, report.as_json())
-    if exclude:
-        count = audits.write_exclusion(exclude, report, side, shlex.join(["mmcl", *sys.argv[1:]]))
-        typer.echo(f"mmcl: {exclude}: {count} clips", err=True)
+    with reported(2):
+        if json:
+            write_json(json, report.as_json())
+        if exclude:
+            count = audits.write_exclusion(exclude, report, side, shlex.join(["mmcl", *sys.argv[1:]]))
+            typer.echo(f"mmcl: {exclude}: {count} clips", err=True)
     raise typer.Exit(0 if report.clean else 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mmcl.errors import UserError, memory_reported
+from mmcl.files import FULL
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -15,12 +16,17 @@ if TYPE_CHECKING:
 
 @contextmanager
 def reported(status: int = 1) -> Iterator[None]:
-    """Print a user's mistake in one line and end with a status."""
+    """Print a user's mistake, or a full disk, in one line and end with a status."""
     try:
         with memory_reported("take a machine with more of it; MMCL_DEVICE=cpu computes without the GPU"):
             yield
     except UserError as error:
         message(str(error))
+        raise typer.Exit(status) from None
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        message(f"{error.filename or 'the output'}: disk full; free space and run again")
         raise typer.Exit(status) from None
 
 

@@ -56,4 +56,5 @@ def compare(
     for note in result["notes"]:
         message(note)
     if json:
-        write_json(json, result)
+        with reported():
+            write_json(json, result)

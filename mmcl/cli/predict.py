@@ -67,5 +67,5 @@ def predict_classes(
         recordings = open_recordings(skeletons, reader, options, names or ())
         recogniser = Recogniser.load(*find_models(model, member), device)
         write_csv(recogniser, recordings, top, output, message)
-    if isinstance(output, io.StringIO) and csv:
-        write_text(csv, output.getvalue())
+        if isinstance(output, io.StringIO) and csv:
+            write_text(csv, output.getvalue())

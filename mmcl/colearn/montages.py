@@ -76,8 +76,9 @@ class MontageFiles(Dataset[np.ndarray | None]):
         name = self.names[row]
         if name not in self.shards:
             return None
+        stored = self.shards.row("images", name)
         try:
-            return jpeg.decode(bytes(self.shards.row("images", name)))
+            return jpeg.decode(bytes(stored))
         except UserError:
             return None
 

@@ -54,7 +54,7 @@ def guess_reader(source: Path) -> str | None:
             return "crosclr"
     elif source.suffix in (".npz", ".pkl", ".pickle"):
         return "ctr_npz" if source.suffix == ".npz" else "pyskl"
-    elif h5py.is_hdf5(source):
+    elif source.suffix == ".h5" or h5py.is_hdf5(source):
         return None
     raise UserError(f"{source}: name its reader, --reader {'|'.join(READERS)}")
 

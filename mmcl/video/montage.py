@@ -59,8 +59,9 @@ def concatenate_frames(crops: Path, output: Path, settings: Montages) -> None:
         for name in names:
             if name in failed:
                 continue
+            stored = table.row("images", name)
             try:
-                pictures = [jpeg.decode(data) for data in table.row("images", name)]
+                pictures = [jpeg.decode(data) for data in stored]
                 images[name] = jpeg.encode(join(pictures, settings.montage), settings.jpeg_quality)
             except UserError as error:
                 failed[name] = str(error)

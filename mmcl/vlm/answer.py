@@ -95,8 +95,9 @@ def _pictures(source: store.Shards, names: list[str]) -> tuple[dict[str, np.ndar
     for name in names:
         if name in failed:
             continue
+        stored = source.row("images", name)
         try:
-            pictures[name] = jpeg.decode(bytes(source.row("images", name)))
+            pictures[name] = jpeg.decode(bytes(stored))
         except UserError as error:
             failed[name] = f"montage: {error}"
     return pictures, failed

@@ -141,3 +141,21 @@ def wait_for_end(folder):
             return
         time.sleep(0.01)
     raise AssertionError("processes outlived the kill")
+
+
+def test_a_damaged_intermediate_is_made_again_by_the_same_command(copy, finished):
+    target, folder = STAGES["answer_question"]
+    montages = copy.folder / "results/montages/tiny/000-of-001.h5"
+    good = content(montages)
+    damaged = bytearray(montages.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    montages.write_bytes(damaged)
+    shutil.rmtree(copy.folder / folder)
+    said = copy(target, fails=True)
+    assert "montages/tiny/000-of-001.h5: damaged: it does not hold what was written" in said
+    assert "renamed to 000-of-001.h5.damaged: run the same command again to make it anew" in said
+    assert montages.with_name("000-of-001.h5.damaged").read_bytes() == damaged
+    copy(target)
+    assert content(montages) == good
+    assert content(copy.folder / target) == content(finished.folder / target)
+    assert copy.jobs(target) == {}
