@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
-include: "workflow/rules/config.smk"
+include: "workflow/rules/start.smk"
 
 
 configfile: "resources/demo/config.yaml"

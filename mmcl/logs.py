@@ -8,18 +8,21 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmcl.errors import UserError
+from mmcl.start import escape_output
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def log_to(paths: Iterable[str | Path]) -> None:
     """Log to stderr and to files."""
+    escape_output()
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.INFO)  # every epoch is a line in the file, and a progress bar on the terminal
     handlers: list[logging.Handler] = [terminal]
     for path in paths:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(logging.FileHandler(path))
+        # names of files may hold bytes that are no UTF-8
+        handlers.append(logging.FileHandler(path, encoding="utf-8", errors="backslashreplace"))
     logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers, force=True)
     logging.getLogger("mmcl").setLevel(logging.DEBUG)
     logging.captureWarnings(True)

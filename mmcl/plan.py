@@ -109,7 +109,7 @@ class Plan:
             return [paths.at(paths.DRAWN, dataset=wildcards.dataset)]
         table = clips_table(dataset)
         if table and table.is_file():
-            return [str(table)]
+            return _as_input(table)
         # an index that exists is used as it is, so that results outlive the recordings they were made from
         if not Path(paths.at(paths.INDEX, dataset=wildcards.dataset)).exists():
             self._require(wildcards.dataset, "videos" if dataset.poses else "skeletons")
@@ -166,12 +166,15 @@ class Plan:
 
     def layout_file(self, wildcards: Wildcards) -> list[str]:
         """The file of a data set's joint layout where it is none of the project's: the store follows from it."""
-        name = getattr(self.dataset(wildcards).options, "layout", None) or ""
+        return [name for file in self._layout_file(wildcards.dataset) for name in _as_input(file)]
+
+    def _layout_file(self, dataset: str) -> list[Path]:
+        name = getattr(self.config.dataset(dataset).options, "layout", None) or ""
         if not name.endswith(".json"):
             return []
         if not Path(name).is_file():
-            raise UserError(f"datasets.{wildcards.dataset}.options.layout: no file {name}")
-        return [name]
+            raise UserError(f"datasets.{dataset}.options.layout: no file {name}")
+        return [Path(name)]
 
     def pose_settings(self, wildcards: Wildcards) -> Plain:
         """Params of estimate_poses."""
@@ -192,7 +195,7 @@ class Plan:
     def prepare_upstream(self, wildcards: Wildcards) -> str:
         """What skeletons follow from beside the settings of their preparation."""
         name, stamps = wildcards.dataset, self.stamps(wildcards.dataset)
-        layout = [sha256(Path(file)) for file in self.layout_file(wildcards)]
+        layout = [sha256(file) for file in self._layout_file(name)]
         if self.config.dataset(name).poses:
             return digest(self._indexed(name), layout, self._pose_estimation(name), stamps.token(videos=True))
         return digest(self._indexed(name), layout, stamps.token(skeletons=True))
@@ -818,6 +821,15 @@ def shortened(train: TrainSettings, epochs: int) -> TrainSettings:
     """A training of fewer epochs: the steps of the learning rate move along."""
     share = epochs / train.epochs
     return replaced(train, epochs=epochs, steps=[max(1, round(step * share)) for step in train.steps])
+
+
+def _as_input(file: Path) -> list[str]:
+    """A file of the user's as Snakemake's input.
+
+    Snakemake takes braces for wildcards and knows no way to write one, so a path with braces is none. Its content
+    enters the params all the same, so that a changed file is noticed.
+    """
+    return [] if "{" in str(file) else [str(file)]
 
 
 def _fields(selection: SelectionSettings) -> Plain:

@@ -214,6 +214,14 @@ MISTAKES = [
     (lambda r: r["benchmarks"]["demo_xsub_plain"].update(vlm={"batch": 3}), "the same name 'demo-blip'"),
     (lambda r: r.update(instruction="two\nlines"), "instruction: "),
     (
+        lambda r: r["datasets"]["ntu60"].update(skeletons="/data\nhere"),
+        "datasets.ntu60.skeletons: '/data\\nhere' does",
+    ),
+    (
+        lambda r: r["benchmarks"]["ntu60_xsub"].update(exclude="a\n"),
+        "benchmarks.ntu60_xsub.exclude: 'a\\n' does not",
+    ),
+    (
         lambda r: r.update(recipe="refrence"),
         'recipe: "refrence" is not allowed; allowed: "none", "reference"',
     ),

@@ -12,6 +12,7 @@ ROOT = Path(mmcl.__file__).parent
 
 TIERS = [
     {"errors", "__init__"},
+    {"start"},
     {"naming", "files", "device", "logs", "stages", "versions", "state_dict"},
     {"settings"},
     {"store", "layouts", "provenance", "recipes", "released", "paths"},

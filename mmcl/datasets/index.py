@@ -21,7 +21,7 @@ def write_index(path: str | Path, entries: Iterable[ClipEntry]) -> None:
     """Write clips in the order given; `frames` is empty where unknown. Appears whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written(path) as temporary, open(temporary, "w", newline="") as file:
+    with written(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter="\t", lineterminator="\n")
         writer.writerow(COLUMNS)
         for entry in entries:
@@ -35,7 +35,7 @@ def read_index(path: str | Path) -> list[ClipEntry]:
         UserError: no such file, other columns, or a row that cannot be read; names file and line.
     """
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8") as file:
             rows = list(csv.reader(file, delimiter="\t"))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as an index ({error})") from None

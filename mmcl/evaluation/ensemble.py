@@ -158,7 +158,7 @@ def write_ensemble(
     logits, labels, names = read_scores(scores[: len(members)])
     fused = fuse(logits, weights)
     ids, class_names = read_classes(scores[0])
-    read = [json.loads(Path(path).read_text()) for path in metrics]
+    read = [json.loads(Path(path).read_text(encoding="utf-8")) for path in metrics]
     written: dict[str, Any] = {
         "benchmark": settings.benchmark,
         "question": settings.question,

@@ -32,7 +32,7 @@ def write_result(output: Path, *, metrics: Mapping[str, Sequence[Path]], setting
             **{part: _over_seeds([one[part] for one in read]) for part in ("encoders", "together")},
         }
         for what, paths in metrics.items()
-        for read in [[json.loads(path.read_text()) for path in paths]]
+        for read in [[json.loads(path.read_text(encoding="utf-8")) for path in paths]]
     }
     about = {"settings": settings.dump(), "versions": {package: version(package) for package in PACKAGES}}
     write_json(

@@ -59,7 +59,9 @@ def write_zero_shot(
     source = SkeletonStore(skeletons)
     class_map = {entry.target: entry for entry in read_class_map(settings.class_map)}
     members = [member.name for member in settings.members]
-    weights = [member["weight"] for member in json.loads(Path(ensemble).read_text())["members"]]
+    weights = [
+        member["weight"] for member in json.loads(Path(ensemble).read_text(encoding="utf-8"))["members"]
+    ]
     trained = [load_model(path, pick_device()) for path in models]
     classes = trained[0].classes
 

@@ -99,7 +99,7 @@ def pretrained(settings: S, weights: Path) -> S:
         settings: of the network; `weights`, `sha256` and `num_classes` are replaced.
         weights: the file; its classes and sha256 are in the `.json` of the same name beside it.
     """
-    about = json.loads(weights.with_suffix(".json").read_text())
+    about = json.loads(weights.with_suffix(".json").read_text(encoding="utf-8"))
     found = {"weights": str(weights), "sha256": about["sha256"], "num_classes": len(about["classes"])}
     # a copy without validation, which wants `weights` to be null with `pretrain`
     return settings.model_copy(update=found)

@@ -39,7 +39,7 @@ def summarise(benchmark: str) -> None:
         raise UserError(f"{path}: not there; run `snakemake --cores 2 {path}` first")
     console = Console(highlight=False, width=max(100, Console().width))
     if probed.exists():
-        console.print(probes(json.loads(probed.read_text())))
+        console.print(probes(json.loads(probed.read_text(encoding="utf-8"))))
     if finished:
         _supervised(finished, console)
 
@@ -50,7 +50,7 @@ def _supervised(finished: FinishedBenchmark, console: "Console") -> None:
     console.print(_accuracies(ensemble))
     targets = sorted((finished.path.parent / "zero-shot").glob("*.json"))
     if targets:
-        console.print(_transfer([json.loads(target.read_text()) for target in targets]))
+        console.print(_transfer([json.loads(target.read_text(encoding="utf-8")) for target in targets]))
     for line in _left_out(ensemble["settings"]["dataset"]):
         console.print(line)
     console.print("Pictures:")

@@ -119,7 +119,7 @@ class Teachers(Input):
 
 def _weights(ensemble: Path, found: Sequence[Trained]) -> list[float]:
     """The fusion weights, of models that are the members of an ensemble."""
-    members = json.loads(Path(ensemble).read_text())["members"]
+    members = json.loads(Path(ensemble).read_text(encoding="utf-8"))["members"]
     stated = [(one["backbone"], one["graph"], one["stream"]) for one in members]
     given = [(one.settings.model.backbone, one.settings.model.graph, one.settings.stream) for one in found]
     if stated != given:
