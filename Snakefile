@@ -30,6 +30,7 @@ include: "workflow/rules/demo_weights.smk"
 
 
 onstart:
+    hold_outputs()
     # the first run of a working directory: records belong to the results from the beginning
     keep_records(Path("results"), Path(".snakemake/metadata"))
 

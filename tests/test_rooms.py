@@ -13,7 +13,7 @@ ROOT = Path(mmcl.__file__).parent
 TIERS = [
     {"errors", "__init__"},
     {"start"},
-    {"naming", "files", "device", "logs", "stages", "versions", "state_dict"},
+    {"naming", "files", "device", "logs", "running", "stages", "versions", "state_dict"},
     {"settings"},
     {"store", "layouts", "provenance", "recipes", "released", "paths"},
     {"skeleton", "inspect", "checkpoints"},

@@ -7,6 +7,7 @@ from mmcl.config import Config
 from mmcl.errors import UserError
 from mmcl.plan import GPU, Plan
 from mmcl.provenance import keep_records, settle
+from mmcl.running import hold
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -18,6 +19,14 @@ PLAN = Plan(CONFIG)
 
 if workflow.is_main_process:
     settle(Path("results"), Path(".snakemake"))
+
+
+def hold_outputs():
+    """Stop where another run is to make what this one plans."""
+    try:
+        hold((file for job in workflow.dag.needrun_jobs() for file in job.output), Path(".snakemake"))
+    except UserError as busy:
+        raise WorkflowError(str(busy)) from None
 
 
 # names are one folder or file; which there are, and which one was meant, is told by the functions of PLAN
