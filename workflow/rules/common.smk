@@ -30,7 +30,18 @@ def hold_outputs():
 
 
 # names are one folder or file; which there are, and which one was meant, is told by the functions of PLAN
-NAMES = ("dataset", "target", "benchmark", "protocol", "shard", "question", "vlm", "cnn", "member", "settings")
+NAMES = (
+    "dataset",
+    "target",
+    "benchmark",
+    "protocol",
+    "shard",
+    "question",
+    "vlm",
+    "cnn",
+    "member",
+    "settings",
+)
 
 
 wildcard_constraints:
