@@ -151,7 +151,7 @@ class EnsembleSettings(Section):
 class ZeroShotSettings(Section):
     """Data sets the trained models are evaluated on as they are."""
 
-    targets: dict[str, Annotated[str, Field(pattern="^[a-z0-9_]+$")]] = Field(
+    targets: dict[str, Annotated[str, Field(pattern="^[a-z0-9_]+$", max_length=100)]] = Field(
         {}, description="Target data set → name of the class map in resources/class_maps."
     )
 
