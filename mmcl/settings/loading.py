@@ -71,7 +71,7 @@ def _size(value: Any, known: dict[int, int], depth: int) -> int:
     for key in value if isinstance(value, dict) else ():
         if not (isinstance(key, str) and len(key) <= LONGEST_KEY and key.isprintable()):
             raise ConfigError(
-                f"config: {shown(key)} is no key: printable text of up to {LONGEST_KEY} characters, in quotes if need be"
+                f"config: {shown(key)} is no key: printable text of up to {LONGEST_KEY} characters, maybe in quotes"
             )
     for part in value.values() if isinstance(value, dict) else value:
         size += _size(part, known, depth + 1)

@@ -22,7 +22,7 @@ BOMB = "\n".join(
         ("a: [1\nb: 2\n", "cannot be read as a config file (while parsing a flow sequence"),
         ("a: " + "[" * 5000, "cannot be read as a config file"),
         (BOMB, f"config: holds more than {MOST_VALUES:,} values; an aliased part"),
-        ("on: 1", "config: True is no key: printable text of up to 200 characters, in quotes if need be"),
+        ("on: 1", "config: True is no key: printable text of up to 200 characters, maybe in quotes"),
         ("2020-01-01: 1", "config: datetime.date(2020, 1, 1) is no key"),
         ('"\\e[31m": 1', "config: '\\x1b[31m' is no key"),
         (f"{'k' * 201}: 1", "is no key"),
