@@ -85,6 +85,8 @@ class Plan:
     def __init__(self, config: Config):
         self.config = config
         self._checked: set[tuple[str, Use]] = set()
+        self._coverages: dict[tuple[str, bool], Coverage | None] = {}
+        self._listings: dict[tuple[str, bool], list[ClipEntry] | None] = {}
         self._stamps: dict[str, Stamps] = {}
         self._indexes: dict[str, dict[str, ClipEntry]] = {}
 
@@ -630,15 +632,22 @@ class Plan:
         self._checked.add((benchmark, use))
 
     def _coverage(self, benchmark: str, anew: bool = False) -> Coverage | None:
-        dataset, clips = self.config.benchmark(benchmark).dataset, self._clips(benchmark)
-        entries = self._listed(dataset, anew)
-        if entries is None:
-            return None
-        source = "video" if self.config.dataset(dataset).poses else "skeleton"
-        return coverage(entries, clips, read_planned(clips.exclude) if clips.exclude else (), source)
+        if (benchmark, anew) not in self._coverages:
+            dataset, clips = self.config.benchmark(benchmark).dataset, self._clips(benchmark)
+            source = "video" if self.config.dataset(dataset).poses else "skeleton"
+            excluded = read_planned(clips.exclude) if clips.exclude else ()
+            entries = self._listed(dataset, anew)
+            found = None if entries is None else coverage(entries, clips, excluded, source)
+            self._coverages[benchmark, anew] = found
+        return self._coverages[benchmark, anew]
 
     def _listed(self, dataset: str, anew: bool) -> list[ClipEntry] | None:
         """The clips of a data set, by its index if that is current; None where they cannot be listed at once."""
+        if (dataset, anew) not in self._listings:
+            self._listings[dataset, anew] = self._list(dataset, anew)
+        return self._listings[dataset, anew]
+
+    def _list(self, dataset: str, anew: bool) -> list[ClipEntry] | None:
         settings, index = self.config.dataset(dataset), Path(paths.at(paths.INDEX, dataset=dataset))
         if not anew and index.exists() and not self.stamps(dataset).changed:
             return list(self._entries(dataset).values())
