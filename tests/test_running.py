@@ -8,6 +8,7 @@ from mmcl.errors import UserError
 
 OTHER = """
 import sys
+from pathlib import Path
 from mmcl.running import hold
 hold(sys.argv[2:], Path(sys.argv[1]))
 print("held", flush=True)
