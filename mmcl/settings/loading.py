@@ -8,6 +8,7 @@ from mmcl.errors import UserError, shown
 from mmcl.settings.explain import ConfigError
 from mmcl.settings.merging import Plain
 
+MOST_BYTES = 4 << 20
 MOST_VALUES = 100_000
 """Values of a configuration, an aliased part (`*name` in YAML) counted each time: copies and messages write it out."""
 DEEPEST = 50
@@ -28,6 +29,8 @@ def read_config(path: str | Path) -> Plain:
     import yaml
 
     try:
+        if (size := Path(path).stat().st_size) > MOST_BYTES:
+            raise UserError(f"{path}: has {size:,} bytes, more than the {MOST_BYTES:,} of a config file")
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as a config file ({' '.join(str(error).split())})") from None

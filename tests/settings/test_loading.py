@@ -27,6 +27,7 @@ BOMB = "\n".join(
         ('"\\e[31m": 1', "config: '\\x1b[31m' is no key"),
         (f"{'k' * 201}: 1", "is no key"),
         (f"a: {'x' * 5000}", "config: a text of 5000 characters, 'xxx"),
+        ("\n" * 5_000_000, "has 5,000,000 bytes, more than the 4,194,304 of a config file"),
         ("a: &a [*a]", "config: is nested more than 50 levels deep"),
     ],
 )
