@@ -275,7 +275,10 @@ class Plan:
         return digest(self._montages(dataset), self._cropping(dataset), self._recorded(dataset, shard))
 
     def montages(self, wildcards: Wildcards) -> list[str]:
-        """All pictures of the path's data set."""
+        """All pictures of the path's data set, for a CNN that is trained on those of the training clips."""
+        for name, benchmark in self.config.benchmarks.items():
+            if (benchmark.dataset, benchmark.model.fam.cnn.name) == (wildcards.dataset, wildcards.cnn):
+                self._check_clips(name, "trained")
         return self._shards(paths.MONTAGES, wildcards.dataset)
 
     def pictures_upstream(self, wildcards: Wildcards) -> str:
