@@ -1,5 +1,6 @@
 """Config files as they are read, before anything is done with what they hold."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,11 @@ def read_config(path: str | Path) -> Plain:
     try:
         if (size := Path(path).stat().st_size) > MOST_BYTES:
             raise UserError(f"{path}: has {size:,} bytes, more than the {MOST_BYTES:,} of a config file")
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
+        try:
+            content = json.loads(text)  # which may be indented by tabs
+        except ValueError:
+            content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as a config file ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):

@@ -44,4 +44,6 @@ def test_an_alias_or_a_long_list_is_no_bomb(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text("a: &a {steps: [1, 2]}\nb: *a\n")
     assert read_config(file) == {"a": {"steps": [1, 2]}, "b": {"steps": [1, 2]}}
+    file.write_text('{"a":\t{"steps": [1, 2]}}')
+    assert read_config(file) == {"a": {"steps": [1, 2]}}
     check_size({"names": ["clip"] * (MOST_VALUES // 2)})
