@@ -5,7 +5,7 @@ from snakemake.utils import min_version
 min_version("9.19")
 
 
-include: "workflow/rules/config.smk"
+include: "workflow/rules/start.smk"
 
 
 configfile: "resources/demo/config.yaml"
@@ -30,6 +30,7 @@ include: "workflow/rules/demo_weights.smk"
 
 
 onstart:
+    hold_outputs()
     # the first run of a working directory: records belong to the results from the beginning
     keep_records(Path("results"), Path(".snakemake/metadata"))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from mmcl.datasets.protocols import find_rule, protocols
-from mmcl.errors import UserError, known, meant
+from mmcl.errors import UserError, known, meant, shown
 from mmcl.naming import NO_QUESTION, PROJECT, slug
 from mmcl.recipes import NONE, names, open_recipe
 from mmcl.settings.base import narrowed
@@ -144,7 +144,10 @@ class Config:
     def _dataset(self, name: str, recipe: str) -> DatasetSettings:
         merged = self._merged(recipe)
         own = merged["datasets"][name]
-        settings = {**own, "video": merge(merged.get("video") or {}, own.get("video") or {})}
+        video = own.get("video") or {}
+        if isinstance(video, dict):
+            video = merge(merged.get("video") or {}, video)
+        settings = {**own, "video": video}
         return validated(DatasetSettings, settings, where=self._origin([("datasets", name)], recipe))
 
     def _chain(self, name: str, below: tuple[str, ...] = ()) -> list[str]:
@@ -154,9 +157,9 @@ class Config:
         like = self.file.benchmarks[name].get("like")
         if like is None:
             return [name]
-        if like not in self.file.benchmarks:
+        if not isinstance(like, str) or like not in self.file.benchmarks:
             others = known(str(like), self.file.benchmarks)
-            raise ConfigError(f"benchmarks.{name}.like: no benchmark {like!r}{others}")
+            raise ConfigError(f"benchmarks.{name}.like: no benchmark {shown(like)}{others}")
         return [*self._chain(like, (*below, name)), name]
 
     def _resolve(self, name: str, recipe: str | None = None) -> BenchmarkSettings:
@@ -176,7 +179,7 @@ class Config:
             own = self.file.benchmarks[link]
             resolved = merge(resolved, {key: value for key, value in own.items() if key != "like"})
             # class maps are chosen as a whole: a benchmark's targets replace the common ones
-            if "targets" in (own.get("zero_shot") or {}):
+            if isinstance(own.get("zero_shot"), dict) and "targets" in own["zero_shot"]:
                 resolved["zero_shot"]["targets"] = own["zero_shot"]["targets"]
         resolved["recipe"] = recipe
         above = [("benchmarks", link) for link in reversed(chain)]

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmcl.errors import Damaged, UserError, memory_reported
+from mmcl.start import escape_output
 
 LESS_MEMORY = "lower `batch` of this step's section in config.yaml, or have the job given more memory"
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -16,12 +17,13 @@ FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 def log_to(paths: Iterable[str | Path]) -> None:
     """Log to stderr and to files."""
+    escape_output()
     terminal = logging.StreamHandler(sys.stderr)
     terminal.setLevel(logging.INFO)  # every epoch is a line in the file, and a progress bar on the terminal
     handlers: list[logging.Handler] = [terminal]
     for path in paths:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        # a path in a message may hold what is not UTF-8
+        # names of files may hold bytes that are no UTF-8
         handlers.append(_LogFile(path, encoding="utf-8", errors="backslashreplace"))
     logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers, force=True)
     logging.getLogger("mmcl").setLevel(logging.DEBUG)

@@ -12,6 +12,7 @@ even where its inputs look older.
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,8 +21,10 @@ from typing import Any, Generic, Literal, TypeVar
 
 from mmcl import paths
 from mmcl.config import Config, NamedCnn
-from mmcl.datasets import ClipEntry, clips_table, require_folder
-from mmcl.datasets.exclusion import plan_exclusion
+from mmcl.datasets import ClipEntry, clips_table, open_reader, reader_class, require_folder
+from mmcl.datasets.class_maps import read_class_map
+from mmcl.datasets.coverage import Coverage, Use, coverage
+from mmcl.datasets.exclusion import plan_exclusion, read_planned
 from mmcl.datasets.index import read_index
 from mmcl.datasets.stamps import Stamps, planned_stamps
 from mmcl.errors import UserError, known
@@ -30,13 +33,17 @@ from mmcl.settings import jobs
 from mmcl.settings.base import Section, narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings, Member
 from mmcl.settings.dataset import DatasetSettings
+from mmcl.settings.initial import check_initial
 from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.settings.selfsup import PretrainingSettings, ProbeSettings
-from mmcl.settings.training import TrainSettings
+from mmcl.settings.tables import default_graph
+from mmcl.settings.training import InitSettings, TrainSettings
 from mmcl.settings.video import CropSettings, PoseSettings
 from mmcl.settings.vlm import VlmSettings
 from mmcl.stages import VERSIONS
+
+log = logging.getLogger(__name__)
 
 GPU = int(Path("/dev/nvidiactl").exists())
 """What a GPU job counts against this machine's one GPU: nothing if there is none. Cluster profiles ask for theirs."""
@@ -77,6 +84,9 @@ class Plan:
 
     def __init__(self, config: Config):
         self.config = config
+        self._checked: set[tuple[str, Use]] = set()
+        self._coverages: dict[tuple[str, bool], Coverage | None] = {}
+        self._listings: dict[tuple[str, bool], list[ClipEntry] | None] = {}
         self._stamps: dict[str, Stamps] = {}
         self._indexes: dict[str, dict[str, ClipEntry]] = {}
 
@@ -109,7 +119,7 @@ class Plan:
             return [paths.at(paths.DRAWN, dataset=wildcards.dataset)]
         table = clips_table(dataset)
         if table and table.is_file():
-            return [str(table)]
+            return _as_input(table)
         # an index that exists is used as it is, so that results outlive the recordings they were made from
         if not Path(paths.at(paths.INDEX, dataset=wildcards.dataset)).exists():
             self._require(wildcards.dataset, "videos" if dataset.poses else "skeletons")
@@ -166,12 +176,15 @@ class Plan:
 
     def layout_file(self, wildcards: Wildcards) -> list[str]:
         """The file of a data set's joint layout where it is none of the project's: the store follows from it."""
-        name = getattr(self.dataset(wildcards).options, "layout", None) or ""
+        return [name for file in self._layout_file(wildcards.dataset) for name in _as_input(file)]
+
+    def _layout_file(self, dataset: str) -> list[Path]:
+        name = getattr(self.config.dataset(dataset).options, "layout", None) or ""
         if not name.lower().endswith(".json"):
             return []
         if not Path(name).is_file():
-            raise UserError(f"datasets.{wildcards.dataset}.options.layout: no file {name}")
-        return [name]
+            raise UserError(f"datasets.{dataset}.options.layout: no file {name}")
+        return [Path(name)]
 
     def pose_settings(self, wildcards: Wildcards) -> Plain:
         """Params of estimate_poses."""
@@ -192,7 +205,7 @@ class Plan:
     def prepare_upstream(self, wildcards: Wildcards) -> str:
         """What skeletons follow from beside the settings of their preparation."""
         name, stamps = wildcards.dataset, self.stamps(wildcards.dataset)
-        layout = [sha256(Path(file)) for file in self.layout_file(wildcards)]
+        layout = [sha256(file) for file in self._layout_file(name)]
         if self.config.dataset(name).poses:
             return digest(self._indexed(name), layout, self._pose_estimation(name), stamps.token(videos=True))
         return digest(self._indexed(name), layout, stamps.token(skeletons=True))
@@ -262,7 +275,10 @@ class Plan:
         return digest(self._montages(dataset), self._cropping(dataset), self._recorded(dataset, shard))
 
     def montages(self, wildcards: Wildcards) -> list[str]:
-        """All pictures of the path's data set."""
+        """All pictures of the path's data set, for a CNN that is trained on those of the training clips."""
+        for name, benchmark in self.config.benchmarks.items():
+            if (benchmark.dataset, benchmark.model.fam.cnn.name) == (wildcards.dataset, wildcards.cnn):
+                self._check_clips(name, "trained")
         return self._shards(paths.MONTAGES, wildcards.dataset)
 
     def pictures_upstream(self, wildcards: Wildcards) -> str:
@@ -472,6 +488,7 @@ class Plan:
     def training_inputs(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """What the co-learning terms need of the training clips: input → files."""
         run = self.run(wildcards)
+        self._check_clips(run.benchmark, "fitted" if run.training.fit else "trained")
         wanted = {name for term in run.training.model.enabled_terms.values() for name in term.inputs}
         files = {name: self._input(name, run, wildcards.dataset) for name in sorted(wanted)}
         return files | self._teaching(run, wildcards.run)
@@ -495,11 +512,29 @@ class Plan:
 
     def initial_encoders(self, wildcards: Wildcards) -> list[str]:
         """Encoders of the same seed that a stream begins from, if it does; a fit run, too, as encoders use no label."""
-        init = self.run(wildcards).training.train.init
+        run = self.run(wildcards)
+        init = run.training.train.init
         if not init:
             return []
+        self._check_initial(run, init)
         seed = paths.seed_of(wildcards.run)
         return [f"{paths.at(paths.ENCODERS, benchmark=init.from_, what=init.what, seed=seed)}/model.pt"]
+
+    def _check_initial(self, run: Run, init: InitSettings) -> None:
+        """Whether the encoders of another benchmark will fit a stream."""
+        selfsup = self.config.benchmark(init.from_).selfsup
+        encoder, student = selfsup.encoder, selfsup.student
+        modalities: tuple[str, ...] = selfsup.modalities
+        network = encoder.backbone, encoder.graph or default_graph(encoder.backbone), encoder.width
+        if init.what == "student":
+            network = selfsup.student_network
+            modalities = () if student.early and len(student.modalities) > 1 else student.modalities
+        try:
+            check_initial(
+                run.training, f"{init.what} of {init.from_}", modalities, network, selfsup.convention
+            )
+        except UserError as misfit:
+            raise UserError(f"benchmarks.{run.benchmark}.{misfit}") from None
 
     def _teaching(self, run: Run, name: str) -> dict[str, list[str]]:
         """The members that a stream learns from, if it does: of its own seed, and a fit run from fit runs."""
@@ -507,7 +542,15 @@ class Plan:
         if not distil:
             return {}
         seed, fit = paths.seed_of(name), name.endswith("/fit")
-        members = self.config.benchmark(distil.from_).members
+        theirs = self.config.benchmark(distil.from_)
+        for key in ("feeder", "window"):
+            own, other = getattr(run.training.train, key), getattr(theirs.train, key)
+            if own != other:
+                raise UserError(
+                    f"benchmarks.{run.benchmark}.train.distil: the members of {distil.from_} are trained with "
+                    f"train.{key} {other}, this stream with {own}"
+                )
+        members = theirs.members
         return {
             "teachers": [f"{self.folder_of(distil.from_, member, seed, fit)}/model.pt" for member in members],
             "ensemble": [paths.at(paths.ENSEMBLE, benchmark=distil.from_)],
@@ -568,10 +611,62 @@ class Plan:
             exclude=plan_exclusion(exclude) if exclude else None,
         )
 
+    # -------------------------------------------------------------------------------------- enough clips
+
+    def _check_clips(self, benchmark: str, use: Use) -> None:
+        """Whether a benchmark has the clips that it needs, told before hours of work.
+
+        Nothing is told of recordings that are not there yet, or whose files must be read to list their clips; of these
+        the first training tells.
+
+        Raises:
+            UserError: names the benchmark and what is missing.
+        """
+        if (benchmark, use) in self._checked:
+            return
+        found = self._coverage(benchmark)
+        if found and found.problem(use):  # by an index that the next job may make anew
+            found = self._coverage(benchmark, anew=True) or found
+        if found:
+            if problem := found.problem(use):
+                raise UserError(f"benchmarks.{benchmark}: {problem}")
+            if use == "tested" and (odd := found.warning()):
+                log.warning("benchmarks.%s: %s", benchmark, odd)
+        self._checked.add((benchmark, use))
+
+    def _coverage(self, benchmark: str, anew: bool = False) -> Coverage | None:
+        if (benchmark, anew) not in self._coverages:
+            dataset, clips = self.config.benchmark(benchmark).dataset, self._clips(benchmark)
+            source = "video" if self.config.dataset(dataset).poses else "skeleton"
+            excluded = read_planned(clips.exclude) if clips.exclude else ()
+            entries = self._listed(dataset, anew)
+            found = None if entries is None else coverage(entries, clips, excluded, source)
+            self._coverages[benchmark, anew] = found
+        return self._coverages[benchmark, anew]
+
+    def _listed(self, dataset: str, anew: bool) -> list[ClipEntry] | None:
+        """The clips of a data set, by its index if that is current; None where they cannot be listed at once."""
+        if (dataset, anew) not in self._listings:
+            self._listings[dataset, anew] = self._list(dataset, anew)
+        return self._listings[dataset, anew]
+
+    def _list(self, dataset: str, anew: bool) -> list[ClipEntry] | None:
+        settings, index = self.config.dataset(dataset), Path(paths.at(paths.INDEX, dataset=dataset))
+        if not anew and index.exists() and not self.stamps(dataset).changed:
+            return list(self._entries(dataset).values())
+        reader = reader_class(settings.reader)
+        if settings.drawn or (getattr(reader, "lists_content", False) and not anew):
+            return None
+        try:
+            return open_reader(settings, settings.skeletons, settings.videos).list_clips()
+        except UserError:
+            return None  # a mistake that the job index_clips tells
+
     # ------------------------------------------------------------------------------------ self-supervision
 
     def skeletons(self, wildcards: Wildcards) -> str:
         """The benchmark's skeleton store."""
+        self._check_clips(wildcards.benchmark, "encoded")
         return paths.at(paths.SKELETONS, dataset=self.benchmark(wildcards).dataset)
 
     def pretrain_streams_settings(self, wildcards: Wildcards) -> Plain:
@@ -617,6 +712,8 @@ class Plan:
 
     def probed_model(self, wildcards: Wildcards) -> str:
         """The encoders that are probed; `random` takes the form of the pre-trained ones."""
+        self._check_clips(wildcards.benchmark, "trained")
+        self._check_clips(wildcards.benchmark, "tested")
         what = "pretrain" if wildcards.what == "random" else wildcards.what
         source = self.benchmark(wildcards).selfsup.probe.from_ or wildcards.benchmark
         return f"{paths.at(paths.ENCODERS, benchmark=source, what=what, seed=wildcards.seed)}/model.pt"
@@ -693,6 +790,8 @@ class Plan:
         settings = self.config.benchmark(benchmark)
         first = settings.seeds[0]
         fitted = settings.ensemble.weights == "fitted"
+        self._check_clips(benchmark, "fitted" if fitted else "trained")
+        self._check_clips(benchmark, "tested")
         seeds = {"seeds": settings.seeds, "first": (first,), "fit": (first,) if fitted else ()}[runs]
         for seed in seeds:
             for member in settings.members:
@@ -744,8 +843,22 @@ class Plan:
 
     def target_skeletons(self, wildcards: Wildcards) -> str:
         """The target's skeleton store."""
-        self._class_map(wildcards)
+        self._check_target(wildcards.benchmark, wildcards.target, self._class_map(wildcards))
         return paths.at(paths.SKELETONS, dataset=wildcards.target)
+
+    def _check_target(self, benchmark: str, target: str, class_map: str) -> None:
+        """Whether a target has clips of classes that the models will know, told before they are trained."""
+        source = self.config.benchmark(benchmark).dataset
+        for anew in (False, True):  # an index may be of recordings that have changed since
+            listed = [self._listed(name, anew) or self._listed(name, False) for name in (source, target)]
+            known_to, clips = ({entry.action for entry in entries or ()} for entries in listed)
+            counterparts = {one.target: one.source for one in read_class_map(class_map)}
+            if not known_to or not clips or any(counterparts.get(action) in known_to for action in clips):
+                return
+        raise UserError(
+            f"benchmarks.{benchmark}.zero_shot.targets.{target}: by class map {class_map} no clip of {target} has a "
+            f"class of {source}"
+        )
 
     def target_answers(self, wildcards: Wildcards) -> list[str]:
         """The target's answers to the same question, where FRM can use them."""
@@ -818,6 +931,15 @@ def shortened(train: TrainSettings, epochs: int) -> TrainSettings:
     """A training of fewer epochs: the steps of the learning rate move along."""
     share = epochs / train.epochs
     return replaced(train, epochs=epochs, steps=[max(1, round(step * share)) for step in train.steps])
+
+
+def _as_input(file: Path) -> list[str]:
+    """A file of the user's as Snakemake's input.
+
+    Snakemake takes braces for wildcards and knows no way to write one, so a path with braces is none. Its content
+    enters the params all the same, so that a changed file is noticed.
+    """
+    return [] if "{" in str(file) else [str(file)]
 
 
 def _fields(selection: SelectionSettings) -> Plain:

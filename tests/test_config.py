@@ -214,6 +214,14 @@ MISTAKES = [
     (lambda r: r["benchmarks"]["demo_xsub_plain"].update(vlm={"batch": 3}), "the same name 'demo-blip'"),
     (lambda r: r.update(instruction="two\nlines"), "instruction: "),
     (
+        lambda r: r["datasets"]["ntu60"].update(skeletons="/data\nhere"),
+        "datasets.ntu60.skeletons: '/data\\nhere' does",
+    ),
+    (
+        lambda r: r["benchmarks"]["ntu60_xsub"].update(exclude="a\n"),
+        "benchmarks.ntu60_xsub.exclude: 'a\\n' does not",
+    ),
+    (
         lambda r: r.update(recipe="refrence"),
         'recipe: "refrence" is not allowed; allowed: "none", "reference"',
     ),
@@ -226,6 +234,26 @@ MISTAKES = [
             }
         ),
         "benchmarks.x.ensemble.preset: no weight for member ctrgcn-natural-acceleration",
+    ),
+    (
+        lambda r: r["datasets"]["ntu60"].update(reader=["ntu"]),
+        'datasets.ntu60.reader: ["ntu"] is not allowed',
+    ),
+    (
+        lambda r: r["datasets"]["ntu60"].update(video="none"),
+        'datasets.ntu60.video: "none" is not of type object',
+    ),
+    (
+        lambda r: r["benchmarks"].update(x={"like": ["demo_xsub"]}),
+        "benchmarks.x.like: no benchmark ['demo_xsub']",
+    ),
+    (
+        lambda r: r["benchmarks"]["ntu60_xsub"].update(zero_shot=True),
+        "benchmarks.ntu60_xsub.zero_shot: true is not of type object",
+    ),
+    (
+        lambda r: r["benchmarks"]["ntu60_xsub"].update(zero_shot={"targets": {"sysu": "x" * 300}}),
+        "benchmarks.ntu60_xsub.zero_shot.targets.sysu: ",
     ),
     (lambda r: r["train"].update(learning_rate=math.nan), "train.learning_rate: NaN is not a finite number"),
     (lambda r: r["train"].update(crop=[math.nan, 1.0]), "train.crop.0: NaN is not a finite number"),
@@ -247,6 +275,32 @@ def test_a_mistake_is_named_with_its_path(raw, mistake, message):
     with pytest.raises(ConfigError) as caught:
         Config(raw)
     assert message in str(caught.value)
+
+
+def places(node, at=()):
+    """The path of every value."""
+    inside = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+    for key, value in inside:
+        yield (*at, key)
+        yield from places(value, (*at, key))
+
+
+@pytest.mark.parametrize("wrong", [None, 3, math.nan, "x", ["a"], {"a": 1}, b"x"], ids=repr)
+def test_any_other_value_in_any_place_is_a_mistake_in_one_line_or_right(project, wrong):
+    tiny = yaml.safe_load((project / "tests/workflow/tiny.yaml").read_text())
+    told = []
+    for path in places(tiny):
+        other = copy.deepcopy(tiny)
+        node = other
+        for key in path[:-1]:
+            node = node[key]
+        node[path[-1]] = wrong
+        try:
+            Config(other)
+        except ConfigError as mistake:
+            told.append(str(mistake))
+    assert len(told) > 60
+    assert all(len(text) < 700 and text.isprintable() for text in told)
 
 
 def test_a_benchmark_overrides_and_inherits(raw):

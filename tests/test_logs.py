@@ -37,6 +37,12 @@ def test_any_other_error_is_logged_with_its_traceback(tmp_path):
     assert "unforeseen" in text
 
 
+def test_names_that_are_no_utf8_are_escaped(tmp_path):
+    with job_log(tmp_path / "job.log"):
+        logging.getLogger("mmcl").info("clip \udcff of ümläut")
+    assert "clip \\udcff of ümläut" in (tmp_path / "job.log").read_text(encoding="utf-8")
+
+
 def test_epochs_go_to_the_file_alone(tmp_path, capsys):
     with job_log(tmp_path / "job.log"):
         logging.getLogger("mmcl.training").debug("epoch 1")

@@ -7,6 +7,8 @@ import yaml
 from planned import at, stream
 
 from mmcl.config import Config, with_demo
+from mmcl.datasets.clip import ClipEntry
+from mmcl.datasets.index import write_index
 from mmcl.errors import UserError
 from mmcl.naming import slug
 from mmcl.plan import Plan, run_digest
@@ -357,6 +359,81 @@ def test_the_table_of_your_own_data_is_an_input(raw, tmp_path):
     assert plan.poses(at(dataset="mine")) == []
     with pytest.raises(UserError, match=r"datasets\.mine: has no section `poses`"):
         plan.pose_settings(at(dataset="mine"))
+
+
+def own_benchmark(raw, folder, rows, **benchmark) -> Plan:
+    """A plan for a table of clips: name, label, subject, split."""
+    lines = ["name,label,subject,split", *(",".join(map(str, row)) for row in rows)]
+    (folder / "clips.csv").write_text("\n".join(lines) + "\n")
+    for row in rows:
+        (folder / f"{row[0]}.npz").touch()
+    plain = {"fam": {"enabled": False}, "frm": {"enabled": False}}
+    raw["benchmarks"]["mine"] = {
+        "dataset": "mine",
+        "protocol": "given",
+        "model": plain,
+        "ensemble": {"members": [{"stream": "joint"}], "weights": "equal"},
+        **benchmark,
+    }
+    return own_plan(raw, skeletons=str(folder), options={"layout": "ntu25"})
+
+
+ROWS = [("a1", "wave", 1, "train"), ("b1", "sit", 1, "train"), ("a2", "wave", 2, "test")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "benchmark", "message"),
+    [
+        (ROWS[:2], {}, "benchmarks.mine: protocol given has no test clip among 2 usable ones"),
+        (ROWS[2:], {}, "benchmarks.mine: protocol given has no training clip among 1 usable ones"),
+        (
+            [ROWS[0], ROWS[2]],
+            {},
+            "benchmarks.mine: all 1 training clips of protocol given are of one class, 'wave'",
+        ),
+        (
+            ROWS,
+            {"ensemble": {"members": [{"stream": "joint"}]}},
+            "benchmarks.mine: fitted fusion weights need at least two training subjects, found 1; set ensemble",
+        ),
+        (
+            ROWS,
+            {"zero_shot": {"targets": {"mine": "utd_mhad"}}},
+            "zero_shot.targets.mine: by class map utd_mhad no clip",
+        ),
+    ],
+)
+def test_clips_that_are_not_enough_are_told_when_planning(raw, tmp_path, rows, benchmark, message):
+    plan = own_benchmark(raw, tmp_path, rows, **benchmark)
+
+    def planned():
+        plan.member_files("scores.h5", "seeds")(at(benchmark="mine"))
+        plan.target_skeletons(at(benchmark="mine", target="mine"))
+
+    with pytest.raises(UserError) as told:
+        planned()
+    assert message in str(told.value)
+
+
+def test_a_table_that_was_put_right_is_planned_although_its_index_is_old(raw, tmp_path):
+    plan = own_benchmark(raw, tmp_path, ROWS)
+    write_index("results/index/mine.tsv", [ClipEntry("a1", "wave", 1, 1, 1, None, "a1.npz", "", "", "train")])
+    assert plan.member_files("scores.h5", "seeds")(at(benchmark="mine"))
+    other = own_benchmark(raw, tmp_path, ROWS[:2])
+    # a model can be trained without test clips, but not scored
+    assert other.training_inputs(stream(other, "mine")) == {}
+    with pytest.raises(UserError, match="no test clip"):
+        other.probed_model(at(benchmark="mine", what="pretrain", seed="1"))
+
+
+def test_classes_without_training_clips_are_named_when_planning(raw, tmp_path, caplog):
+    plan = own_benchmark(raw, tmp_path, [*ROWS, ("c1", "Wave", 2, "test")])
+    for _ in range(2):
+        plan.member_files("scores.h5", "seeds")(at(benchmark="mine"))
+    assert [record.getMessage() for record in caplog.records] == [
+        "benchmarks.mine: 1 test clips of protocol given are of 1 classes that no training clip has ('Wave'); they "
+        "count as wrong"
+    ]
 
 
 def test_the_layout_of_your_own_data_is_an_input(raw, tmp_path):

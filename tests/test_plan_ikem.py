@@ -7,6 +7,7 @@ from planned import at, stream
 from mmcl.config import Config, with_demo
 from mmcl.errors import UserError
 from mmcl.plan import Plan
+from mmcl.settings.merging import merge
 from mmcl.stages import VERSIONS
 
 TUNED = "stgcn16-natural-joint"
@@ -32,6 +33,47 @@ def test_encoders_are_those_of_the_same_seed(raw):
     train = plan.stream_settings(tuned)["train"]
     assert train["init"] == {"from": "demo_ikem", "what": "pretrain", "modality": None}
     assert train["labels"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        (
+            {"model": {"width": 0.75}},
+            "pretrain of demo_ikem has encoders with width {width}, this stream has 0.75",
+        ),
+        ({"model": {"backbone": "ctrs"}}, "pretrain of demo_ikem has encoders with backbone"),
+        (
+            {"train": {"init": {"from": "two", "modality": "rotation_axis"}}},
+            "pretrain of two has no encoder of rotation_axis for stream joint; it has: joint, bone",
+        ),
+        ({"train": {"init": {"from": "early", "what": "student"}}}, "it has: none of one modality"),
+        ({"train": {"init": {"from": "turned"}}}, "has encoders with convention ikem, this stream has ctr"),
+    ],
+)
+def test_encoders_that_will_not_fit_are_told_when_planning(raw, own, said):
+    raw["benchmarks"]["early"] = {"like": "demo_ikem", "selfsup": {"student": {"early": True}}}
+    two = {"modalities": ["joint", "bone"], "student": {"modalities": ["joint"]}}
+    raw["benchmarks"]["two"] = {"like": "demo_ikem", "selfsup": two}
+    raw["benchmarks"]["turned"] = {"like": "demo_ikem", "selfsup": {"convention": "ikem"}}
+    raw["benchmarks"]["new"] = merge(
+        {"like": "demo_tuned", "ensemble": {"members": [{"stream": "joint"}]}}, own
+    )
+    plan = Plan(Config(raw))
+    [member] = plan.config.benchmark("new").members
+    with pytest.raises(UserError) as told:
+        plan.initial_encoders(stream(plan, "new", member=member.name))
+    assert "benchmarks.new.train.init: " in str(told.value)
+    assert said.format(width=plan.config.benchmark("demo_ikem").selfsup.encoder.width) in str(told.value)
+
+
+def test_teachers_that_see_other_windows_are_told_when_planning(raw):
+    raw["benchmarks"]["new"] = {"like": "demo_distilled", "train": {"window": 20}}
+    plan = Plan(Config(raw))
+    with pytest.raises(
+        UserError, match=r"train\.distil: the members of demo_xsub are trained with train\.window 16, this"
+    ):
+        plan.training_inputs(stream(plan, "new", member=plan.config.benchmark("new").members[0].name))
 
 
 def test_what_is_off_is_not_in_the_params(raw):

@@ -2,9 +2,15 @@
 
 import typer
 
+from mmcl.cli.common import reported
+from mmcl.start import check_names, escape_output
+
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
 def main() -> None:
     """Skeleton-based action recognition with multi-modality co-learning."""
+    escape_output()
+    with reported(2):
+        check_names()

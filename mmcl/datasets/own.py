@@ -30,7 +30,7 @@ VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 class OwnOptions(ListedOptions):
     """Options of the reader `own`."""
 
-    layout: base.Text | None = Field(
+    layout: Annotated[base.Place, Field(min_length=1)] | None = Field(
         None,
         description="Joint layout of the skeletons, a name (docs/layouts.md) or the path of a layout's .json.",
     )

@@ -166,7 +166,8 @@ def fit_split(subject: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.nd
     subjects = np.unique(subject[train])
     if len(subjects) < 2:
         raise UserError(
-            f"fitted weights need at least two training subjects, found {len(subjects)}; ensemble.weights may be equal"
+            f"fitted fusion weights need at least two training subjects, found {len(subjects)}; "
+            "set ensemble.weights: equal"
         )
     held_out = train & np.isin(subject, subjects[::HELD_OUT_EVERY])
     return train & ~held_out, held_out

@@ -173,6 +173,11 @@ class Stamps:
         """Token of index_clips: of the set of recordings and, where there is one, the file that lists the clips."""
         return self._whole_token or (self._table.token if self._table else "")
 
+    @property
+    def changed(self) -> bool:
+        """Whether the set of recordings is another than the one that the index was made from."""
+        return bool(self._whole_token)
+
     def token(self, skeletons: Collection[str] | bool = False, videos: Collection[str] | bool = False) -> str:
         """Token of a job.
 

@@ -147,7 +147,7 @@ def _all_done(started: list[subprocess.Popen[bytes]], folder: Path) -> bool:
     """Whether all processes have ended with status 0; raises the error that ended the first that did not."""
     codes = [process.poll() for process in started]
     failed = sorted(folder.glob("failed-*.json"), key=lambda path: path.stat().st_mtime_ns)
-    errors = [json.loads(path.read_text()) for path in failed]
+    errors = [json.loads(path.read_text(encoding="utf-8")) for path in failed]
     # errors of the other processes about a lost connection come after the cause
     for error in errors:
         if error.get("damaged"):

@@ -294,7 +294,7 @@ def _check_same_skeletons(form: EncoderForm, source: SkeletonStore, clips: Ragge
 def main() -> None:
     """One process of a training that torchrun or `launch` started; its argument is the job's file."""
     with joined() as processes:
-        job = json.loads(Path(sys.argv[1]).read_text())
+        job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
         settings, threads = job.pop("settings"), job.pop("threads", 1)
         paths = {name: Path(path) for name, path in job.items()}
         if "teachers" in paths:

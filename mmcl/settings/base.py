@@ -50,6 +50,8 @@ PathName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9._-]*$")]
 Name = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 """The name of a data set, benchmark or protocol."""
 Question = Annotated[str, Field(min_length=1, max_length=500, pattern="^[^\\r\\n]+$")]
+Place = Annotated[str, Field(pattern=r"^[^\r\n\x00]*$")]
+"""The path of a file or folder of the user's: one line."""
 Text = Annotated[str, Field(min_length=1)]
 
 

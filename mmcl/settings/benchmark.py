@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mmcl.settings.base import OFF, AtLeastZero, Count, Items, Question, Section, Seed, Text
+from mmcl.settings.base import OFF, AtLeastZero, Count, Items, Place, Question, Section, Seed, Text
 from mmcl.settings.choices import Backbone, Graph, Stream
 from mmcl.settings.dataset import Threads
 from mmcl.settings.model import ModelSettings
@@ -151,7 +151,7 @@ class EnsembleSettings(Section):
 class ZeroShotSettings(Section):
     """Data sets the trained models are evaluated on as they are."""
 
-    targets: dict[str, Annotated[str, Field(pattern="^[a-z0-9_]+$")]] = Field(
+    targets: dict[str, Annotated[str, Field(pattern="^[a-z0-9_]+$", max_length=100)]] = Field(
         {}, description="Target data set → name of the class map in resources/class_maps."
     )
 
@@ -209,7 +209,7 @@ class BenchmarkSettings(CommonSections):
     protocol: Text = Field(
         description="How clips are split into training and test; a name in resources/protocols.json or protocols."
     )
-    exclude: Text | None = Field(
+    exclude: Annotated[Place, Field(min_length=1)] | None = Field(
         None,
         description="A file with one clip name a line (`#` begins a comment); these clips neither train nor test.",
     )

@@ -29,7 +29,7 @@ class OneOf:
         return {"type": "string", "enum": list(self.table)}
 
     def _check(self, value: Any) -> str:
-        if value not in self.table:
+        if not isinstance(value, str) or value not in self.table:
             raise PydanticCustomError(
                 "one_of", "not one of the allowed values", {"allowed": list(self.table)}
             )

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SerializeAsAny, model_validator
 
 from mmcl.settings import tables
-from mmcl.settings.base import Items, Options, Pair, Section, Seed, of_table
+from mmcl.settings.base import Items, Options, Pair, Place, Section, Seed, of_table
 from mmcl.settings.choices import ReaderName
 from mmcl.settings.video import PoseSection, VideoSettings
 
@@ -63,11 +63,11 @@ class ReaderSettings(Section):
 class RecordingsSettings(ReaderSettings):
     """A data set on disk."""
 
-    skeletons: str | None = Field(
+    skeletons: Place | None = Field(
         None,
         description="Folder of the skeleton files, sub-folders included; null until you have the data.",
     )
-    videos: str | None = Field(
+    videos: Place | None = Field(
         None, description="Folder of the videos, sub-folders included; null for a data set without."
     )
 

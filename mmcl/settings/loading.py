@@ -1,16 +1,20 @@
 """Config files as they are read, before anything is done with what they hold."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmcl.errors import UserError
+from mmcl.errors import UserError, shown
 from mmcl.settings.explain import ConfigError
 from mmcl.settings.merging import Plain
 
+MOST_BYTES = 4 << 20
 MOST_VALUES = 100_000
 """Values of a configuration, an aliased part (`*name` in YAML) counted each time: copies and messages write it out."""
 DEEPEST = 50
+LONGEST_KEY = 200
+LONGEST_TEXT = 4096
 LINE = 80
 """Characters of text that count as one value."""
 TEMPLATES = "__use_yte__"
@@ -26,7 +30,13 @@ def read_config(path: str | Path) -> Plain:
     import yaml
 
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        if (size := Path(path).stat().st_size) > MOST_BYTES:
+            raise UserError(f"{path}: has {size:,} bytes, more than the {MOST_BYTES:,} of a config file")
+        text = Path(path).read_text(encoding="utf-8")
+        try:
+            content = json.loads(text)  # which may be indented by tabs
+        except ValueError:
+            content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as a config file ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
@@ -44,10 +54,11 @@ def read_config(path: str | Path) -> Plain:
 
 
 def check_size(plain: Mapping[str, Any]) -> None:
-    """Refuse a configuration that a few lines of YAML aliases make larger than memory.
+    """Refuse a configuration that a few lines of YAML aliases make larger than memory, or no message could show.
 
     Raises:
-        ConfigError: more than MOST_VALUES values, or DEEPEST levels.
+        ConfigError: more than MOST_VALUES values, or DEEPEST levels; a key or text that is too long; a key that is no
+            printable text.
     """
     _size(plain, {}, 0)
 
@@ -55,6 +66,8 @@ def check_size(plain: Mapping[str, Any]) -> None:
 def _size(value: Any, known: dict[int, int], depth: int) -> int:
     """Values in a value; `known` are the sizes of the parts seen before, which aliases share."""
     if isinstance(value, str):
+        if len(value) > LONGEST_TEXT:
+            raise ConfigError(f"config: a text of {len(value)} characters, {shown(value)}")
         return 1 + len(value) // LINE
     if not isinstance(value, dict | list | tuple):
         return 1
@@ -63,8 +76,12 @@ def _size(value: Any, known: dict[int, int], depth: int) -> int:
     if depth > DEEPEST:  # an alias inside its own part, too
         raise ConfigError(f"config: is nested more than {DEEPEST} levels deep")
     size = 1
-    parts = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-    for part in parts:
+    for key in value if isinstance(value, dict) else ():
+        if not (isinstance(key, str) and len(key) <= LONGEST_KEY and key.isprintable()):
+            raise ConfigError(
+                f"config: {shown(key)} is no key: printable text of up to {LONGEST_KEY} characters, maybe in quotes"
+            )
+    for part in value.values() if isinstance(value, dict) else value:
         size += _size(part, known, depth + 1)
         if size > MOST_VALUES:
             raise ConfigError(

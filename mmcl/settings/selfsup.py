@@ -279,10 +279,17 @@ class SelfsupSettings(PretrainingSettings):
             raise ValueError(
                 f"student.batch: {self.student.batch} clips do not fit into a memory of {self.memory}"
             )
-        own = self.student.encoder
-        backbone = own.backbone or self.encoder.backbone
-        graph = own.graph or (self.encoder.graph if own.backbone is None else default_graph(backbone))
+        backbone, graph, _ = self.student_network
         if graph not in BACKBONES[backbone].graphs:
             allowed = ", ".join(BACKBONES[backbone].graphs)
             raise ValueError(f"student.encoder.graph: {backbone} takes {allowed}, not {graph}")
         return self
+
+    @property
+    def student_network(self) -> tuple[str, str, float]:
+        """Backbone, graph and width of the students."""
+        own, teachers = self.student.encoder, self.encoder
+        backbone = own.backbone or teachers.backbone
+        graph = own.graph or (teachers.graph if own.backbone is None else default_graph(backbone))
+        assert graph is not None
+        return backbone, graph, own.width or teachers.width

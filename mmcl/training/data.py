@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from mmcl.colearn.inputs import Clips, open_input
+from mmcl.datasets.coverage import Coverage, deciding
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.protocols import fit_split
 from mmcl.datasets.selection import select
@@ -71,13 +72,20 @@ def training_rows(source: SkeletonStore, settings: StreamTraining) -> list[int]:
     """Rows of the store that train: the protocol's, for `fit` without every fifth subject.
 
     Raises:
-        UserError: there are none.
+        UserError: there are none, or all are of one class.
     """
-    train = select(source, settings).train
+    selection = select(source, settings)
+    action = np.array(source.class_ids, object)[source.labels]
+    parts = selection.train, selection.test
+    found = Coverage(settings.protocol, action, source.subject, *parts, deciding(settings))
+    if problem := found.problem("fitted" if settings.fit else "trained"):
+        raise UserError(f"{source.path}: {problem}")
+    # training needs no test clip, but its scores will
+    for odd in filter(None, (found.problem("tested"), found.warning())):
+        log.warning("%s: %s", source.path, odd)
+    train = selection.train
     if settings.fit:
         train, _ = fit_split(source.subject, train)
-    if not train.any():
-        raise UserError(f"{source.path}: no training clip for protocol {settings.protocol}")
     return [int(row) for row in train.nonzero()[0]]
 
 

@@ -238,7 +238,7 @@ def _open_teachers(
 def main() -> None:
     """One process of a training that torchrun or `train_stream` started; its argument is the job's file."""
     with joined() as processes:
-        _train(processes, **json.loads(Path(sys.argv[1]).read_text()))
+        _train(processes, **json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

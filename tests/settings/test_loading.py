@@ -22,6 +22,12 @@ BOMB = "\n".join(
         ("a: [1\nb: 2\n", "cannot be read as a config file (while parsing a flow sequence"),
         ("a: " + "[" * 5000, "cannot be read as a config file"),
         (BOMB, f"config: holds more than {MOST_VALUES:,} values; an aliased part"),
+        ("on: 1", "config: True is no key: printable text of up to 200 characters, maybe in quotes"),
+        ("2020-01-01: 1", "config: datetime.date(2020, 1, 1) is no key"),
+        ('"\\e[31m": 1', "config: '\\x1b[31m' is no key"),
+        (f"{'k' * 201}: 1", "is no key"),
+        (f"a: {'x' * 5000}", "config: a text of 5000 characters, 'xxx"),
+        ("\n" * 5_000_000, "has 5,000,000 bytes, more than the 4,194,304 of a config file"),
         ("a: &a [*a]", "config: is nested more than 50 levels deep"),
     ],
 )
@@ -38,4 +44,6 @@ def test_an_alias_or_a_long_list_is_no_bomb(tmp_path):
     file = tmp_path / "c.yaml"
     file.write_text("a: &a {steps: [1, 2]}\nb: *a\n")
     assert read_config(file) == {"a": {"steps": [1, 2]}, "b": {"steps": [1, 2]}}
+    file.write_text('{"a":\t{"steps": [1, 2]}}')
+    assert read_config(file) == {"a": {"steps": [1, 2]}}
     check_size({"names": ["clip"] * (MOST_VALUES // 2)})

@@ -8,6 +8,7 @@ from mmcl.device import stated_device
 from mmcl.errors import UserError
 from mmcl.plan import GPU, Plan
 from mmcl.provenance import keep_records, settle
+from mmcl.running import hold
 from snakemake.exceptions import WorkflowError
 
 try:
@@ -22,8 +23,27 @@ if workflow.is_main_process:
     settle(Path("results"), Path(".snakemake"))
 
 
+def hold_outputs():
+    """Stop where another run is to make what this one plans."""
+    try:
+        hold((file for job in workflow.dag.needrun_jobs() for file in job.output), Path("results"))
+    except UserError as busy:
+        raise WorkflowError(str(busy)) from None
+
+
 # names are one folder or file; which there are, and which one was meant, is told by the functions of PLAN
-NAMES = ("dataset", "target", "benchmark", "protocol", "shard", "question", "vlm", "cnn", "member", "settings")
+NAMES = (
+    "dataset",
+    "target",
+    "benchmark",
+    "protocol",
+    "shard",
+    "question",
+    "vlm",
+    "cnn",
+    "member",
+    "settings",
+)
 
 
 wildcard_constraints:
