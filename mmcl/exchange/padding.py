@@ -18,6 +18,7 @@ from mmcl.exchange.order import both_sides
 from mmcl.exchange.people import PERSONS
 from mmcl.files import written
 from mmcl.layouts import get_layout
+from mmcl.skeleton.cleaning import most_moving
 from mmcl.store import opened
 
 FRAMES = 300
@@ -72,12 +73,12 @@ def padded(clip: np.ndarray, frames: int, person2: str) -> np.ndarray:
     """(frames, 2, V, 3) float32: zeros after the end, and for a second person that is not there.
 
     Args:
-        clip: (T, M, V, 3); people beyond the second are left out.
+        clip: (T, M, V, 3); of more than two people those with the most motion are kept.
         frames: at least T.
         person2: `zeros`, or `duplicated` to repeat the only person as the second.
     """
     out = np.zeros((frames, PERSONS, *clip.shape[2:]), "<f4")
-    people = clip[:, :PERSONS]
+    people = clip[:, most_moving(clip, PERSONS)]
     out[: len(clip), : people.shape[1]] = people
     if people.shape[1] == 1 and person2 == "duplicated":
         out[:, 1] = out[:, 0]
