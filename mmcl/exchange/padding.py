@@ -69,6 +69,12 @@ def padded_rows(store: str | Path, protocol: str) -> PaddedRows:
     )
 
 
+def second_person(skeletons: SkeletonStore, person2: str) -> str:
+    """What `padded` is told: a store whose reader made copies has all that there are to be."""
+    made = skeletons.settings.get("options", {}).get("person2") == "duplicated"
+    return "zeros" if made else person2
+
+
 def padded(clip: np.ndarray, frames: int, person2: str) -> np.ndarray:
     """(frames, 2, V, 3) float32: zeros after the end, and for a second person that is not there.
 
