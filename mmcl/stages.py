@@ -10,7 +10,7 @@ VERSIONS = {
     "index_clips": 3,
     "estimate_poses": 1,
     "prepare_skeletons": 3,
-    "crop_people": 1,
+    "crop_people": 2,
     "concatenate_frames": 1,
     "answer_question": 2,  # 2: the question begins with [ENC] where the model's vocabulary has it
     "pretrain_cnn": 1,

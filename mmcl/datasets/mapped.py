@@ -3,6 +3,7 @@
 import numpy as np
 
 from mmcl.datasets.prepare import SkeletonStore
+from mmcl.skeleton.cleaning import most_moving
 from mmcl.skeleton.mapping import joint_map, map_joints
 
 
@@ -12,7 +13,7 @@ class MappedStore(SkeletonStore):
     Args:
         source: the store.
         layout: joint layout to map to, by name, see `map_joints`.
-        people: people per clip; those that a clip lacks are absent, those beyond are left out.
+        people: people per clip; those that a clip lacks are absent, of more those with the most motion are kept.
 
     Raises:
         UserError: the joints cannot be made from those of the store.
@@ -31,7 +32,8 @@ class MappedStore(SkeletonStore):
 
     def clip(self, i: int) -> np.ndarray:
         """(T, M, V, 3) of clip i, M ≤ `people`."""
-        return map_joints(super().clip(i)[:, : self._people], self.stored_layout, self.layout)
+        clip = super().clip(i)
+        return map_joints(clip[:, most_moving(clip, self._people)], self.stored_layout, self.layout)
 
 
 def seen_as(source: SkeletonStore, layout: str, people: int) -> SkeletonStore:

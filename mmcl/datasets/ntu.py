@@ -16,7 +16,7 @@ from mmcl.errors import UserError
 from mmcl.layouts import get_layout
 from mmcl.naming import PROJECT
 from mmcl.settings import base
-from mmcl.skeleton.cleaning import PERSONS, Track, clean, find_actors, pack_frames
+from mmcl.skeleton.cleaning import PERSONS, Track, choose_bodies, clean, find_actors, pack_frames
 
 NAME = re.compile(r"S(\d{3})C(\d{3})P(\d{3})R(\d{3})A(\d{3})")
 MISSING = "listed as missing skeleton by the authors (302/535)"
@@ -56,7 +56,8 @@ class NtuOptions(base.Options):
     )
     person2: Literal["absent", "duplicated"] = Field(
         "absent",
-        description="What replaces the second person of a clip with one person: nothing, or the first person again.",
+        description="What replaces the second person of a clip with one body: nothing, or the first person again. As in"
+        " the public script, a person who was tracked under two ids is not copied.",
     )
     gaps: Literal["kept", "packed"] = Field(
         "kept",
@@ -120,9 +121,10 @@ class NtuReader:
         )
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
-        """(T, M, 25, 3); M is 2 where two people are seen or `person2` is `duplicated`, else 1."""
-        people = clean(self._tracks(self._read(entry)), get_layout(self.layout).centre)
-        if people.shape[1] == 1 and self.options.person2 == "duplicated":
+        """(T, M, 25, 3); M is 2 where two people are seen or `person2` duplicates the only body, else 1."""
+        tracks = self._tracks(self._read(entry))
+        people = clean(tracks, get_layout(self.layout).centre)
+        if self.options.person2 == "duplicated" and len(choose_bodies(tracks)) == 1:
             people = np.repeat(people, PERSONS, axis=1)
         return people
 

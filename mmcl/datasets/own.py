@@ -19,7 +19,7 @@ from mmcl.errors import UserError, one_line, shown
 from mmcl.layouts import get_layout
 from mmcl.settings import base
 from mmcl.skeleton.cleaning import centred
-from mmcl.skeleton.gaps import are_scores, fill_gaps, unseen
+from mmcl.skeleton.gaps import are_scores, fill_gaps, seem_scores, unseen
 from mmcl.skeleton.tracking import follow
 
 log = logging.getLogger(__name__)
@@ -242,11 +242,8 @@ class OwnReader:
         if joints.shape[1] > 1 or not labelled:
             followed = follow(joints, np.maximum(weights, 0), self.persons, labelled)
             joints, scores = followed.take(joints, np.nan), followed.take(scores, 0)
-            if followed.dropped:
-                log.warning(
-                    "%s: kept %d people, dropped %d tracks that are short or have less motion",
-                    *(path, joints.shape[1], followed.dropped),
-                )
+            if followed.lost:
+                log.warning("%s: %s", path, followed.lost)
         known: np.ndarray = (scores > 0) & (np.nan_to_num(joints) != 0).any((2, 3))[..., None]
         if self.options.zeros == "unseen":
             centre = self.options.centre
@@ -264,7 +261,7 @@ class OwnReader:
             return joints, np.ones(joints.shape[:3])
         third, kind, flat = joints[..., 2], self.options.third, self.options.picture_height is not None
         if kind is None and np.nan_to_num(third).any():
-            if flat != are_scores(third):
+            if not are_scores(third) if flat else seem_scores(third):
                 found = "no scores of 2-D joints" if flat else "scores rather than depths"
                 raise UserError(
                     f"{path}: the joints' third numbers are {np.nanmin(third):.4g} … {np.nanmax(third):.4g}, {found};"

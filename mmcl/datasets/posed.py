@@ -102,7 +102,8 @@ class PosedReader:
         for person in range(keypoints.shape[1]):
             there = present[:, person]
             points = keypoints[there, person]
-            joints[there, person, :, :2] = fill_gaps(points[..., :2], points[..., 2] >= self.joint_confidence)
+            sure = (points[..., 2] >= self.joint_confidence) & (points[..., 2] > 0)
+            joints[there, person, :, :2] = fill_gaps(points[..., :2], sure)
         joints *= np.array([1, -1, 0], np.float32) / np.float32(height)
         return centred(joints, present, get_layout(LAYOUT).centre)
 
@@ -110,5 +111,4 @@ class PosedReader:
         """(T, M, 17, 2), scaled to a picture of width × height."""
         keypoints, size = self.poses.read(entry.name)
         pixels = keypoints[..., :2] * np.array([width / size[0], height / size[1]], np.float32)
-        present = (keypoints != 0).any((2, 3))
-        return np.where(present[..., None, None], pixels, np.nan).astype(np.float32)
+        return np.where(keypoints[..., 2:] > 0, pixels, np.nan).astype(np.float32)

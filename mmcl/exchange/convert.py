@@ -25,7 +25,7 @@ from mmcl.exchange.write_npz import write_npz
 from mmcl.exchange.write_pyskl import write_pyskl
 from mmcl.layouts import get_layout
 from mmcl.schemas import require_finite, settings_of
-from mmcl.settings.base import narrowed
+from mmcl.settings.base import narrowed, replaced
 from mmcl.settings.dataset import ReaderSettings
 from mmcl.settings.jobs import Indexing, Preparation
 from mmcl.settings.tables import READERS
@@ -97,7 +97,8 @@ def convert(
         settings: the reader and its options; None for a store, see `source_settings`.
         protocol: whose training and test clips; npz and folder need one, a store has none.
         layout: joint layout of the output; the source's if None.
-        person2: `zeros` or `duplicated`: what npz and folder hold for an absent second person.
+        person2: `zeros` or `duplicated`: what npz and folder hold for an absent second person. Of recordings only those
+            are copied that CTR-GCN's script would copy; a store does not hold which these are.
         ikem: write IKEM's labels into a folder, with numbers of frames.
         force: replace an output that exists.
         report: gets lines about what was written, what was left out and why.
@@ -124,6 +125,12 @@ def convert(
         skeletons = source
         if settings is not None:
             skeletons = Path(work, "read.h5")
+            if (
+                form in ("npz", "crosclr")
+                and person2 == "duplicated"
+                and hasattr(settings.options, "person2")
+            ):
+                settings = replaced(settings, options=replaced(settings.options, person2=person2))
             _prepare(source, settings, skeletons)
         if layout and layout != SkeletonStore(skeletons).layout:
             mapped = Path(work, "mapped.h5")

@@ -2,11 +2,13 @@
 
 `train_data_joint.npy` and `val_data_joint.npy` are (N, 3, T, V, M) float32, padded with zeros to 300 frames and two
 people; `train_label.pkl` and `val_label.pkl` hold (names, labels), IKEM's (names, labels, frames). The scripts
-of ST-GCN and 2s-AGCN write the same.
+of ST-GCN and 2s-AGCN write the same, for Kinetics-Skeleton with x and y from −½ to ½, y down, and scores.
 """
 
-from functools import cached_property
-from typing import ClassVar
+from collections.abc import Iterator
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from pydantic import Field
@@ -15,7 +17,7 @@ from mmcl.datasets.clip import ClipEntry
 from mmcl.errors import UserError
 from mmcl.exchange.arrays import Rows, open_npy
 from mmcl.exchange.names import are_ntu, named_clip
-from mmcl.exchange.people import LAYOUT_TEXT, ExchangeOptions, ExchangeReader
+from mmcl.exchange.people import CHECKED, LAYOUT_TEXT, ExchangeOptions, ExchangeReader
 from mmcl.exchange.safe_pickle import FileArray, load
 from mmcl.layouts import get_layout
 from mmcl.settings import base
@@ -23,8 +25,50 @@ from mmcl.settings import base
 PARTS = {"train": "train", "val": "test"}
 """Part of the folder → side of the protocol."""
 
-DATA = ("{}_data_joint.npy", "{}_data.npy", "{}_position.npy")
-"""File names of the coordinates; the last is IKEM's after its own preprocessing (50 frames, turned to the front)."""
+POSITION = "{}_position.npy"
+"""IKEM's after its own preprocessing: all frames resampled to 50, every person centred and turned to the front."""
+DATA = ("{}_data_joint.npy", "{}_data.npy", POSITION)
+"""File names of the coordinates."""
+MAX_FRAMES = 10_000
+"""Frames of a recording; the longest of NTU RGB+D has 300."""
+ROUGHNESS = 1e-5
+"""Weight of the second difference in `recorded`, small enough to leave the samples as they are."""
+
+
+class Part(NamedTuple):
+    """A part of the folder: coordinates (N, 3, T, V, M), N names and labels, and IKEM's N numbers of frames."""
+
+    data: Rows
+    names: list[str]
+    labels: list[int]
+    frames: list[int] | None
+
+
+@cache
+def recorded(frames: int, samples: int) -> np.ndarray:
+    """(frames, samples) what turns resampled frames into as many as were recorded.
+
+    Samples were read at (i + ½) · frames / samples − ½, linearly between frames, as `transforms.crop_resize` does.
+    Among the recordings that give these samples, this is the one with the least second differences; with no more frames
+    than samples it is the recording itself.
+    """
+    time = np.clip((np.arange(samples) + 0.5) * frames / samples - 0.5, 0, frames - 1)
+    before = np.minimum(time.astype(int), frames - 1)
+    resample = np.zeros((samples, frames))
+    np.add.at(resample, (np.arange(samples), before), 1 - (time - before))
+    np.add.at(resample, (np.arange(samples), np.minimum(before + 1, frames - 1)), time - before)
+    bend = ROUGHNESS * np.diff(np.eye(frames), 2, axis=0)
+    wanted = np.concatenate([np.eye(samples), np.zeros((len(bend), samples))])
+    inverse: np.ndarray = np.linalg.lstsq(np.concatenate([resample, bend]), wanted)[0]
+    return inverse
+
+
+def as_recorded(clip: np.ndarray, frames: int) -> np.ndarray:
+    """A resampled clip (T, M, V, 3) with as many frames as were recorded; who was absent stays absent."""
+    nearest = ((np.arange(frames) + 0.5) * len(clip) / frames).astype(int)
+    there = np.asarray(clip.any((2, 3)))[nearest]
+    people = np.tensordot(recorded(frames, len(clip)), clip.astype(np.float64), 1)
+    return np.where(there[..., None, None], people, 0).astype(np.float32)
 
 
 class CrosclrOptions(ExchangeOptions):
@@ -48,14 +92,13 @@ class CrosclrReader(ExchangeReader):
     Options: ClassVar[type[base.Options]] = CrosclrOptions
 
     @cached_property
-    def _parts(self) -> dict[str, tuple[Rows, list[str], list[int]]]:
-        """Part → coordinates, names, labels."""
+    def _parts(self) -> dict[str, Part]:
         found = {part: self._part(part) for part in PARTS if (self.skeletons / f"{part}_label.pkl").is_file()}
         if not found:
             raise UserError(f"{self.skeletons}: no train_label.pkl or val_label.pkl. {self.what_belongs}")
         return found
 
-    def _part(self, part: str) -> tuple[Rows, list[str], list[int]]:
+    def _part(self, part: str) -> Part:
         path = self.skeletons / f"{part}_label.pkl"
         content = load(path)
         if not isinstance(content, tuple | list) or len(content) not in (2, 3):
@@ -76,12 +119,29 @@ class CrosclrReader(ExchangeReader):
             )
         if not len(data) == len(names) == len(labels):
             raise UserError(f"{path}: {len(names)} names and {len(labels)} labels for {len(data)} clips")
-        return data, [name.removesuffix(".skeleton") for name in names], list(labels)
+        frames = None
+        if data.path.name == POSITION.format(part):
+            frames = self._frames(path, content[2:], len(names))
+        return Part(data, [name.removesuffix(".skeleton") for name in names], list(labels), frames)
+
+    @staticmethod
+    def _frames(path: Path, third: Any, clips: int) -> list[int]:
+        """The numbers of frames that belong to resampled coordinates."""
+        found = third[0] if third else None
+        found = found.read().reshape(-1).tolist() if isinstance(found, FileArray) else found
+        if not isinstance(found, list | tuple) or len(found) != clips:
+            raise UserError(
+                f"{path}: holds no numbers of frames (names, labels, frames), and {POSITION.format('…')} is resampled:"
+                " without them motion has no scale"
+            )
+        if not all(type(count) is int and 1 <= count <= MAX_FRAMES for count in found):
+            raise UserError(f"{path}: numbers of frames are not integers from 1 to {MAX_FRAMES}")
+        return list(found)
 
     @cached_property
     def _classes(self) -> dict[str, str]:
-        names = [name for _, names, _ in self._parts.values() for name in names]
-        count = max((label for _, _, labels in self._parts.values() for label in labels), default=0) + 1
+        names = [name for part in self._parts.values() for name in part.names]
+        count = max((label for part in self._parts.values() for label in part.labels), default=0) + 1
         return self.classes_of(count, are_ntu(names))
 
     def class_names(self) -> dict[str, str]:
@@ -96,7 +156,8 @@ class CrosclrReader(ExchangeReader):
         """
         ids, videos = list(self._classes), self.find_videos()
         entries: dict[str, ClipEntry] = {}
-        for part, (_, names, labels) in self._parts.items():
+        _ = self.scored  # known to be neither, this is said now
+        for part, (_, names, labels, _) in self._parts.items():
             for row, (name, label) in enumerate(zip(names, labels, strict=True)):
                 if name in entries:
                     raise UserError(f"{self.skeletons}: {name} occurs twice")
@@ -106,7 +167,15 @@ class CrosclrReader(ExchangeReader):
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
         """(T, M, V, 3); see `as_clip`."""
-        part, row = self.part_and_row(
-            entry, lambda part: len(self._parts[part][0]) if part in self._parts else None
+        name, row = self.part_and_row(
+            entry, lambda part: len(self._parts[part].data) if part in self._parts else None
         )
-        return self.finish_clip(entry, self._parts[part][0].row(row).transpose(1, 3, 2, 0))
+        part = self._parts[name]
+        clip = part.data.row(row).transpose(1, 3, 2, 0)
+        return self.finish_clip(entry, clip if part.frames is None else as_recorded(clip, part.frames[row]))
+
+    def samples(self) -> Iterator[np.ndarray]:
+        """See `ExchangeReader`."""
+        for part in self._parts.values():
+            rows = range(min(len(part.data), CHECKED))
+            yield from (part.data.row(row).transpose(1, 3, 2, 0) for row in rows)

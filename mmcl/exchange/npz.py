@@ -4,6 +4,7 @@
 `y_train`, `y_test` are one-hot. The same files serve HD-GCN, InfoGCN and MMCL.
 """
 
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
@@ -23,7 +24,7 @@ from mmcl.exchange.order import (
     mismatches,
     row_order,
 )
-from mmcl.exchange.people import LAYOUT_TEXT, ExchangeOptions, ExchangeReader
+from mmcl.exchange.people import CHECKED, LAYOUT_TEXT, ExchangeOptions, ExchangeReader
 from mmcl.layouts import get_layout
 from mmcl.settings import base
 
@@ -57,6 +58,7 @@ class CtrNpzReader(ExchangeReader):
     )
     Options: ClassVar[type[base.Options]] = CtrNpzOptions
     options: CtrNpzOptions
+    follows: ClassVar[bool] = False
 
     @cached_property
     def _arrays(self) -> dict[str, Rows]:
@@ -141,14 +143,21 @@ class CtrNpzReader(ExchangeReader):
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
         """(T, M, V, 3), coordinates as in the file unless `centre` is true; see `as_clip`."""
         part, row = self.part_and_row(entry, lambda part: len(self._x[part]) if part in self._x else None)
-        x = self._x[part]
+        return self.finish_clip(entry, self._row(self._x[part], row))
+
+    def _row(self, x: Rows, row: int) -> np.ndarray:
         joints = len(get_layout(self.layout))
         if len(x.shape) != 3 or x.shape[2] % (3 * joints):
             raise UserError(
                 f"{x.where}: is {x.shape}, expected (clips, frames, people × {joints} joints × 3) for the layout"
                 f" {self.layout}; set options.layout"
             )
-        return self.finish_clip(entry, x.row(row).reshape(x.shape[1], -1, joints, 3))
+        return x.row(row).reshape(x.shape[1], -1, joints, 3)
+
+    def samples(self) -> Iterator[np.ndarray]:
+        """See `ExchangeReader`."""
+        for x in self._x.values():
+            yield from (self._row(x, row) for row in range(min(len(x), CHECKED)))
 
     @cached_property
     def _x(self) -> dict[str, Rows]:

@@ -18,6 +18,7 @@ from mmcl.exchange.people import PERSONS
 from mmcl.files import disk_full_named, written
 from mmcl.layouts import get_layout
 from mmcl.schemas import require_finite
+from mmcl.skeleton.cleaning import most_moving
 from mmcl.store import opened
 
 FRAMES = 300
@@ -68,16 +69,22 @@ def padded_rows(store: str | Path, protocol: str) -> PaddedRows:
     )
 
 
+def second_person(skeletons: SkeletonStore, person2: str) -> str:
+    """What `padded` is told: a store whose reader made copies has all that there are to be."""
+    made = skeletons.settings.get("options", {}).get("person2") == "duplicated"
+    return "zeros" if made else person2
+
+
 def padded(clip: np.ndarray, frames: int, person2: str) -> np.ndarray:
     """(frames, 2, V, 3) float32: zeros after the end, and for a second person that is not there.
 
     Args:
-        clip: (T, M, V, 3); people beyond the second are left out.
+        clip: (T, M, V, 3); of more than two people those with the most motion are kept.
         frames: at least T.
         person2: `zeros`, or `duplicated` to repeat the only person as the second.
     """
     out = np.zeros((frames, PERSONS, *clip.shape[2:]), "<f4")
-    people = clip[:, :PERSONS]
+    people = clip[:, most_moving(clip, PERSONS)]
     out[: len(clip), : people.shape[1]] = people
     if people.shape[1] == 1 and person2 == "duplicated":
         out[:, 1] = out[:, 0]

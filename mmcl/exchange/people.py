@@ -1,10 +1,11 @@
 """From the zero-padded arrays of other tools to the people of a clip."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
@@ -24,46 +25,55 @@ from mmcl.exchange.names import (
 )
 from mmcl.layouts import get_layout
 from mmcl.settings import base
-from mmcl.skeleton.cleaning import centred
+from mmcl.skeleton.cleaning import centred, most_moving
+from mmcl.skeleton.gaps import are_scores, fill_unseen, seem_scores, unseen
+from mmcl.skeleton.tracking import follow
+
+log = logging.getLogger(__name__)
 
 PERSONS = 2
 FARTHEST = 1e5
 """A coordinate beyond this is damage: whatever the unit, metres to millimetres, bodies are nearer."""
 
 
+CHECKED = 50
+"""Clips of each part of a file that are looked at where something is to be known of the whole file."""
+
+
 def as_clip(people: np.ndarray, person2: str, centre: int | None) -> np.ndarray:
     """The people of a clip in the form of mmcl's readers.
 
-    Frames without a person are dropped, the padding at the end with them. People who are in no frame are dropped,
-    and of more than two the first two are kept. A second person who equals the first in every number is the copy that
-    NTU RGB+D 120's scripts write into single-person clips.
+    Frames without a person are dropped, the padding at the end with them. People who are in no frame are dropped. A
+    second person who equals the first in every number is the copy that NTU RGB+D 120's scripts write into clips of one
+    body.
 
     Args:
-        people: (T, M, V, 3); a person who is absent from a frame is all zero there.
-        person2: `absent` drops a second person who is such a copy, `duplicated` makes one where there is none.
+        people: (T, M, V, 3) of at most two people; one who is absent from a frame is all zero there.
+        person2: `absent` drops a second person who is such a copy, `kept` keeps it, `duplicated` makes one where there
+            is no second person, too.
         centre: the joint of person 1 whose first position becomes the origin; None leaves coordinates as they are.
 
     Returns:
         (T', M', V, 3) float32; M' is 1 or 2.
 
     Raises:
-        UserError: there is no person, or a coordinate is not finite or beyond FARTHEST.
+        UserError: there is no person.
     """
-    people = people.astype(np.float32)
-    with np.errstate(invalid="ignore"):
-        good = (np.abs(people) <= FARTHEST).all((1, 2, 3))  # false for NaN too
-    if not good.all():
-        raise UserError(f"frame {int(np.argmin(good))}: a coordinate is not finite or absurdly large")
     present = (people != 0).any((2, 3))
-    frames, persons = present.any(1), np.flatnonzero(present.any(0))[:PERSONS]
+    frames, persons = present.any(1), present.any(0)
     if not frames.any():
         raise UserError("no person is in any frame")
     people, present = people[frames][:, persons], present[frames][:, persons]
-    if len(persons) == PERSONS and person2 == "absent" and np.array_equal(people[:, 0], people[:, 1]):
+    if person2 == "absent" and holds_copy(people):
         people, present = people[:, :1], present[:, :1]
     if people.shape[1] == 1 and person2 == "duplicated":
         people, present = np.repeat(people, PERSONS, axis=1), np.repeat(present, PERSONS, axis=1)
     return people if centre is None else centred(people, present, centre)
+
+
+def holds_copy(people: np.ndarray) -> bool:
+    """Whether the second person of (T, M, V, 3) equals the first in every number, and is there."""
+    return people.shape[1] == PERSONS and bool(people.any()) and np.array_equal(people[:, 0], people[:, 1])
 
 
 LAYOUT_TEXT = "Joint layout of the skeletons, a name (docs/layouts.md) or the path of a layout's .json"
@@ -84,7 +94,17 @@ class ExchangeOptions(base.Options):
     )
     person2: Literal["absent", "duplicated"] = Field(
         "absent",
-        description="What replaces the second person of a clip with one person: nothing, or the first person again.",
+        description="What replaces the second person of a clip with one person: nothing, or the first person again, as"
+        " in the copies of NTU RGB+D 120; where a file holds such copies, no others are made.",
+    )
+    third: Annotated[Literal["depth", "score"] | None, base.OFF] = Field(
+        None,
+        description="What a joint's third number is; left out, this is recognised, and what may be either is refused.",
+    )
+    zeros: Annotated[Literal["unseen", "places"], base.OFF] = Field(
+        "unseen",
+        description="What a joint at exactly zero is while others of the person are elsewhere; unseen ones are"
+        " interpolated in time. The joint that a clip is centred on is always a place.",
     )
     centre: bool = Field(
         True,
@@ -109,6 +129,8 @@ class ExchangeReader:
     two_person_actions: ClassVar[frozenset[str]] = NtuReader.two_person_actions
     Options: ClassVar[type[base.Options]]
     options: ExchangeOptions
+    follows: ClassVar[bool] = True
+    """Whether people are followed, and not taken as the file lists them."""
 
     def __init__(self, skeletons: Path, videos: Path | None, options: ExchangeOptions):
         self.skeletons = skeletons
@@ -179,13 +201,99 @@ class ExchangeReader:
         """Clip name → path of its video relative to the folder of videos."""
         return find_recordings(self.videos, self.video_suffixes) if self.videos else {}
 
-    def finish_clip(self, entry: ClipEntry, people: np.ndarray) -> np.ndarray:
-        """`as_clip` by the reader's options; an error names the file and the place in it."""
-        centre = get_layout(self.layout).centre if self.options.centre else None
+    def samples(self) -> Iterator[np.ndarray]:
+        """Clips (T, M, V, 3) of the file, by which it is known what the whole file holds."""
+        raise NotImplementedError
+
+    def in_pictures(self, clip: np.ndarray) -> bool:
+        """Whether positions of (n, 3) may be places in a picture: by default those of Kinetics-Skeleton, −½ … ½."""
+        return bool((np.abs(clip[:, :2]) <= 0.5).all())
+
+    @cached_property
+    def scored(self) -> bool:
+        """Whether the third numbers are scores of 2-D joints: by the option `third`, or what all samples hold.
+
+        Raises:
+            UserError: they may be either.
+        """
+        if self.options.third:
+            return self.options.third == "score"
+        flat, found = True, False
+        for clip in self.samples():
+            points = clip[(clip != 0).any(-1)]
+            if len(points) and not seem_scores(points[:, 2]):
+                return False
+            found = found or len(points) > 0
+            flat = flat and self.in_pictures(points)
+        if found and not flat:
+            raise UserError(
+                f"{self.skeletons}: the joints' third numbers are within 0 … 1, as scores are; the option third: score"
+                " or depth says what they are"
+            )
+        if found:
+            log.info("%s: the joints' third numbers are taken as scores", self.skeletons)
+        return found
+
+    @cached_property
+    def has_copies(self) -> bool:
+        """Whether the file holds copies of persons where its scripts make them."""
+        return any(holds_copy(clip) for clip in self.samples())
+
+    def finish_clip(
+        self, entry: ClipEntry, people: np.ndarray, known: np.ndarray | None = None
+    ) -> np.ndarray:
+        """`as_clip` by the reader's options; an error names the file and the place in it.
+
+        Args:
+            entry: the clip.
+            people: (T, M, V, 3), the third number as in the file.
+            known: (T, M, V) which joints were seen and the third number is no score; None to find out here.
+        """
+        where, skeleton = f"{self.skeletons}/{entry.skeleton}", get_layout(self.layout)
+        people = people.astype(np.float32)
+        with np.errstate(invalid="ignore"):
+            good = (np.abs(people) <= FARTHEST).all((1, 2, 3))  # false for NaN too
+        if not good.all():
+            frame = int(np.argmin(good))
+            raise UserError(f"{where}: frame {frame}: a coordinate is not finite or absurdly large")
+        lists = known is None and self.scored  # in such files a frame lists people by their scores
+        if lists:
+            if people.any() and not are_scores(people[..., 2]):
+                raise UserError(f"{where}: the joints' third numbers are no scores; see the option third")
+            known = people[..., 2] > 0
+            people = people * np.array([1, -1, 0], np.float32) * np.asarray(known.any(2))[..., None, None]
+        search = self.options.zeros == "unseen" and (known is None or lists)
+        known = np.ones(people.shape[:3], bool) if known is None else known
+        somewhere = people.any((0, 2, 3))
+        people, known = people[:, somewhere], known[:, somewhere]
+        if self.follows and people.shape[1] > 1:
+            sure = people.any(-1) & (known | ~np.asarray(known.any(2))[..., None])
+            followed = follow(people, sure, PERSONS, labelled=not lists)
+            people, known, lost = followed.take(people, 0), followed.take(known, False), followed.lost
+        else:
+            kept = most_moving(people, PERSONS)
+            lost = f"kept the {PERSONS} people with the most motion of {people.shape[1]}"
+            lost = lost if len(kept) < people.shape[1] else ""
+            people, known = people[:, kept], known[:, kept]
+        if lost:
+            log.warning("%s: %s", where, lost)
+        there = np.asarray(people.any((2, 3)))
+        if search:
+            known = known & ~unseen(people, [skeleton.centre, skeleton.root])
+        for person in np.flatnonzero((there[..., None] & ~known).any((0, 2))):
+            fill_unseen(people[:, person], known[:, person], there[:, person])
         try:
-            return as_clip(people, self.options.person2, centre)
+            return as_clip(people, self.person2(entry), skeleton.centre if self.options.centre else None)
         except UserError as error:
-            raise UserError(f"{self.skeletons}/{entry.skeleton}: {error}") from None
+            raise UserError(f"{where}: {error}") from None
+
+    def person2(self, entry: ClipEntry) -> str:
+        """What `as_clip` does where there is no second person.
+
+        CTR-GCN's script for NTU RGB+D 120 copies the only body of a clip, and not a person who was tracked under two
+        ids. Where a file holds such copies, they are those.
+        """
+        return "kept" if self.options.person2 == "duplicated" and self.has_copies else self.options.person2
 
     def part_and_row(self, entry: ClipEntry, parts: Callable[[str], int | None]) -> tuple[str, int]:
         """Part and row that an entry's `skeleton`, such as `x_train/17`, names.

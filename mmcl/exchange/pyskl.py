@@ -6,7 +6,7 @@ clip's name), `label`, `total_frames`, `keypoint` (M, T, V, 2 or 3), and in 2-D 
 keypoints of the videos (`ntu60_hrnet.pkl`, 17 joints of COCO).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -18,16 +18,17 @@ from mmcl.datasets.clip import ClipEntry
 from mmcl.errors import UserError
 from mmcl.exchange.arrays import MAX_ROW
 from mmcl.exchange.names import are_ntu, named_clip
-from mmcl.exchange.people import LAYOUT_TEXT, ExchangeOptions, ExchangeReader
+from mmcl.exchange.people import CHECKED, LAYOUT_TEXT, ExchangeOptions, ExchangeReader
 from mmcl.exchange.safe_pickle import FileArray, load
 from mmcl.layouts import get_layout
 from mmcl.settings import base
+from mmcl.skeleton.gaps import are_scores
 
 LAYOUTS = {25: "ntu25", 17: "coco17"}
 """Layout by number of joints, where no option names it."""
 
 SEEN = 1e-6
-"""A keypoint that is scored no more than this, and lies at 0, 0, was not found at all."""
+"""A keypoint that is scored no more than this was not found at all."""
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,10 @@ class PysklReader(ExchangeReader):
     """One annotation pickle.
 
     Two-dimensional keypoints become x = (u − width/2) / height, y = (height/2 − v) / height, third coordinate 0, so
-    that what is done with metres (rotation about an axis, bones, motion) keeps its meaning. A keypoint scored below
-    `min_score` counts as unseen and is interpolated in time between the frames that see it, held at the ends; one that
-    is never seen is put at the mean of the person's seen ones.
+    that what is done with metres (rotation about an axis, bones, motion) keeps its meaning. A keypoint at 0, 0, of
+    score 0, or scored below `min_score` counts as unseen and is interpolated in time between the frames that see it,
+    held at the ends; one that is never seen is put at the mean of the person's seen ones. Three numbers of which the
+    third is a score are such keypoints, too.
     """
 
     reads_file: ClassVar[bool] = True
@@ -151,6 +153,7 @@ class PysklReader(ExchangeReader):
     def list_clips(self) -> list[ClipEntry]:
         """See `Reader`; `skeleton` is `annotations/<number>`. A name that occurs twice is left out."""
         splits, annotations, *_ = self._content
+        _ = self.scored  # known to be neither, this is said now
         sides = self._sides(splits)
         ids, videos = list(self._classes), self.find_videos()
         entries: dict[str, ClipEntry] = {}
@@ -191,10 +194,10 @@ class PysklReader(ExchangeReader):
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
         """(T, M, V, 3), metres or parts of the picture's height; see `as_clip`."""
-        points, scores, item = self._keypoints(entry)
-        if points.shape[3] == 2:
-            there = self._there(points, scores)
+        points, known, item = self._keypoints(entry)
+        if known is not None:
             height, width = self._picture(entry, item)
+            there = points[..., :2].any((2, 3))
             points = np.stack(
                 [
                     (points[..., 0] - width / 2) / height,
@@ -204,30 +207,51 @@ class PysklReader(ExchangeReader):
                 axis=-1,
             )
             points[~there] = 0
-            if scores is not None and self.options.min_score > 0:
-                for person in range(len(points)):
-                    fill_unseen(points[person], scores[person] >= self.options.min_score, there[person])
-        return self.finish_clip(entry, points.transpose(1, 0, 2, 3))
+            known = known.transpose(1, 0, 2)
+        return self.finish_clip(entry, points.transpose(1, 0, 2, 3), known)
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
         """(T, M, 17, 2): the keypoints, scaled from the picture they were found in to the video's size."""
-        points, scores, item = self._keypoints(entry)
-        if points.shape[3] != 2:
+        points, known, item = self._keypoints(entry)
+        if known is None:
             return super().pixel_joints(entry, width, height)
         own = self._picture(entry, item)
-        there = self._there(points, scores)
-        points = points * np.array([width / own[1], height / own[0]], np.float32)
-        points[~there] = np.nan
+        points = points[..., :2] * np.array([width / own[1], height / own[0]], np.float32)
+        points[~known] = np.nan
         return points.transpose(1, 0, 2, 3)
 
-    @staticmethod
-    def _there(points: np.ndarray, scores: np.ndarray | None) -> np.ndarray:
-        """(M, T) whether a person was found: a keypoint is scored, or without scores any is not at 0, 0."""
-        found: np.ndarray = (points != 0).any((2, 3))
-        return found if scores is None else found & (scores > SEEN).any(2)
+    def samples(self) -> Iterator[np.ndarray]:
+        """See `ExchangeReader`: of keypoints with three numbers and no scores beside them."""
+        alone = [
+            item for item in self._content.annotations[:CHECKED] if not isinstance(item.score, FileArray)
+        ]
+        for array in (item.keypoint for item in alone if isinstance(item.keypoint, FileArray)):
+            if len(array.shape) == 4 and array.shape[3] == 3 and len(array.data) <= MAX_ROW:
+                yield array.read().astype(np.float32).transpose(1, 0, 2, 3)
+
+    def in_pictures(self, points: np.ndarray) -> bool:
+        """See `ExchangeReader`: pixels."""
+        return bool((points[:, :2] >= 0).all() and points[:, :2].max() > 2)
+
+    def person2(self, entry: ClipEntry) -> str:
+        """See `ExchangeReader`; where other annotations have one body, two are two ids, whatever the second holds."""
+        rule = super().person2(entry)
+        return "kept" if rule == "duplicated" and self._bodies(entry) > min(self._all_bodies) else rule
+
+    def _bodies(self, entry: ClipEntry) -> int:
+        return int(self._content.annotations[int(entry.skeleton.rpartition("/")[2])].keypoint.shape[0])
+
+    @cached_property
+    def _all_bodies(self) -> set[int]:
+        """How many bodies annotations have."""
+        arrays = [item.keypoint for item in self._content.annotations]
+        return {array.shape[0] for array in arrays if isinstance(array, FileArray) and array.shape}
 
     def _keypoints(self, entry: ClipEntry) -> tuple[np.ndarray, np.ndarray | None, Annotation]:
-        """(M, T, V, 2 or 3) float32, (M, T, V) scores where there are any, and the annotation."""
+        """(M, T, V, 2 or 3) float32, (M, T, V) which of 2-D ones are seen (None for 3-D ones), and the annotation.
+
+        People who are not in a frame are all zero there.
+        """
         annotations = self._content.annotations
         _, number = self.part_and_row(entry, {"annotations": len(annotations)}.get)
         item, joints = annotations[number], len(get_layout(self.layout))
@@ -244,11 +268,21 @@ class PysklReader(ExchangeReader):
         points = item.keypoint.read().astype(np.float32)
         if not np.isfinite(points).all():
             raise UserError(f"{where}: a keypoint is not finite")
-        if not isinstance(item.score, FileArray):
-            return points, None, item
-        if item.score.shape != shape[:3]:
-            raise UserError(f"{where}: keypoint_score is {item.score.shape}, expected {shape[:3]}")
-        return points, item.score.read().astype(np.float32), item
+        scores = np.ones(shape[:3], np.float32)
+        if isinstance(item.score, FileArray):
+            if item.score.shape != shape[:3]:
+                raise UserError(f"{where}: keypoint_score is {item.score.shape}, expected {shape[:3]}")
+            scores = item.score.read().astype(np.float32)
+        if shape[3] == 3:
+            if not self.scored:
+                return points, None, item
+            if points.any() and not are_scores(points[..., 2]):
+                raise UserError(f"{where}: the joints' third numbers are no scores; see the option third")
+            scores = np.minimum(scores, points[..., 2])
+        found, places = scores > SEEN, points[..., :2].any(-1)
+        points[~(found.any(2) & places.any(2))] = 0
+        known = found & (scores >= self.options.min_score)
+        return points, known & places if self.options.zeros == "unseen" else known, item
 
     def _picture(self, entry: ClipEntry, item: Annotation) -> tuple[int, int]:
         """Height and width of the picture."""
@@ -261,25 +295,3 @@ class PysklReader(ExchangeReader):
         if not good:
             raise UserError(f"{self.skeletons}/{entry.skeleton}: img_shape is not (height, width)")
         return size[0], size[1]
-
-
-def fill_unseen(points: np.ndarray, seen: np.ndarray, there: np.ndarray) -> None:
-    """Estimate the unseen keypoints of one person.
-
-    Args:
-        points: (T, V, 3), changed in place.
-        seen: (T, V), whether a keypoint counts as seen.
-        there: (T,), whether the person is in the frame; only these frames are filled.
-    """
-    frames = np.flatnonzero(there)
-    seen = seen & there[:, None]
-    if not seen.any():
-        points[:] = 0
-        return
-    for joint in range(points.shape[1]):
-        known = np.flatnonzero(seen[:, joint])
-        if len(known):
-            for axis in range(2):
-                points[frames, joint, axis] = np.interp(frames, known, points[known, joint, axis])
-    known_joints = seen.any(0)
-    points[np.ix_(frames, ~known_joints)] = points[frames][:, known_joints].mean(1, keepdims=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from numpy.lib import format as npy
 
 from mmcl.exchange.crosclr import PARTS
-from mmcl.exchange.padding import clips_of, padded, padded_rows, whole
+from mmcl.exchange.padding import clips_of, padded, padded_rows, second_person, whole
 from mmcl.exchange.people import PERSONS
 from mmcl.exchange.write_pickle import START, STOP, pieces
 
@@ -22,7 +22,7 @@ def write_crosclr(
         store: schema `mmcl.skeletons/1`.
         output: the folder.
         protocol: whose training and test clips; others are left out.
-        person2: see `padded`.
+        person2: see `padded`; a store whose reader made copies gets no others.
         ikem: labels with the number of frames as third, as IKEM's feeders take them and CrosSCLR's do not.
 
     Returns:
@@ -32,6 +32,7 @@ def write_crosclr(
         UserError: no such protocol, or a side of it has no clip.
     """
     skeletons, classes, sides, row, frames, joints = padded_rows(store, protocol)
+    person2 = second_person(skeletons, person2)
     with whole(Path(output), folder=True) as folder, clips_of(skeletons) as read:
         for part, side in PARTS.items():
             names = [clip.name for clip in sides[side]]

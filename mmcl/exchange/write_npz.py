@@ -9,7 +9,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from mmcl.exchange.padding import clips_of, padded, padded_rows, whole
+from mmcl.exchange.padding import clips_of, padded, padded_rows, second_person, whole
 from mmcl.exchange.people import PERSONS
 
 EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -27,7 +27,7 @@ def write_npz(store: str | Path, output: str | Path, protocol: str, person2: str
         store: schema `mmcl.skeletons/1`.
         output: the npz.
         protocol: whose training and test clips; others are left out.
-        person2: see `padded`.
+        person2: see `padded`; a store whose reader made copies gets no others.
 
     Returns:
         Clips of `train` and of `test`.
@@ -36,6 +36,7 @@ def write_npz(store: str | Path, output: str | Path, protocol: str, person2: str
         UserError: no such protocol, or a side of it has no clip.
     """
     skeletons, classes, sides, row, frames, joints = padded_rows(store, protocol)
+    person2 = second_person(skeletons, person2)
     width = PERSONS * joints * 3
     one_hot = np.eye(len(classes), dtype="<f8")
     with (

@@ -50,21 +50,21 @@ def motion(joints: np.ndarray) -> float:
     return float(joints.reshape(-1, joints.shape[-1]).var(axis=0, dtype=np.float64).sum())
 
 
-def most_moving(people: np.ndarray, most: int) -> np.ndarray:
-    """At most so many of the people of (T, M, V, C), those with the most motion, as (T, M', V, C).
+def most_moving(people: np.ndarray, most: int) -> list[int]:
+    """Numbers of at most so many of the people of (T, M, V, C), of more than that those with the most motion.
 
-    If there are no more, they are as they are. Else the order of those who are kept is that of their motion too, so
-    that nothing depends on the order in which they are listed.
+    If there are no more, they keep their order. Else it is that of their motion, so that nothing depends on the order
+    in which people are listed.
     """
-    if people.shape[1] <= most:
-        return people
+    everybody = list(range(people.shape[1]))
+    if len(everybody) <= most:
+        return everybody
 
-    def rank(person: np.ndarray) -> tuple[float, ...]:
-        shown = person[(person != 0).any((1, 2))]
+    def rank(number: int) -> tuple[float, ...]:
+        shown = people[people[:, number].any((1, 2)), number]
         return (-motion(shown), *shown.mean((0, 1)).tolist()) if len(shown) else (0.0,)
 
-    order = sorted(range(people.shape[1]), key=lambda i: rank(people[:, i]))
-    return people[:, order[:most]]
+    return sorted(everybody, key=rank)[:most]
 
 
 def plausible_frames(joints: np.ndarray) -> np.ndarray:

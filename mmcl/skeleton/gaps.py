@@ -9,18 +9,23 @@ NEAR = 0.25
 
 
 def are_scores(third: np.ndarray) -> bool:
-    """Whether a third column, of any shape, can be confidences: within 0 … 1 and not all zero; NaN does not count."""
+    """Whether third numbers, of any shape, may be confidences: within 0 … 1 and not all zero; NaN does not count."""
     known = third[np.isfinite(third)]
     return bool(known.any() and known.min() >= 0 and known.max() <= 1)
+
+
+def seem_scores(third: np.ndarray) -> bool:
+    """Whether third numbers of joints that nobody calls scores may be some: also not all the same."""
+    known = third[np.isfinite(third)]
+    return are_scores(known) and bool(known.min() < known.max())
 
 
 def unseen(joints: np.ndarray, centres: Sequence[int]) -> np.ndarray:
     """Joints that are exactly zero because an estimator did not see them, while it saw others of the person.
 
     Zero is a place for one joint of a person only, the one that the clip was centred on. That is a joint which is zero
-    in all of the person's frames, the only one or one of `centres`; or one of `centres` which is zero in the first of
-    them alone. There are no such joints where no coordinate is negative, as in pictures, and where zero is not near the
-    body.
+    in all of the person's frames or in the first of them alone; of several such joints it is the first of `centres`.
+    There is none where no coordinate is negative, as in pictures, and where zero is not near the body.
 
     Args:
         joints: (T, M, V, C); all zero or NaN where a person is absent.
@@ -38,13 +43,36 @@ def unseen(joints: np.ndarray, centres: Sequence[int]) -> np.ndarray:
         first = joints[np.argmax(present[:, person]), person]
         if not own[0].any() or not _near_origin(first[~own[0]]):
             continue
-        always = np.flatnonzero(own.all(0)).tolist()
-        named = [joint for joint in centres if joint in always]
-        once = [joint for joint in centres if own[0, joint] and own[:, joint].sum() == 1]
-        origin = named or (always if len(always) == 1 else once)
+        fit = own.all(0), own[0] & (own.sum(0) == 1)
+        origin = [joint for zeros in fit for joint in centres if zeros[joint]]
+        origin = origin or [int(zeros.argmax()) for zeros in fit if zeros.sum() == 1]
         if origin:
             zero[:, person, origin[0]] = False
     return zero
+
+
+def fill_unseen(joints: np.ndarray, seen: np.ndarray, there: np.ndarray) -> None:
+    """Estimate the unseen joints of one person, in place, as `fill_gaps` does.
+
+    A joint that is never seen is put at the mean of those that are.
+
+    Args:
+        joints: (T, V, C).
+        seen: (T, V), whether a joint counts as seen.
+        there: (T,), whether the person is in the frame; only these frames are filled. All zero if no joint is seen.
+    """
+    frames = np.flatnonzero(there)
+    seen = seen & there[:, None]
+    if not seen.any():
+        joints[:] = 0
+        return
+    for joint in range(joints.shape[1]):
+        known = np.flatnonzero(seen[:, joint])
+        if len(known):
+            for axis in range(joints.shape[2]):
+                joints[frames, joint, axis] = np.interp(frames, known, joints[known, joint, axis])
+    known_joints = seen.any(0)
+    joints[np.ix_(frames, ~known_joints)] = joints[frames][:, known_joints].mean(1, keepdims=True)
 
 
 def _near_origin(points: np.ndarray) -> bool:

@@ -1,11 +1,16 @@
 """Clips of different lengths in one tensor, so that a batch is gathered without a loop over clips."""
 
+import logging
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from mmcl.skeleton.cleaning import most_moving
+
+log = logging.getLogger(__name__)
 
 
 class Ragged(NamedTuple):
@@ -32,13 +37,21 @@ def join(clips: Sequence[np.ndarray], persons: int) -> Ragged:
 
     Args:
         clips: arrays (T, M, V, 3); T and M may differ.
-        persons: people per clip in the result. Those a clip lacks are zero, those beyond are left out.
+        persons: people per clip in the result. Those a clip lacks are zero; of more, those with the most motion are
+            kept (`cleaning.most_moving`).
     """
     length = torch.tensor([len(clip) for clip in clips])
     start = length.cumsum(0) - length
     joints = torch.zeros(3, int(length.sum()), clips[0].shape[2], persons)
+    crowded = 0
     for begin, clip in zip(start.tolist(), clips, strict=True):
-        there = min(persons, clip.shape[1])
-        part = np.ascontiguousarray(clip[:, :there].transpose(3, 0, 2, 1))
-        joints[:, begin : begin + len(clip), :, :there] = torch.from_numpy(part)
+        if clip.shape[1] > persons:
+            clip = clip[:, most_moving(clip, persons)]
+            crowded += 1
+        part = np.ascontiguousarray(clip.transpose(3, 0, 2, 1))
+        joints[:, begin : begin + len(clip), :, : clip.shape[1]] = torch.from_numpy(part)
+    if crowded:
+        log.warning(
+            "%d clips have more than %d people; those with the most motion are seen", crowded, persons
+        )
     return Ragged(joints, start, length)

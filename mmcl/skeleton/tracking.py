@@ -130,6 +130,12 @@ class Followed(NamedTuple):
     slots: np.ndarray
     dropped: int
 
+    @property
+    def lost(self) -> str:
+        """What was dropped, for a message; "" if nothing."""
+        kept = f"kept {self.slots.shape[1]} people, dropped {self.dropped} tracks"
+        return f"{kept} that are short or have less motion" if self.dropped else ""
+
     def take(self, values: np.ndarray, absent: float) -> np.ndarray:
         """(T, M, …) of the people, from (T, lists' length, …)."""
         taken = np.take_along_axis(

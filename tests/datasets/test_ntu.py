@@ -123,6 +123,18 @@ def test_read_one_person(folders):
     np.testing.assert_array_equal(two[:, 0], two[:, 1])
 
 
+def test_who_was_tracked_under_two_ids_is_not_copied(folders):
+    """CTR-GCN's script copies a clip's only body, and what is the only one left of several."""
+
+    def read(bodies):
+        (folders / "skeletons" / "first" / f"{ONE}.skeleton").write_text(skeleton_text(40, bodies))
+        own = reader(folders, person2="duplicated")
+        return own.read_clip(own.list_clips()[0])
+
+    assert read({A: (range(20), joints(20)), B: (range(20, 40), joints(20))}).shape == (40, 1, 25, 3)
+    assert read({A: (range(40), joints(40)), B: (range(3, 9), joints(6))}).shape == (40, 2, 25, 3)
+
+
 def test_read_two_people(folders):
     bodies = {A: (range(20), joints(20)), B: (range(5, 25), joints(20, 1, at=(1, 0, 3)) * 1.2)}
     (folders / "skeletons" / "first" / f"{ONE}.skeleton").write_text(skeleton_text(30, bodies))

@@ -23,6 +23,7 @@ def reader(tmp_path):
     keypoints[..., 2] = 0.9
     keypoints[2, 0, 9, 2] = 0.1  # a wrist that is not sure in the middle
     keypoints[:, 0, 15, 2] = 0.1  # an ankle that never is
+    keypoints[2, 0, 10] = 0  # the other one is not seen at all
     keypoints[[0, 4], 1] = 0
     columns = {
         "keypoints": store.Column("float32", (17, 3), flat=True),
@@ -59,16 +60,26 @@ def test_joints_are_parts_of_the_pictures_height_with_y_up(reader):
     flat = keypoints[..., :2] / 200 * (1, -1)
     flat -= flat[0, 0, NOSE]
     wanted = flat.copy()
-    wanted[2, 0, 9] = (flat[1, 0, 9] + flat[3, 0, 9]) / 2
+    wanted[2, 0, 9:11] = (flat[1, 0, 9:11] + flat[3, 0, 9:11]) / 2
     wanted[[0, 4], 1] = 0
     np.testing.assert_allclose(clip[..., :2], wanted, atol=1e-5)
     assert not clip[..., 2].any()
 
 
+def test_a_joint_of_confidence_zero_was_not_seen(reader):
+    reader, _ = reader
+    reader.joint_confidence = 0.0
+    wrist = reader.read_clip(entry("one"))[:, 0, 10, :2]
+    np.testing.assert_allclose(wrist[2], (wrist[1] + wrist[3]) / 2, atol=1e-6)
+    seen = np.isfinite(reader.pixel_joints(entry("one"), 800, 300)).all(-1)
+    assert (np.argwhere(~seen[:, 0]) == [2, 10]).all()
+
+
 def test_pixels_are_scaled_to_the_picture_and_absent_people_are_unknown(reader):
     reader, keypoints = reader
     pixels = reader.pixel_joints(entry("one"), 800, 300)
-    np.testing.assert_allclose(pixels[:, 0], keypoints[:, 0, :, :2] * (2, 1.5), rtol=1e-6)
+    keypoints[keypoints[..., 2] == 0] = np.nan
+    np.testing.assert_allclose(pixels, keypoints[..., :2] * (2, 1.5), rtol=1e-6)
     assert np.isnan(pixels[[0, 4], 1]).all()
     assert np.isfinite(pixels[1:4, 1]).all()
 

@@ -5,6 +5,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+from datasets.made_recordings import joints, skeleton_text, write_ntu
 from made_exchange import NAMES, action, camera, in_rows, make_store, save_names, save_xsub, subject
 from made_stores import edited
 from typer.testing import CliRunner
@@ -87,6 +88,26 @@ def test_longer_clips_and_the_second_person(store, tmp_path, monkeypatch):
     np.testing.assert_array_equal(x[..., :75], x[..., 75:])
     converted(tmp_path / "a.npz", tmp_path / "b.h5")
     assert_same_clips(store, tmp_path / "b.h5")
+
+
+def test_the_second_person_of_recordings_is_a_copy_where_the_public_script_makes_one(tmp_path):
+    names = CLIPS[:12]
+    for i, name in enumerate(names):
+        path = write_ntu(tmp_path / "raw", name, seed=i)
+        if i == 4:  # one person, lost and found under another id
+            path.write_text(
+                skeleton_text(40, {"1": (range(20), joints(20)), "2": (range(20, 40), joints(20))})
+            )
+    converted(tmp_path / "raw", tmp_path / "a.npz", "ntu", protocol="ntu60_xsub", person2="duplicated")
+    with np.load(tmp_path / "a.npz") as data:
+        x = {
+            name: row
+            for side in ("train", "test")
+            for name, row in zip(data[f"names_{side}"], data[f"x_{side}"], strict=True)
+        }
+    for name, row in x.items():
+        second = np.zeros_like(row[:, :75]) if name == names[4] else row[:, :75]
+        np.testing.assert_array_equal(row[:, 75:], second)
 
 
 def test_store_to_pickle_and_back(store, tmp_path):

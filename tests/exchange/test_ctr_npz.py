@@ -310,3 +310,41 @@ def test_names_that_are_none(tmp_path, bad):
     np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y, **own)
     with pytest.raises(UserError, match=r"a.npz/x_train/0: a clip of the name"):
         reader(tmp_path / "a.npz").list_clips()
+
+
+def save_rows(path, clips):
+    """Clips (T, M, 25, 3) as the rows of both sides."""
+    x = np.stack([clip.reshape(len(clip), -1) for clip in clips]).astype(np.float32)
+    y = np.eye(60)[np.zeros(len(x), int)]
+    np.savez(path, x_train=x, y_train=y, x_test=x, y_test=y)
+
+
+def test_where_a_file_holds_copies_no_others_are_made(tmp_path):
+    one = np.concatenate([people(NAMES[1]), 0 * people(NAMES[1])], 1)
+    copied = one.copy()
+    copied[:, 1] = copied[:, 0]
+    save_rows(tmp_path / "a.npz", [one, copied])  # the first was tracked under two ids
+    for option, persons in (("absent", [1, 1]), ("duplicated", [1, 2])):
+        own = reader(tmp_path / "a.npz", person2=option)
+        assert [own.read_clip(entry).shape[1] for entry in own.list_clips()[2:]] == persons
+    save_rows(tmp_path / "a.npz", [one, one])
+    own = reader(tmp_path / "a.npz", person2="duplicated")
+    assert [own.read_clip(entry).shape[1] for entry in own.list_clips()] == [2] * 4
+
+
+def test_joints_at_zero_and_more_people_than_two(tmp_path, caplog):
+    clip = people(NAMES[0])[3:]
+    zero = clip.copy()
+    zero[4, 1, 9] = 0
+    save_rows(tmp_path / "a.npz", [zero, zero])
+    own = reader(tmp_path / "a.npz")
+    found = own.read_clip(own.list_clips()[0])
+    wanted = clip.copy()
+    wanted[4, 1, 9] = (clip[3, 1, 9] + clip[5, 1, 9]) / 2
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+    still = reader(tmp_path / "a.npz", zeros="places")
+    np.testing.assert_array_equal(still.read_clip(still.list_clips()[0]), zero)
+    save_rows(tmp_path / "a.npz", [np.concatenate([clip[:, :1] / 9 + 1, clip[:, ::-1]], 1)])
+    own = reader(tmp_path / "a.npz")
+    np.testing.assert_array_equal(own.read_clip(own.list_clips()[0]), clip)
+    assert "x_test/0: kept the 2 people with the most motion of 3" in caplog.text

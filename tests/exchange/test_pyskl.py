@@ -7,7 +7,6 @@ from made_exchange import NAMES, annotation, camera, save_pyskl, subject
 from made_readers import opened
 
 from mmcl.errors import UserError
-from mmcl.exchange.pyskl import fill_unseen
 
 
 def reader(path, **options):
@@ -26,7 +25,7 @@ def test_three_dimensions(tmp_path):
         assert (entry.subject, entry.camera, entry.split) == (subject(entry.name), camera(entry.name), "")
         assert entry.action == entry.name[-4:]
         read, half = own.read_clip(entry), made["keypoint"].astype(np.float32).transpose(1, 0, 2, 3)
-        expected = half - half[0, 0, 1]
+        expected = np.where(half.any((2, 3), keepdims=True), half - half[0, 0, 1], 0)
         assert read.dtype == np.float32
         np.testing.assert_array_equal(read, expected)
 
@@ -63,7 +62,8 @@ def test_splits(tmp_path):
 def flat(frames=20, persons=1, seed=0):
     """Keypoints (M, T, 17, 2) in a picture of 1920 × 1080 and their scores."""
     rng = np.random.default_rng(seed)
-    points = rng.uniform(200, 900, (persons, frames, 17, 2)).astype("f2")
+    body = rng.uniform(200, 600, (17, 2)) + 600 * np.arange(persons)[:, None, None, None] * (1, 0)
+    points = (body + rng.uniform(-8, 8, (persons, frames, 17, 2))).astype("f2")
     return points, rng.uniform(0.5, 1, (persons, frames, 17)).astype("f2")
 
 
@@ -131,14 +131,71 @@ def test_unseen_keypoints(tmp_path):
         reader(tmp_path / "a.pkl", min_score="x")
 
 
-def test_fill_at_the_ends():
-    points = np.zeros((6, 2, 3), np.float32)
-    points[2, :, 0], points[3, :, 0] = (1, 10), (2, 20)
-    seen = np.zeros((6, 2), bool)
-    seen[2:4] = True
-    there = np.array([1, 1, 1, 1, 1, 0], bool)
-    fill_unseen(points, seen, there)
-    np.testing.assert_array_equal(points[:, 0, 0], [1, 1, 1, 2, 2, 0])
+def unseen_wrist():
+    """Keypoints whose joint 9 moves straight and stands at 0, 0 in frames 4 to 6; and where it was."""
+    points, scores = flat()
+    straight = np.arange(20)[:, None] * [10.0, 5.0] + 300
+    points[0, :, 9] = straight
+    points[0, 4:7, 9] = 0
+    return points, scores, np.stack([(straight[:, 0] - 960) / 1080, (540 - straight[:, 1]) / 1080], -1)
+
+
+@pytest.mark.parametrize("form", ["zeros", "scores", "third"])
+def test_a_keypoint_at_zero_or_of_score_zero_was_not_seen(tmp_path, form):
+    points, scores, wanted = unseen_wrist()
+    if form == "scores":
+        scores[0, 4:7, 9], points[0, 4:7, 9] = 0, 7
+    if form == "third":
+        points, scores = np.concatenate([points, scores[..., None]], -1), None
+    save_flat(tmp_path / "a.pkl", points, None if form == "zeros" else scores)
+    own = reader(tmp_path / "a.pkl", centre=False)
+    (entry,) = own.list_clips()
+    found = own.read_clip(entry)
+    np.testing.assert_allclose(found[:, 0, 9, :2], wanted, atol=1e-6)
+    assert not found[..., 2].any()
+    unknown = np.isnan(own.pixel_joints(entry, 1920, 1080)).all(-1)
+    assert np.argwhere(unknown).tolist() == [[frame, 0, 9] for frame in (4, 5, 6)]
+
+
+def test_third_numbers_that_may_be_either_are_refused_at_once(tmp_path):
+    points, scores, _ = unseen_wrist()
+    points = np.concatenate([points / 1000, scores[..., None]], -1)
+    with pytest.raises(
+        UserError, match="within 0 … 1, as scores are; the option third: score or depth says what"
+    ):
+        save_flat(tmp_path / "a.pkl", points, None)
+    own = reader(tmp_path / "a.pkl", third="depth", centre=False)
+    third = own.read_clip(own.list_clips()[0])[..., 2]
+    np.testing.assert_array_equal(
+        np.delete(third, 9, 2), np.delete(points[0][:, None, :, 2], 9, 2).astype("f4")
+    )
+    own = reader(tmp_path / "a.pkl", third="score")
+    assert not own.read_clip(own.list_clips()[0])[..., 2].any()
+
+
+def test_of_more_people_those_with_the_most_motion_are_kept_whatever_their_order(tmp_path, caplog):
+    points, scores = flat(persons=3)
+    points[1] += 30 * np.sin(np.arange(20))[:, None, None].astype("f2")
+    points[2, :, :, 1] += 10 * np.sin(np.arange(20))[:, None].astype("f2")
+    clips = []
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+        own, entry = save_flat(tmp_path / "a.pkl", points[order], scores[order])
+        clips.append(own.read_clip(entry))
+    assert clips[0].shape == (20, 2, 17, 3)
+    for clip in clips[1:]:
+        np.testing.assert_array_equal(clip, clips[0])
+    assert caplog.text.count("annotations/0: kept 2 people, dropped 1 tracks") == 3
+
+
+def test_a_copy_is_made_of_the_only_body(tmp_path):
+    one, two = annotation(NAMES[1]), annotation(NAMES[2])
+    two["keypoint"] = np.concatenate([two["keypoint"], 0 * two["keypoint"]])  # two ids of one person
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps([one, two], 4))
+    own = reader(tmp_path / "a.pkl", person2="duplicated")
+    assert [own.read_clip(entry).shape[1] for entry in own.list_clips()] == [2, 1]
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps([two], 4))  # where all have two, nothing is told by it
+    own = reader(tmp_path / "a.pkl", person2="duplicated")
+    assert own.read_clip(own.list_clips()[0]).shape[1] == 2
 
 
 @pytest.mark.parametrize(
