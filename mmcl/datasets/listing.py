@@ -71,7 +71,7 @@ def read_recording(read: Callable[[ClipEntry], np.ndarray], entry: ClipEntry) ->
         log.debug("%s", entry.name, exc_info=True)
         cause = error.strerror if isinstance(error, OSError) else None
         raise UserError(
-            f"{entry.skeleton}: cannot be read ({one_line(cause or f'{type(error).__name__}: {error}')})"
+            f"{entry.skeleton}: cannot be read ({one_line(cause or f'{type(error).__name__}: {error}'.removesuffix(': '))})"
         ) from None
 
 

@@ -4,6 +4,7 @@
 `y_train`, `y_test` are one-hot. The same files serve HD-GCN, InfoGCN and MMCL.
 """
 
+import sys
 from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
@@ -143,10 +144,10 @@ class CtrNpzReader(ExchangeReader):
             raise UserError(f"{own.where}: expected {len(self._labels[side])} names")
         if own.dtype.itemsize > 4 * MAX_LENGTH:
             raise UserError(f"{own.where}: names of more than {MAX_LENGTH} characters")
-        try:
-            return [clip_name(name) for name in own.rows(0, len(own)).tolist()]
-        except ValueError:  # numbers that are no characters
-            raise UserError(f"{own.where}: is no text") from None
+        names = own.rows(0, len(own))
+        if np.frombuffer(names.tobytes(), f"{names.dtype.str[0]}u4").max(initial=0) > sys.maxunicode:
+            raise UserError(f"{own.where}: is no text")
+        return [clip_name(name) for name in names.tolist()]
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
         """(T, M, V, 3), coordinates as in the file unless `centre` is true; see `as_clip`."""
