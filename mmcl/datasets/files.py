@@ -3,7 +3,7 @@
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mmcl.datasets.names import clip_name
@@ -74,13 +74,26 @@ def has_ending(file: str, ending: str) -> bool:
     return file[-len(ending) :].lower() == ending
 
 
-def find_recordings(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
-    """Recordings below `folder`: file name without its ending, as `clip_name` → path relative to `folder`.
+def find_file(folder: Path, name: str) -> Path | None:
+    """The file of a name in a folder, whose name there may have other capitals; None if there is none."""
+    if (folder / name).is_file():
+        return folder / name
+    named = (
+        path for path in sorted(folder.iterdir()) if path.name.lower() == name.lower() and path.is_file()
+    )
+    return next(named, None)
+
+
+def find_recordings(
+    folder: Path, endings: tuple[str, ...], named: Callable[[str], str] | None = None
+) -> dict[str, str]:
+    """Recordings below `folder`: clip name → path relative to `folder`.
 
     Args:
         folder: searched with its sub-folders.
         endings: such as ("_rgb.avi", "_rgb.mp4"), in lower case; capitals do not matter. Of files that differ in the
             ending only, the first counts.
+        named: path without ending → clip name; `clip_name` of the file name by default.
 
     Raises:
         UserError: two files of the same name.
@@ -91,7 +104,7 @@ def find_recordings(folder: Path, endings: tuple[str, ...]) -> dict[str, str]:
         for rank, ending in enumerate(endings):
             if not has_ending(file, ending):
                 continue
-            name = clip_name(file[: -len(ending)])
+            name = named(path[: -len(ending)]) if named else clip_name(file[: -len(ending)])
             other = found.get(name)
             if other and other[0] == rank:
                 raise UserError(

@@ -6,7 +6,7 @@ from typing import IO
 import numpy as np
 from numpy.lib import format as npy
 
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line
 
 MAX_HEADER = 10_000
 """Bytes of a `.npy` header, as in NumPy, which however reads it before it counts."""
@@ -31,4 +31,4 @@ def npy_header(file: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.d
     except UserError:
         raise
     except Exception as error:  # numpy parses the header as Python and passes on any error of that
-        raise UserError(f"{where}: not an array in numpy's format ({str(error)[:80]})") from None
+        raise UserError(f"{where}: not an array in numpy's format ({one_line(str(error), 80)})") from None

@@ -20,7 +20,7 @@ import numpy as np
 
 from mmcl.datasets.clip import hold_positions
 from mmcl.datasets.decimals import to_floats
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line, shown
 
 JOINTS = 25
 BODY_FIELDS = 10
@@ -151,7 +151,7 @@ class _Parser:
             self.fail(f"the file ends where the number of {what} should be")
         text = self.lines[self.at].strip()
         if not text.isdecimal() or len(text) > 18:
-            self.fail(f"expected the number of {what}, found {text[:40]!r}")
+            self.fail(f"expected the number of {what}, found {shown(text)}")
         self.at += 1
         return int(text)
 
@@ -225,7 +225,7 @@ class _Parser:
             try:
                 numbers.append(float("nan" if WINDOWS_NAN.fullmatch(fields[column]) else fields[column]))
             except ValueError:
-                self.fail(f"expected a number, found {fields[column][:40]!r}", line)
+                self.fail(f"expected a number, found {shown(fields[column])}", line)
         return numbers
 
     def bodies(self, ids: list[str], frames: list[int], starts: list[int]) -> list[Body]:
@@ -243,7 +243,9 @@ class _Parser:
         for body, own in rows.items():
             twice = np.flatnonzero(np.diff(when[own]) == 0)
             if len(twice):
-                raise UserError(f"{self.path}: frame {when[own[twice[0]]] + 1} has body {body} twice")
+                raise UserError(
+                    f"{self.path}: frame {when[own[twice[0]]] + 1} has body {one_line(body, 40)} twice"
+                )
         fields = self.named_fields(frames, starts, {c: values[..., i] for i, c in enumerate(columns)})
         return [
             Body(

@@ -16,7 +16,7 @@ from typing import IO, Any
 import numpy as np
 
 from mmcl.datasets.npy_header import npy_header
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line
 
 MAX_ROW = 64 * 2**20
 """Bytes of one row: a clip of NTU RGB+D has 180,000."""
@@ -113,7 +113,7 @@ class PackedRows(Rows):
         try:
             spool, starts = self._unpacked
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError) as error:
-            raise UserError(f"{self.where}: cannot be unpacked ({error})") from None
+            raise UserError(f"{self.where}: cannot be unpacked ({one_line(str(error), 200)})") from None
         inner = self._row[1:]
         step = math.prod(inner) * self.dtype.itemsize
         out = np.zeros((stop - start, *self._row), self.dtype)
@@ -149,11 +149,11 @@ def open_npz(path: Path) -> dict[str, Rows]:
             for member in archive.infolist()
         }
     except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-        raise UserError(f"{path}: cannot be read as an npz file ({error})") from None
+        raise UserError(f"{path}: cannot be read as an npz file ({one_line(str(error), 200)})") from None
 
 
 def _open_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Rows:
-    where = f"{path}/{member.filename}"
+    where = f"{path}/{one_line(member.filename, 80)}"
     if member.flag_bits & 1:
         raise UserError(f"{where}: is encrypted")
     if member.compress_type != zipfile.ZIP_STORED:
@@ -176,7 +176,7 @@ def read_header(file: Any, where: str) -> tuple[tuple[int, ...], np.dtype]:
     """
     shape, fortran, dtype = npy_header(file, where)
     if dtype.kind not in "fiubU" or dtype.itemsize == 0:
-        raise UserError(f"{where}: holds {dtype}, expected numbers")
+        raise UserError(f"{where}: holds {one_line(str(dtype), 80)}, expected numbers")
     if not shape or (fortran and len(shape) > 1):
         raise UserError(
             f"{where}: must be rows one after another (C order); save it with numpy.ascontiguousarray"

@@ -17,6 +17,7 @@ import h5py
 from mmcl import store
 from mmcl.datasets import reader_settings
 from mmcl.datasets.clip import slice_clip
+from mmcl.datasets.files import find_file
 from mmcl.datasets.prepare import SCHEMA, SkeletonStore, index_clips, prepare_skeletons
 from mmcl.errors import UserError
 from mmcl.exchange.padding import whole
@@ -50,11 +51,11 @@ def guess_reader(source: Path) -> str | None:
     if not source.exists():
         raise UserError(f"{source}: no such file or folder")
     if source.is_dir():
-        if any((source / f"{part}_label.pkl").is_file() for part in ("train", "val")):
+        if any(find_file(source, f"{part}_label.pkl") for part in ("train", "val")):
             return "crosclr"
-    elif source.suffix in (".npz", ".pkl", ".pickle"):
-        return "ctr_npz" if source.suffix == ".npz" else "pyskl"
-    elif source.suffix == ".h5" or h5py.is_hdf5(source):
+    elif source.suffix.lower() in (".npz", ".pkl", ".pickle"):
+        return "ctr_npz" if source.suffix.lower() == ".npz" else "pyskl"
+    elif source.suffix.lower() == ".h5" or h5py.is_hdf5(source):
         return None
     raise UserError(f"{source}: name its reader, --reader {'|'.join(READERS)}")
 
@@ -106,7 +107,7 @@ def convert(
     Raises:
         UserError: nothing to read there, the output exists or cannot be of this form, or a clip list does not fit.
     """
-    form = FORMS.get(output.suffix)
+    form = FORMS.get(output.suffix.lower())
     if form is None:
         raise UserError(f"{output}: must end in .h5, .npz, .pkl, or have no suffix (a folder for CrosSCLR)")
     if output.exists() and not force:

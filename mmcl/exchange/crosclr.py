@@ -14,9 +14,11 @@ import numpy as np
 from pydantic import Field
 
 from mmcl.datasets.clip import ClipEntry
-from mmcl.errors import UserError
+from mmcl.datasets.files import find_file
+from mmcl.datasets.names import clip_name
+from mmcl.errors import UserError, one_line
 from mmcl.exchange.arrays import Rows, open_npy
-from mmcl.exchange.names import are_ntu, named_clip
+from mmcl.exchange.names import named_clip
 from mmcl.exchange.people import CHECKED, LAYOUT_TEXT, ExchangeOptions, ExchangeReader
 from mmcl.exchange.safe_pickle import FileArray, load
 from mmcl.layouts import get_layout
@@ -93,25 +95,29 @@ class CrosclrReader(ExchangeReader):
 
     @cached_property
     def _parts(self) -> dict[str, Part]:
-        found = {part: self._part(part) for part in PARTS if (self.skeletons / f"{part}_label.pkl").is_file()}
+        found = {
+            part: self._part(part, path)
+            for part in PARTS
+            if (path := find_file(self.skeletons, f"{part}_label.pkl"))
+        }
         if not found:
             raise UserError(f"{self.skeletons}: no train_label.pkl or val_label.pkl. {self.what_belongs}")
         return found
 
-    def _part(self, part: str) -> Part:
-        path = self.skeletons / f"{part}_label.pkl"
+    def _part(self, part: str, path: Path) -> Part:
         content = load(path)
         if not isinstance(content, tuple | list) or len(content) not in (2, 3):
             raise UserError(f"{path}: holds no (names, labels)")
         names, labels = content[:2]
-        if isinstance(labels, FileArray):
-            labels = labels.read().reshape(-1).tolist()
         if not isinstance(names, list | tuple) or not all(isinstance(name, str) and name for name in names):
             raise UserError(f"{path}: names are not a list of texts")
+        if isinstance(labels, FileArray) and labels.shape in ((len(names),), (len(names), 1)):
+            labels = labels.read().reshape(-1).tolist()
         if not isinstance(labels, list | tuple) or not all(type(label) is int for label in labels):
             raise UserError(f"{path}: labels are not a list of integers")
-        files = [self.skeletons / form.format(part) for form in DATA]
-        data = open_npy(next((file for file in files if file.is_file()), files[0]))
+        names_of_data = [form.format(part) for form in DATA]
+        files = filter(None, (find_file(self.skeletons, name) for name in names_of_data))
+        data = open_npy(next(files, self.skeletons / names_of_data[0]))
         joints = len(get_layout(self.layout))
         if len(data.shape) != 5 or data.shape[1] != 3 or data.shape[3] != joints:
             raise UserError(
@@ -120,9 +126,9 @@ class CrosclrReader(ExchangeReader):
         if not len(data) == len(names) == len(labels):
             raise UserError(f"{path}: {len(names)} names and {len(labels)} labels for {len(data)} clips")
         frames = None
-        if data.path.name == POSITION.format(part):
+        if data.path.name.lower() == POSITION.format(part):
             frames = self._frames(path, content[2:], len(names))
-        return Part(data, [name.removesuffix(".skeleton") for name in names], list(labels), frames)
+        return Part(data, [clip_name(name) for name in names], list(labels), frames)
 
     @staticmethod
     def _frames(path: Path, third: Any, clips: int) -> list[int]:
@@ -140,9 +146,9 @@ class CrosclrReader(ExchangeReader):
 
     @cached_property
     def _classes(self) -> dict[str, str]:
-        names = [name for part in self._parts.values() for name in part.names]
-        count = max((label for part in self._parts.values() for label in part.labels), default=0) + 1
-        return self.classes_of(count, are_ntu(names))
+        return self.classes_of(
+            [pair for part in self._parts.values() for pair in zip(part.names, part.labels, strict=True)]
+        )
 
     def class_names(self) -> dict[str, str]:
         """Class id → name: of the option `classes`, NTU's where all names are, else `c0` …."""
@@ -160,7 +166,7 @@ class CrosclrReader(ExchangeReader):
         for part, (_, names, labels, _) in self._parts.items():
             for row, (name, label) in enumerate(zip(names, labels, strict=True)):
                 if name in entries:
-                    raise UserError(f"{self.skeletons}: {name} occurs twice")
+                    raise UserError(f"{self.skeletons}: {one_line(name)} occurs twice")
                 place, video = f"{part}/{row}", videos.get(name, "")
                 entries[name] = self.identified(named_clip(name, label, PARTS[part], place, video, ids))
         return [entries[name] for name in sorted(entries)]

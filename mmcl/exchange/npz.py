@@ -4,6 +4,7 @@
 `y_train`, `y_test` are one-hot. The same files serve HD-GCN, InfoGCN and MMCL.
 """
 
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -13,9 +14,10 @@ import numpy as np
 from pydantic import Field
 
 from mmcl.datasets.clip import ClipEntry
+from mmcl.datasets.names import MAX_LENGTH, clip_name
 from mmcl.errors import UserError
 from mmcl.exchange.arrays import Rows, open_npz
-from mmcl.exchange.names import NTU_CLASSES, named_clip
+from mmcl.exchange.names import NTU_CLASSES, named_clip, ntu_classes, plain_classes
 from mmcl.exchange.order import (
     SIDES,
     expected_classes,
@@ -72,7 +74,12 @@ class CtrNpzReader(ExchangeReader):
     def _classes(self) -> dict[str, str]:
         """Class id → name, in the order of labels."""
         count = self._arrays["y_train"].shape[1] if self._labels else 0
-        classes = self.classes_of(count, count in NTU_CLASSES and self.layout == "ntu25")
+        if self.options.classes or self.options.names:
+            classes = self.classes_of([("", label) for label in range(count)])
+        elif count in NTU_CLASSES and self.layout == "ntu25":
+            classes = ntu_classes(count)
+        else:
+            classes = plain_classes(count)
         if len(classes) != count:
             source = self.options.classes or self.options.names
             raise UserError(f"{self.skeletons}: has {count} classes, {source} names {len(classes)}")
@@ -137,8 +144,12 @@ class CtrNpzReader(ExchangeReader):
             return [f"{side}-{row:06d}" for row in range(len(self._labels[side]))]
         if own.dtype.kind != "U" or own.shape != (len(self._labels[side]),):
             raise UserError(f"{own.where}: expected {len(self._labels[side])} names")
-        names: list[str] = own.rows(0, len(own)).tolist()
-        return names
+        if own.dtype.itemsize > 4 * MAX_LENGTH:
+            raise UserError(f"{own.where}: names of more than {MAX_LENGTH} characters")
+        names = own.rows(0, len(own))
+        if np.frombuffer(names.tobytes(), f"{names.dtype.str[0]}u4").max(initial=0) > sys.maxunicode:
+            raise UserError(f"{own.where}: is no text")
+        return [clip_name(name) for name in names.tolist()]
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
         """(T, M, V, 3), coordinates as in the file unless `centre` is true; see `as_clip`."""

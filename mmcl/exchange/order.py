@@ -12,12 +12,15 @@ import numpy as np
 
 from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.protocols import as_clips, find_rule, protocols, split
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line
 from mmcl.exchange.arrays import Rows, open_npz
-from mmcl.exchange.names import label_order, list_named_clips
+from mmcl.exchange.names import MAX_CLASSES, label_order, list_named_clips
 
 SIDES = ("train", "test")
 EXAMPLES = 5
+MAX_CLIPS = 1_000_000
+BLOCK = 4 * 2**20
+"""Bytes of the rows that are read at a time, however long they are."""
 
 
 def row_order(entries: Sequence[ClipEntry], protocol: str) -> dict[str, list[ClipEntry]]:
@@ -68,9 +71,14 @@ def labels_of(arrays: dict[str, Rows], path: Path) -> dict[str, np.ndarray]:
             raise UserError(
                 f"{path}: y_{side} is {y.dtype} {y.shape}, expected one-hot rows of {len(x)} clips"
             )
+        if len(y) > MAX_CLIPS or y.shape[1] > MAX_CLASSES:
+            raise UserError(
+                f"{path}: y_{side} is {y.shape}, more than {MAX_CLIPS} clips of {MAX_CLASSES} classes"
+            )
         found = [np.empty(0, np.int64)]
-        for start in range(0, len(y), 4096):
-            rows = y.rows(start, min(start + 4096, len(y)))
+        block = max(1, BLOCK // (y.shape[1] * y.dtype.itemsize))
+        for start in range(0, len(y), block):
+            rows = y.rows(start, min(start + block, len(y)))
             bad = ((rows != 0).sum(1) != 1) | ~(rows == 1).any(1)
             if bad.any():
                 raise UserError(f"{path}: y_{side}: row {start + int(np.argmax(bad))} is not one-hot")
@@ -103,7 +111,9 @@ def mismatches(
         own = np.array([classes.index(clip.action) if clip.action in classes else -1 for clip in clips], int)
         wrong = np.flatnonzero(own != rows)
         if len(wrong):
-            some = ", ".join(f"row {i} ({clips[i].name}) has label {rows[i]}" for i in wrong[:EXAMPLES])
+            some = ", ".join(
+                f"row {i} ({one_line(clips[i].name)}) has label {rows[i]}" for i in wrong[:EXAMPLES]
+            )
             problems.append(
                 f"{len(wrong)} of {len(rows)} labels of y_{side} are not those of the names: {some}"
             )

@@ -1,7 +1,7 @@
 """From the zero-padded arrays of other tools to the people of a clip."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +13,12 @@ from pydantic import Field
 from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.files import find_recordings
 from mmcl.datasets.ntu import NtuReader
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line
 from mmcl.exchange.names import (
-    NTU_CLASSES,
     class_names_of,
     label_order,
+    labelled_classes,
     list_named_clips,
-    ntu_classes,
-    plain_classes,
     read_classes,
 )
 from mmcl.layouts import get_layout
@@ -158,35 +156,38 @@ class ExchangeReader:
     def _known_by_name(self) -> dict[str, ClipEntry]:
         return {entry.name: entry for entry in self.known}
 
-    def classes_of(self, count: int, ntu: bool) -> dict[str, str]:
-        """Class id → name, in the order of labels: by the options `classes` and `names`, NTU's, or `c0` ….
+    def classes_of(self, labels: Sequence[tuple[str, int]]) -> dict[str, str]:
+        """Class id → name, in the order of labels: by the options `classes` and `names`, or `labelled_classes`.
 
         Args:
-            count: labels there are.
-            ntu: whether the clips are of NTU RGB+D.
-        """
-        if self.options.classes:
-            return read_classes(Path(self.options.classes))
-        if self.options.names:
-            named = class_names_of(self.options.names)
-            return {key: named.get(key, key) for key in label_order(self.known, count)}
-        if ntu and count <= NTU_CLASSES[-1]:
-            return ntu_classes(min(many for many in NTU_CLASSES if count <= many))
-        return plain_classes(count)
-
-    def identified(self, entry: ClipEntry) -> ClipEntry:
-        """An entry with subject, camera and setup from the option `names`, if that has the clip.
+            labels: name and label of each clip.
 
         Raises:
-            UserError: its name is empty, or has characters that cannot be printed.
+            UserError: the list of classes cannot be read, or the labels count its lines from one.
         """
-        if not entry.name or not entry.name.isprintable():
-            raise UserError(f"{self.skeletons}/{entry.skeleton}: a clip of the name {entry.name[:60]!a}")
+        numbers = {label for _, label in labels}
+        if self.options.classes:
+            classes = read_classes(Path(self.options.classes))
+            if len(classes) in numbers and 0 not in numbers:
+                raise UserError(
+                    f"{self.skeletons}: labels go from {min(numbers)} to {max(numbers)}, but line 1 of"
+                    f" {self.options.classes} names label 0; subtract 1 from the labels"
+                )
+            return classes
+        if self.options.names:
+            named = class_names_of(self.options.names)
+            return {key: named.get(key, key) for key in label_order(self.known, max(numbers, default=0) + 1)}
+        return labelled_classes(labels)
+
+    def identified(self, entry: ClipEntry) -> ClipEntry:
+        """An entry with subject, camera and setup from the option `names`, if that has the clip."""
         known = self._known_by_name.get(entry.name)
         if known is None:
             return entry
         wrong = (
-            "" if known.action == entry.action else f"its label is {entry.action}, its action {known.action}"
+            ""
+            if known.action == entry.action
+            else f"its label is {one_line(entry.action)}, its action {one_line(known.action)}"
         )
         return replace(
             entry,
@@ -197,9 +198,9 @@ class ExchangeReader:
             left_out=entry.left_out or wrong,
         )
 
-    def find_videos(self) -> dict[str, str]:
-        """Clip name → path of its video relative to the folder of videos."""
-        return find_recordings(self.videos, self.video_suffixes) if self.videos else {}
+    def find_videos(self, named: Callable[[str], str] | None = None) -> dict[str, str]:
+        """Clip name → path of its video relative to the folder of videos; `named` see `find_recordings`."""
+        return find_recordings(self.videos, self.video_suffixes, named) if self.videos else {}
 
     def samples(self) -> Iterator[np.ndarray]:
         """Clips (T, M, V, 3) of the file, by which it is known what the whole file holds."""
@@ -308,7 +309,9 @@ class ExchangeReader:
         part, _, row = entry.skeleton.partition("/")
         rows = parts(part)
         if rows is None or not row.isascii() or not row.isdecimal() or len(row) > 9 or int(row) >= rows:
-            raise UserError(f"{self.skeletons}: has no {entry.skeleton}; the index was made of another file")
+            raise UserError(
+                f"{self.skeletons}: has no {one_line(entry.skeleton, 80)}; the index was made of another file"
+            )
         return part, int(row)
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:

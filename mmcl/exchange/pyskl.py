@@ -6,7 +6,7 @@ clip's name), `label`, `total_frames`, `keypoint` (M, T, V, 2 or 3), and in 2-D 
 keypoints of the videos (`ntu60_hrnet.pkl`, 17 joints of COCO).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple
@@ -14,10 +14,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 from pydantic import Field
 
-from mmcl.datasets.clip import ClipEntry
-from mmcl.errors import UserError
+from mmcl.datasets.clip import MOST, ClipEntry
+from mmcl.datasets.names import name_fault
+from mmcl.errors import UserError, one_line, shown
 from mmcl.exchange.arrays import MAX_ROW
-from mmcl.exchange.names import are_ntu, named_clip
+from mmcl.exchange.names import MAX_CLASSES, named_clip, names_of_paths
 from mmcl.exchange.people import CHECKED, LAYOUT_TEXT, ExchangeOptions, ExchangeReader
 from mmcl.exchange.safe_pickle import FileArray, load
 from mmcl.layouts import get_layout
@@ -33,10 +34,14 @@ SEEN = 1e-6
 
 @dataclass(frozen=True)
 class Annotation:
-    """What a pickle holds of one clip; every field but the name is unchecked."""
+    """What a pickle holds of one clip; every field but name and label is unchecked.
+
+    The label is None, and `label_fault` states why, where it is no whole number.
+    """
 
     name: str
-    label: Any
+    label: int | None
+    label_fault: str
     total_frames: Any
     keypoint: Any
     score: Any
@@ -46,12 +51,16 @@ class Annotation:
 
 
 class Content(NamedTuple):
-    """What a pickle holds. Classes (id → name) and layout are those that mmcl's own pickles name."""
+    """What a pickle holds. Classes (id → name) and layout are those that mmcl's own pickles name.
 
-    splits: dict[str, list[Any]]
+    `splits` has the clips by their names in `annotations`, which `name_of` makes of paths.
+    """
+
+    splits: dict[str, list[str]]
     annotations: list[Annotation]
     classes: dict[str, str]
     layout: str | None
+    name_of: Callable[[str], str]
 
 
 class PysklOptions(ExchangeOptions):
@@ -101,23 +110,39 @@ class PysklReader(ExchangeReader):
             raise UserError(f"{self.skeletons}: `layout` is no text")
         if not isinstance(splits, dict) or not all(isinstance(names, list) for names in splits.values()):
             raise UserError(f"{self.skeletons}: `split` is not lists of names")
+        for key, names in splits.items():
+            if odd := next((name for name in names if not isinstance(name, str)), None):
+                raise UserError(f"{self.skeletons}: split {shown(key)}: {shown(odd)} is no name")
         texts = (*classes, *classes.values()) if isinstance(classes, dict) else (None,)
-        if not all(isinstance(text, str) and text.isprintable() for text in texts):
+        if not all(isinstance(text, str) and not name_fault(text) for text in texts):
             raise UserError(f"{self.skeletons}: `classes` is not id → name")
-        annotations = [self._annotation(i, item) for i, item in enumerate(content["annotations"])]
-        if not annotations:
+        items = content["annotations"]
+        if not items:
             raise UserError(f"{self.skeletons}: holds no annotation")
-        return Content(splits, annotations, classes, content.get("layout"))
+        for number, item in enumerate(items):
+            if (
+                not isinstance(item, dict)
+                or not isinstance(item.get("frame_dir"), str)
+                or not item["frame_dir"]
+            ):
+                raise UserError(f"{self.skeletons}/annotations/{number}: has no frame_dir")
+        name_of = names_of_paths([item["frame_dir"] for item in items])
+        annotations = [self._annotation(item, name_of) for item in items]
+        splits = {str(key): [name_of(name) for name in names] for key, names in splits.items()}
+        return Content(splits, annotations, classes, content.get("layout"), name_of)
 
-    def _annotation(self, number: int, item: Any) -> Annotation:
-        if not isinstance(item, dict) or not isinstance(item.get("frame_dir"), str) or not item["frame_dir"]:
-            raise UserError(f"{self.skeletons}/annotations/{number}: has no frame_dir")
+    def _annotation(self, item: dict[Any, Any], name_of: Callable[[str], str]) -> Annotation:
         values: list[Any] = [item.get(key) for key in ("subject", "camera", "setup")]
-        known = all(type(value) is int and 0 <= value < 2**15 for value in values)
-        name = item["frame_dir"].rstrip("/").rpartition("/")[2]
+        known = all(type(value) is int and 0 <= value <= MOST for value in values)
+        label = item.get("label")
+        # data frames turn whole numbers into decimals
+        whole = int(label) if type(label) is int or (type(label) is float and label.is_integer()) else None
+        if whole is not None and abs(whole) > MAX_CLASSES:
+            whole = None
         return Annotation(
-            name,
-            item.get("label"),
+            name_of(item["frame_dir"]),
+            whole,
+            "" if whole is not None else f"label is {shown(label)}, no whole number of a class",
             item.get("total_frames"),
             item.get("keypoint"),
             item.get("keypoint_score"),
@@ -139,12 +164,10 @@ class PysklReader(ExchangeReader):
     @cached_property
     def _classes(self) -> dict[str, str]:
         """Class id → name, in the order of labels."""
-        _, annotations, own, _ = self._content
-        labels = [item.label for item in annotations if type(item.label) is int]
-        count = max(labels, default=0) + 1
+        _, annotations, own, *_ = self._content
         if own and not self.options.classes and not self.options.names:
             return own
-        return self.classes_of(count, are_ntu(item.name for item in annotations))
+        return self.classes_of([(item.name, item.label) for item in annotations if item.label is not None])
 
     def class_names(self) -> dict[str, str]:
         """Class id → name: of the option `classes`, NTU's where all names are, else `c0` …."""
@@ -152,17 +175,17 @@ class PysklReader(ExchangeReader):
 
     def list_clips(self) -> list[ClipEntry]:
         """See `Reader`; `skeleton` is `annotations/<number>`. A name that occurs twice is left out."""
-        splits, annotations, *_ = self._content
+        splits, annotations, *_, name_of = self._content
         _ = self.scored  # known to be neither, this is said now
         sides = self._sides(splits)
-        ids, videos = list(self._classes), self.find_videos()
+        ids, videos = list(self._classes), self.find_videos(name_of)
         entries: dict[str, ClipEntry] = {}
         for number, item in enumerate(annotations):
-            label = item.label if type(item.label) is int else -1
-            video = videos.get(item.name, "")
-            entry = named_clip(
-                item.name, label, sides.get(item.name, ""), f"annotations/{number}", video, ids
-            )
+            place, video = f"annotations/{number}", videos.get(item.name, "")
+            label = -1 if item.label is None else item.label
+            entry = named_clip(item.name, label, sides.get(item.name, ""), place, video, ids)
+            if item.label_fault:
+                entry = replace(entry, left_out=item.label_fault)
             if item.numbers:
                 subject, camera, setup = item.numbers
                 entry = replace(entry, subject=subject, camera=camera, setup=setup)
@@ -172,23 +195,22 @@ class PysklReader(ExchangeReader):
             entries[item.name] = entry
         return [entries[name] for name in sorted(entries)]
 
-    def _sides(self, splits: dict[str, list[Any]]) -> dict[str, str]:
+    def _sides(self, splits: dict[str, list[str]]) -> dict[str, str]:
         """Clip → train or test, by the option `split`, or the file's only two splits by their names' endings."""
         keys: Sequence[str] | None = self.options.split
         if keys is None:
             trains, tests = (
-                [k for k in splits if str(k).endswith(ends)] for ends in (("train",), ("val", "test"))
+                [k for k in splits if k.endswith(ends)] for ends in (("train",), ("val", "test"))
             )
             keys = (*trains, *tests) if len(trains) == len(tests) == 1 else ()
         elif missing := [key for key in keys if key not in splits]:
-            there = ", ".join(map(str, splits)) or "none"
+            there = one_line(", ".join(splits), 300) or "none"
             raise UserError(f"options.split: {self.skeletons} has no split {missing[0]}; there are: {there}")
         sides: dict[str, str] = {}
         for key, side in zip(keys, ("train", "test"), strict=False):
             for name in splits[key]:
-                name = str(name)[:1000].rstrip("/").rpartition("/")[2]
                 if sides.get(name, side) != side:
-                    raise UserError(f"options.split: {name} is in {keys[0]} and in {keys[1]}")
+                    raise UserError(f"options.split: {one_line(name)} is in {keys[0]} and in {keys[1]}")
                 sides[name] = side
         return sides
 
@@ -258,11 +280,12 @@ class PysklReader(ExchangeReader):
         where = f"{self.skeletons}/{entry.skeleton}"
         shape = item.keypoint.shape if isinstance(item.keypoint, FileArray) else ()
         if len(shape) != 4 or shape[2] != joints or shape[3] not in (2, 3) or 0 in shape:
-            raise UserError(
-                f"{where}: keypoint is {shape or 'no array'}, expected (people, frames, {joints}, 2 or 3)"
-            )
+            there = shape or f"no array but {type(item.keypoint).__name__}"
+            raise UserError(f"{where}: keypoint is {there}, expected (people, frames, {joints}, 2 or 3)")
         if item.total_frames is not None and item.total_frames != shape[1]:
-            raise UserError(f"{where}: total_frames is {item.total_frames}, keypoint has {shape[1]} frames")
+            raise UserError(
+                f"{where}: total_frames is {shown(item.total_frames)}, keypoint has {shape[1]} frames"
+            )
         if len(item.keypoint.data) > MAX_ROW:
             raise UserError(f"{where}: a keypoint array of shape {shape} is no clip")
         points = item.keypoint.read().astype(np.float32)
@@ -293,5 +316,7 @@ class PysklReader(ExchangeReader):
             and all(type(n) is int and 0 < n < 2**16 for n in size)
         )
         if not good:
-            raise UserError(f"{self.skeletons}/{entry.skeleton}: img_shape is not (height, width)")
+            raise UserError(
+                f"{self.skeletons}/{entry.skeleton}: img_shape is {shown(size)}, not (height, width)"
+            )
         return size[0], size[1]

@@ -20,14 +20,42 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line, shown
 from mmcl.exchange.arrays import read_at
 
 MAX_STEPS = 50_000_000
 """Instructions; the pickle of all of NTU RGB+D 120 has some 10 million."""
 
+MAX_STACK = 1_000_000
+"""Values that wait to become a list's, a tuple's or a dict's; Python's pickler writes lists and dicts in thousands."""
+
+MAX_CONTAINERS, MAX_ITEMS = 4_000_000, 8_000_000
+"""Lists, tuples, dicts and arrays, and the values in lists and dicts. The pickle of the 240,000 clips of Kinetics-400
+has 2.4 and 2.9 million."""
+
+MAX_SEEN = 2_000_000
+"""Lists, tuples and dicts in what is read, each as often as it is referred to: a small file whose lists hold the one
+before twice stands for any number of them."""
+
+MAX_DEPTH = 32
+"""Of lists in lists; coordinates written as lists have some 6."""
+
+DEEP = f"lists are nested more than {MAX_DEPTH} deep, or hold themselves"
+
+MAX_AXES = 8
+MAX_BITS = 256
+"""Of an integer."""
+
+MAX_KEY = 2**53
+"""An integer that is a key; greater ones can be chosen so that a dict takes for ever."""
+
+MAX_TEXT = 128 * 2**20
+"""Bytes; Python 2 wrote the numbers of an array as text."""
+
 KEPT = 1024
 """Byte strings of more bytes are the numbers of an array: they are passed over and read when asked for."""
+
+CONTAINERS = (list, tuple, dict)
 
 NUMBER = re.compile(r"[<>|=]?([fiu][1248]|b1)")
 
@@ -52,7 +80,7 @@ class Name(NamedTuple):
     name: str
 
 
-@dataclass
+@dataclass(slots=True)
 class Dtype:
     """A dtype of numbers; its byte order comes after it."""
 
@@ -63,7 +91,7 @@ class Dtype:
         return np.dtype(self.code).newbyteorder(self.order)
 
 
-@dataclass
+@dataclass(slots=True)
 class FileArray:
     """An array of a pickle.
 
@@ -89,13 +117,13 @@ class FileArray:
         if not isinstance(dtype, Dtype) or not isinstance(data, bytes | Span) or order not in ("C", "F", "K"):
             raise PickleError("an array that is not written as numpy does")
         shape = tuple(shape)
-        if not all(type(size) is int and size >= 0 for size in shape):
-            raise PickleError(f"an array of shape {shape}")
+        if len(shape) > MAX_AXES or not all(type(size) is int and size >= 0 for size in shape):
+            raise PickleError(f"an array of shape {shown(shape)}")
         if math.prod(shape) * dtype.numpy().itemsize != len(data):
             raise PickleError(f"an array of shape {shape} does not have {len(data)} bytes")
         self.axes = tuple(range(len(shape))) if axes is None else tuple(axes)
-        if sorted(self.axes) != list(range(len(shape))):
-            raise PickleError(f"an array of shape {shape} with axes {self.axes}")
+        if len(self.axes) != len(shape) or set(self.axes) != set(range(len(shape))):
+            raise PickleError(f"an array of shape {shape} with axes {shown(self.axes)}")
         self.stored, self.shape = shape, tuple(shape[axis] for axis in self.axes)
         self.data, self.dtype, self.order = data, dtype.numpy(), "F" if order == "F" else "C"
         return self
@@ -124,14 +152,41 @@ def load(path: Path) -> Any:
         with open(path, "rb") as file:
             machine = _Machine(path, file)
             try:
-                return machine.run()
-            except (PickleError, ValueError, TypeError, LookupError, ArithmeticError, struct.error) as error:
-                cause = str(error) if isinstance(error, PickleError) else f"damaged ({str(error)[:80]})"
-                raise UserError(f"{path}: byte {file.tell()}: {cause}") from None
+                content = machine.run()
+                _check_size(content)
+                return content
+            except PickleError as error:
+                raise UserError(f"{path}: byte {file.tell()}: {error}") from None
             except (MemoryError, RecursionError) as error:
                 raise UserError(f"{path}: byte {file.tell()}: too large ({type(error).__name__})") from None
+            except OSError:
+                raise
+            except Exception as error:  # what a damaged program makes Python raise
+                cause = one_line(str(error), 80)
+                raise UserError(f"{path}: byte {file.tell()}: damaged ({cause})") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error})") from None
+
+
+def _check_size(content: Any) -> None:
+    """Refuse what is nested too deeply, or larger than the file because it refers to the same lists again and again.
+
+    Raises:
+        PickleError: it is.
+    """
+    level, seen = [content], 0
+    for _ in range(MAX_DEPTH):
+        inner: list[Any] = []
+        for item in level:
+            if type(item) in CONTAINERS:
+                seen += 1 + len(item) // 100
+                if seen > MAX_SEEN:
+                    raise PickleError(f"stands for more than {MAX_SEEN:,} lists, tuples and dicts")
+                inner += item.values() if type(item) is dict else item
+        level = [item for item in inner if type(item) in CONTAINERS]
+        if not level:
+            return
+    raise PickleError(DEEP)
 
 
 # ------------------------------------------------------------------------------------------ the machine
@@ -146,6 +201,7 @@ class _Machine:
         self.stack: list[Any] = []
         self.marks: list[int] = []
         self.memo: dict[int, Any] = {}
+        self.containers = self.items = 0
 
     def run(self) -> Any:
         for _ in range(MAX_STEPS):
@@ -158,6 +214,10 @@ class _Machine:
                     raise PickleError("ends early")
                 raise PickleError(f"instruction {code!r} builds more than plain data, or this is no pickle")
             step(self)
+            if len(self.marks) > MAX_DEPTH:
+                raise PickleError(DEEP)
+            if len(self.stack) > MAX_STACK:
+                raise PickleError(f"has more than {MAX_STACK:,} values that are in no list yet")
         raise PickleError(f"has more than {MAX_STEPS:,} instructions")
 
     # reading
@@ -172,13 +232,22 @@ class _Machine:
         return number
 
     def line(self) -> bytes:
-        line = self.file.readline()
+        line = self.file.readline(MAX_TEXT)
         if not line.endswith(b"\n"):
             raise PickleError("ends early")
         return line[:-1]
 
     def text(self, form: str) -> None:
-        self.stack.append(self.take(self.number(form)).decode("utf-8"))
+        size = self.number(form)
+        if size > max(MAX_TEXT, KEPT):
+            raise PickleError(f"a text of {size} bytes" if size <= self.size else "ends early")
+        self.stack.append(self.take(size).decode("utf-8"))
+
+    def long(self, form: str) -> int:
+        size = self.number(form)
+        if size > MAX_BITS // 8:
+            raise PickleError(f"an integer of {8 * size} bits" if size <= self.size else "ends early")
+        return int.from_bytes(self.take(size), "little", signed=True)
 
     def data(self, form: str) -> None:
         size = self.number(form)
@@ -192,6 +261,18 @@ class _Machine:
         self.file.seek(size, 1)
 
     # the stack
+
+    def make(self, container: Any) -> None:
+        """Push a list, tuple, dict or array."""
+        self.containers += 1
+        if self.containers > MAX_CONTAINERS:
+            raise PickleError(f"has more than {MAX_CONTAINERS:,} lists, tuples, dicts and arrays")
+        self.stack.append(container)
+
+    def count(self, items: list[Any]) -> None:
+        self.items += len(items)
+        if self.items > MAX_ITEMS:
+            raise PickleError(f"has more than {MAX_ITEMS:,} values in lists and dicts")
 
     def pop_mark(self) -> list[Any]:
         at = self.marks.pop()
@@ -211,6 +292,7 @@ class _Machine:
         target = self.stack[-1]
         if not isinstance(target, list):
             raise PickleError("damaged (appends to something that is no list)")
+        self.count(items)
         target.extend(items)
 
     def update(self, items: list[Any]) -> None:
@@ -219,14 +301,21 @@ class _Machine:
             raise PickleError("damaged (sets items of something that is no dict)")
         if len(items) % 2:
             raise PickleError("damaged (a key without a value)")
+        self.count(items)
         for key, value in zip(items[::2], items[1::2], strict=True):
             if not isinstance(key, str | int):
                 raise PickleError(f"a dict has a key of type {type(key).__name__}")
+            if isinstance(key, int) and abs(key) > MAX_KEY:
+                raise PickleError(f"a dict has the key {shown(key)}")
             target[key] = value
 
     def dict(self, items: list[Any]) -> None:
-        self.stack.append({})
+        self.make({})
         self.update(items)
+
+    def list(self, items: list[Any]) -> None:
+        self.make([])
+        self.extend(items)
 
     # names, and what is made of them
 
@@ -234,7 +323,8 @@ class _Machine:
         meant = NAMES.get((module, name))
         if meant is None:
             raise PickleError(
-                f"refers to {module[:60]}.{name[:60]}; only plain data and numpy arrays of numbers are read"
+                f"refers to {one_line(module, 60)}.{one_line(name, 60)}; only plain data and numpy arrays of numbers"
+                " are read"
             )
         self.stack.append(Name(meant))
 
@@ -249,7 +339,7 @@ class _Machine:
         make = MAKERS.get(function.name) if isinstance(function, Name) and type(arguments) is tuple else None
         if make is None:
             raise PickleError("calls something that is not one of numpy's array constructors")
-        self.stack.append(make(self.path, *arguments))
+        self.make(make(self.path, *arguments))
 
     def build(self) -> None:
         state = self.pop(1)[0]
@@ -267,6 +357,8 @@ class _Machine:
 
     def number_line(self) -> int | bool:
         line = self.line()
+        if len(line) > MAX_BITS // 3:
+            raise PickleError(f"an integer of {len(line)} digits")
         return line == b"01" if line in (b"00", b"01") else int(line.removesuffix(b"L"))
 
 
@@ -275,7 +367,9 @@ class _Machine:
 
 def _dtype(path: Path, code: Any, *_: Any) -> Dtype:
     if not isinstance(code, str) or not NUMBER.fullmatch(code):
-        raise PickleError(f"an array holds {str(code)[:20]}, not plain numbers")
+        raise PickleError(
+            f"an array holds {one_line(code, 20) if isinstance(code, str) else shown(code)}, not plain numbers"
+        )
     return Dtype(code)
 
 
@@ -284,10 +378,17 @@ def _scalar(path: Path, dtype: Any, data: Any) -> int | float | bool:
     return value
 
 
-def _encode(path: Path, text: str, encoding: str) -> bytes:
-    if encoding not in ("latin1", "latin-1"):
-        raise PickleError(f"text as {encoding[:20]}")
+def _encode(path: Path, text: Any, encoding: Any) -> bytes:
+    if not isinstance(text, str) or encoding not in ("latin1", "latin-1"):
+        raise PickleError(f"text as {shown(encoding)}")
     return text.encode("latin-1")
+
+
+def _path(path: Path, *parts: Any) -> str:
+    """A path of Python's, as the text that it stands for."""
+    if not all(isinstance(part, str) for part in parts):
+        raise PickleError("a path that is no text")
+    return "/".join(part.rstrip("/\\") for part in parts)
 
 
 def _empty(kind: Callable[[], Any]) -> Callable[..., Any]:
@@ -307,6 +408,7 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "encode": _encode,
     "bytes": _empty(bytes),
     "dict": _empty(dict),
+    "path": _path,
 }
 """Name → constructor. `ndarray` occurs only as an argument, so it needs none."""
 
@@ -320,6 +422,12 @@ NAMES = {
     ("__builtin__", "bytes"): "bytes",
     ("builtins", "bytes"): "bytes",
     ("collections", "OrderedDict"): "dict",
+    **{
+        (module, f"{pure}{system}Path"): "path"
+        for module in ("pathlib", "pathlib._local")
+        for pure in ("", "Pure")
+        for system in ("", "Posix", "Windows")
+    },
 }
 """Every global name that is admitted."""
 
@@ -346,8 +454,8 @@ STEPS: dict[bytes, Callable[[_Machine], Any]] = {
     b"J": _push(lambda m: m.number("<i")),
     b"K": _push(lambda m: m.number("<B")),
     b"M": _push(lambda m: m.number("<H")),
-    b"\x8a": _push(lambda m: int.from_bytes(m.take(m.number("<B")), "little", signed=True)),
-    b"\x8b": _push(lambda m: int.from_bytes(m.take(m.number("<I")), "little", signed=True)),
+    b"\x8a": _push(lambda m: m.long("<B")),
+    b"\x8b": _push(lambda m: m.long("<I")),
     b"F": _push(lambda m: float(m.line())),
     b"G": _push(lambda m: m.number(">d")),
     b"S": _push(lambda m: codecs.escape_decode(m.line()[1:-1])[0].decode("latin-1")),
@@ -363,14 +471,14 @@ STEPS: dict[bytes, Callable[[_Machine], Any]] = {
     b"\x96": lambda m: m.data("<Q"),
     # lists, tuples, dicts
     b"(": lambda m: m.marks.append(len(m.stack)),
-    b"]": _push(lambda m: []),
-    b"}": _push(lambda m: {}),
+    b"]": lambda m: m.make([]),
+    b"}": lambda m: m.make({}),
     b")": _push(lambda m: ()),
-    b"l": _push(lambda m: m.pop_mark()),
-    b"t": _push(lambda m: tuple(m.pop_mark())),
-    b"\x85": _push(lambda m: tuple(m.pop(1))),
-    b"\x86": _push(lambda m: tuple(m.pop(2))),
-    b"\x87": _push(lambda m: tuple(m.pop(3))),
+    b"l": lambda m: m.list(m.pop_mark()),
+    b"t": lambda m: m.make(tuple(m.pop_mark())),
+    b"\x85": lambda m: m.make(tuple(m.pop(1))),
+    b"\x86": lambda m: m.make(tuple(m.pop(2))),
+    b"\x87": lambda m: m.make(tuple(m.pop(3))),
     b"d": lambda m: m.dict(m.pop_mark()),
     b"a": lambda m: m.extend(m.pop(1)),
     b"e": lambda m: m.extend(m.pop_mark()),

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from mmcl.errors import UserError
+from mmcl.errors import UserError, shown
 from mmcl.layouts.files import Rules, read_layout, read_rules
 from mmcl.naming import PROJECT
 
@@ -85,7 +85,7 @@ def get_layout(name: str) -> Layout:
         return _build(name, read_layout(Path(name)))
     if name not in names():
         raise UserError(
-            f"no joint layout {name!r}; there are: {', '.join(names())}, or the path of a .json file"
+            f"no joint layout {shown(name)}; there are: {', '.join(names())}, or the path of a .json file"
         )
     return _build(name, read_layout(FOLDER / f"{name}.json"))
 

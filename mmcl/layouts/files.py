@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line, shown
 
 LARGEST = 1_000_000  # bytes; the largest of the project's own has 3000
 HEAVIEST = 100  # a weight in a rule
@@ -30,10 +30,10 @@ def read_layout(file: Path) -> dict[str, Any]:
     """
     data = _read(file)
     if unknown := data.keys() - KEYS:
-        raise UserError(f"{file}: unknown key {min(unknown)!r}; there are: {', '.join(sorted(KEYS))}")
+        raise UserError(f"{file}: unknown key {shown(min(unknown))}; there are: {', '.join(sorted(KEYS))}")
     joints = _joints(file, data.get("joints"))
     if data.get("centre") not in list(joints):
-        raise UserError(f"{file}: centre: {data.get('centre')!r} is not one of the joints")
+        raise UserError(f"{file}: centre: {shown(data.get('centre'))} is not one of the joints")
     if "hd_groups" in data and "hd_centres" in data:
         raise UserError(f"{file}: hd_groups and hd_centres: give one of them")
     return {
@@ -62,7 +62,7 @@ def _read(file: Path) -> dict[str, Any]:
             raise ValueError(f"larger than {LARGEST} bytes")
         data = json.loads(text, object_pairs_hook=_once)
     except (OSError, ValueError, RecursionError) as error:
-        cause = error.strerror if isinstance(error, OSError) else error
+        cause = error.strerror if isinstance(error, OSError) else one_line(str(error), 200)
         raise UserError(f"{file}: cannot be read as a joint layout: {cause}") from error
     if not isinstance(data, dict):
         raise UserError(f"{file}: a joint layout is an object with the keys {', '.join(sorted(KEYS))}")
@@ -74,7 +74,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) < len(pairs):
         keys = [key for key, _ in pairs]
-        raise ValueError(f"{next(key for key in keys if keys.count(key) > 1)!r} occurs twice")
+        raise ValueError(f"{shown(next(key for key in keys if keys.count(key) > 1))} occurs twice")
     return data
 
 
@@ -84,10 +84,12 @@ def _joints(file: Path, joints: Any) -> dict[str, str]:
     for joint, parent in joints.items():
         if not NAME.fullmatch(joint):
             raise UserError(
-                f"{file}: joints: {joint!r} is no name; lower-case letters, digits and _ make one"
+                f"{file}: joints: {shown(joint)} is no name; lower-case letters, digits and _ make one"
             )
         if not isinstance(parent, str) or parent not in joints:
-            raise UserError(f"{file}: joints: the parent of {joint}, {parent!r}, is not one of the joints")
+            raise UserError(
+                f"{file}: joints: the parent of {joint}, {shown(parent)}, is not one of the joints"
+            )
         for side, other in (("_left", "_right"), ("_right", "_left")):
             if joint.endswith(side) and joint.removesuffix(side) + other not in joints:
                 raise UserError(f"{file}: joints: {joint} has no {joint.removesuffix(side) + other}")
@@ -111,7 +113,8 @@ def _hd_groups(file: Path, joints: dict[str, str], stated: Any) -> dict[str, lis
     graphs: dict[str, list[list[str]]] = stated
     for graph, groups in graphs.items():
         fine = isinstance(groups, list) and all(isinstance(group, list) and group for group in groups)
-        if not fine or sorted(str(joint) for group in groups for joint in group) != sorted(joints):
+        members = [joint for group in groups for joint in group] if fine else []
+        if not all(isinstance(joint, str) for joint in members) or sorted(members) != sorted(joints):
             raise UserError(f"{file}: hd_groups: {graph} must be groups that hold every joint once")
     return graphs
 
@@ -122,7 +125,7 @@ def _hd_centres(file: Path, joints: dict[str, str], graphs: Any) -> dict[str, li
     for graph, centre in centres.items():
         if not centre or any(joint not in list(joints) for joint in centre):
             raise UserError(
-                f"{file}: hd_centres: {graph}: {graphs[graph]!r} is not one or several of the joints"
+                f"{file}: hd_centres: {graph}: {shown(graphs[graph])} is not one or several of the joints"
             )
     return centres
 
@@ -137,7 +140,7 @@ def _rules(file: Path, rules: Any, joints: list[str] | None = None) -> Rules:
     if not isinstance(rules, dict):
         raise UserError(f"{file}: rules: must be {{joint: {{joint: weight}}}}")
     if joints and (unknown := rules.keys() - set(joints)):
-        raise UserError(f"{file}: rules: {min(unknown)!r} is not one of the joints")
+        raise UserError(f"{file}: rules: {shown(min(unknown))} is not one of the joints")
     checked = {joint: tuple(rule if isinstance(rule, list) else [rule]) for joint, rule in rules.items()}
     for joint, choices in checked.items():
         for parts in choices or ({},):

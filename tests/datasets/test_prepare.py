@@ -9,6 +9,7 @@ from made_readers import indexing, preparation, prepared
 from made_recordings import joints, write_ntu
 
 from mmcl.datasets.index import read_index, write_index
+from mmcl.datasets.ntu import NtuReader
 from mmcl.datasets.prepare import SkeletonStore, class_order, index_clips, prepare_skeletons
 from mmcl.errors import UserError
 
@@ -121,6 +122,45 @@ def test_nothing_usable(tmp_path, dataset):
 def test_class_order():
     assert sorted(["a10", "a9", "a1"], key=class_order) == ["a1", "a9", "a10"]
     assert sorted(["A120", "A023"], key=class_order) == ["A023", "A120"]
+    # a total order: what comes from a set is in one order, whatever the set's own
+    tied = ["01", "1", "001", "a03", "a3", "a3b", "A3", "a", "", "3a", "03a", "1 1", "1 01", "٣"]
+    assert len({repr(class_order(action)) for action in tied}) == len(tied)
+    for seed in range(20):
+        mixed = [tied[i] for i in np.random.default_rng(seed).permutation(len(tied))]
+        assert sorted(mixed, key=class_order) == sorted(tied, key=class_order)
+
+
+def test_one_recordings_fault_costs_no_other(tmp_path, dataset, monkeypatch):
+    faults = {
+        NAMES[0]: KeyError("joints"),
+        NAMES[1]: MemoryError(),
+        NAMES[2]: OSError(5, "Input/output error"),
+        NAMES[3]: np.zeros((2, 128, 25, 3), np.float32),
+        NAMES[4]: np.full((2, 1, 25, 3), np.nan, np.float32),
+        NAMES[5]: np.zeros((2, 1, 20, 3), np.float32),
+    }
+    read_clip = NtuReader.read_clip
+
+    def read(self, entry):
+        fault = faults.get(entry.name)
+        if isinstance(fault, Exception):
+            raise fault
+        return read_clip(self, entry) if fault is None else fault
+
+    monkeypatch.setattr(NtuReader, "read_clip", read)
+    made = prepare(tmp_path, dataset)
+    assert made.names == sorted(set(NAMES) - set(faults))
+    assert [made.failed[name].removeprefix(f"{name}.skeleton: ") for name in faults] == [
+        "cannot be read (KeyError: 'joints')",
+        "cannot be read (MemoryError)",
+        "cannot be read (Input/output error)",
+        "has 128 people, more than 127",
+        "a joint is not finite",
+        "read as an array of (2, 1, 20, 3), no clip of 25 joints",
+    ]
+    faults.update(dict.fromkeys(NAMES, ValueError("why")))
+    with pytest.raises(UserError, match=r"no clip could be used: .*cannot be read \(ValueError: why\)"):
+        prepare(tmp_path, dataset, "none.h5")
 
 
 def test_readable_by_plain_h5py(tmp_path, dataset):

@@ -1,3 +1,4 @@
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -18,7 +19,9 @@ from made_exchange import (
 )
 from made_readers import opened
 
+from mmcl.datasets.listing import list_clips
 from mmcl.errors import UserError
+from mmcl.exchange import order
 from mmcl.exchange.arrays import PackedRows, Rows, open_npz
 from mmcl.exchange.names import list_named_clips
 from mmcl.exchange.order import check_order, row_order
@@ -304,12 +307,33 @@ def test_names_that_are_none(tmp_path, bad):
     x, y = np.ones((2, 10, 150), np.float32), np.eye(60)[:2]
     own = {"names_train": np.array([NAMES[0], f"{bad}x" if bad else ""]), "names_test": np.array(NAMES[1:3])}
     np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y, **own)
-    with pytest.raises(UserError, match=r"a.npz/x_train/1: a clip of the name '"):
-        reader(tmp_path / "a.npz").list_clips()
+    entries = list_clips(reader(tmp_path / "a.npz"))
+    reasons = {entry.name: entry.left_out for entry in entries}
+    assert reasons.pop(NAMES[0]) == ""
+    assert [why[:8] for name, why in reasons.items() if name not in NAMES] == ["the name"]
     own["names_train"] = np.array([0x7FFFFFFF] * 6, "<u4").view("<U3")
     np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y, **own)
-    with pytest.raises(UserError, match=r"a.npz/x_train/0: a clip of the name"):
+    with pytest.raises(UserError, match=r"a.npz/names_train.npy: is no text"):
         reader(tmp_path / "a.npz").list_clips()
+    own["names_train"] = np.array(["n" * 300] * 2)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y, **own)
+    with pytest.raises(UserError, match=r"a.npz/names_train.npy: names of more than 200 characters"):
+        reader(tmp_path / "a.npz").list_clips()
+
+
+def test_wide_rows_are_read_a_few_at_a_time(tmp_path, monkeypatch):
+    x, y = np.ones((500, 1, 75), np.float32), np.zeros((500, 4000), np.float32)
+    y[:, 7] = 1
+    np.savez_compressed(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x[:1], y_test=y[:1])
+    monkeypatch.setattr(order, "BLOCK", 1 << 16)
+    arrays = open_npz(tmp_path / "a.npz")
+    tracemalloc.start()
+    assert order.labels_of(arrays, tmp_path / "a.npz")["train"].tolist() == [7] * 500
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
+    monkeypatch.setattr(order, "MAX_CLIPS", 100)
+    with pytest.raises(UserError, match=r"a.npz: y_train is \(500, 4000\), more than 100 clips"):
+        order.labels_of(arrays, tmp_path / "a.npz")
 
 
 def save_rows(path, clips):

@@ -1,4 +1,5 @@
 import os
+import pathlib
 import pickle
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from made_exchange import NAMES, annotation, camera, save_pyskl, subject
 from made_readers import opened
 
+from mmcl.datasets.listing import list_clips
 from mmcl.errors import UserError
 
 
@@ -205,8 +207,8 @@ def test_a_copy_is_made_of_the_only_body(tmp_path):
         ({"keypoint": "x"}, "keypoint is no array"),
         ({"total_frames": 7}, "total_frames is 7, keypoint has 20 frames"),
         ({"keypoint_score": np.zeros((1, 3, 17))}, r"keypoint_score is \(1, 3, 17\), expected \(1, 20, 17\)"),
-        ({"img_shape": None}, "img_shape is not"),
-        ({"img_shape": (0, 1920)}, "img_shape is not"),
+        ({"img_shape": None}, r"img_shape is None, not \(height, width\)"),
+        ({"img_shape": (0, 1920)}, r"img_shape is \(0, 1920\), not"),
         ({"keypoint": np.full((1, 20, 17, 2), np.nan)}, "a keypoint is not finite"),
         ({"keypoint": np.zeros((1, 20, 17, 2))}, "no person is in any frame"),
     ],
@@ -240,7 +242,7 @@ def test_clips_left_out(tmp_path):
     assert entries == {
         NAMES[0]: "occurs in the file twice",
         NAMES[1]: "label 5 is not the action A009 of its name",
-        NAMES[2]: "label -1 is not one of 60 classes",
+        NAMES[2]: "label is 'x', no whole number of a class",
         NAMES[4]: "",
     }
 
@@ -251,9 +253,8 @@ def test_clips_left_out(tmp_path):
         ({"split": {}}, "holds no list of annotations"),
         ([], "holds no annotation"),
         ([{"label": 1}], "annotations/0: has no frame_dir"),
-        ([annotation(NAMES[0]) | {"frame_dir": "a\x00b"}], "annotations/0: a clip of the name 'a"),
-        ([annotation(NAMES[0]) | {"frame_dir": "//"}], "annotations/0: a clip of the name ''"),
         ({"annotations": [annotation(NAMES[0])], "split": [1]}, "`split` is not lists of names"),
+        ({"annotations": [annotation(NAMES[0])], "split": {"a": ["b", [7]]}}, r"split 'a': \[7\] is no name"),
         (
             [annotation(NAMES[0]) | {"keypoint": np.zeros((1, 5, 18, 3))}],
             "skeletons of 18 joints; set options.layout",
@@ -286,3 +287,98 @@ def test_numbers_from_a_list(tmp_path):
         ("walk", 8, ""),
     ]
     assert list(own.class_names()) == ["run", "walk"]
+
+
+def test_class_folders(tmp_path):
+    """Clips that share their last part are named by all parts, in the lists of the splits and by their videos too."""
+    folders = [f"data/{kind}/{number}" for kind in ("run", "walk") for number in ("001", "002")]
+    items = [annotation(NAMES[i]) | {"frame_dir": name, "label": i // 2} for i, name in enumerate(folders)]
+    split = {"train": folders[::2], "val": [f"{name}/" for name in folders[1::2]]}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"split": split, "annotations": items}, 4))
+    for kind in ("run", "walk"):
+        (tmp_path / "videos" / kind).mkdir(parents=True)
+        (tmp_path / "videos" / kind / "001.MP4").touch()
+    entries = opened("pyskl", tmp_path / "a.pkl", videos=tmp_path / "videos").list_clips()
+    assert [(e.name, e.action, e.split, e.video) for e in entries] == [
+        ("run__001", "c0", "train", "run/001.MP4"),
+        ("run__002", "c0", "test", ""),
+        ("walk__001", "c1", "train", "walk/001.MP4"),
+        ("walk__002", "c1", "test", ""),
+    ]
+    items[1]["frame_dir"] = items[0]["frame_dir"]  # one clip twice is no class folder
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(items[:2], 4))
+    (entry,) = reader(tmp_path / "a.pkl").list_clips()
+    assert (entry.name, entry.left_out) == ("001", "occurs in the file twice")
+
+
+def labelled(tmp_path, labels, names=None, **options):
+    """Clip → class and why it is left out, of annotations with these labels."""
+    names = names or [f"clip{i}" for i in range(len(labels))]
+    items = [
+        annotation(NAMES[i]) | {"frame_dir": name, "label": label}
+        for i, (name, label) in enumerate(zip(names, labels, strict=True))
+    ]
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(items, 4))
+    return {e.name: (e.action, e.left_out) for e in list_clips(reader(tmp_path / "a.pkl", **options))}
+
+
+def test_labels_as_users_write_them(tmp_path):
+    assert labelled(tmp_path, [np.int64(0), 1.0, np.float32(2), np.uint8(3)]) == {
+        f"clip{i}": (f"c{i}", "") for i in range(4)
+    }
+    wrong = labelled(tmp_path, [0, 0.5, None, "1", True, float("nan"), -1, 10**70, [2] * 1000])
+    reasons = [why for _, why in wrong.values()]
+    assert reasons[0] == ""
+    assert reasons[1] == "label is 0.5, no whole number of a class"
+    assert reasons[2] == "label is None, no whole number of a class"
+    assert reasons[3] == "label is '1', no whole number of a class"
+    assert reasons[6] == "label -1 is not one of 1 classes"
+    assert all(reasons[1:])
+    assert max(map(len, reasons)) < 200
+    assert labelled(tmp_path, [1, 2]) == {"clip0": ("c1", ""), "clip1": ("c2", "")}
+
+
+def test_a_subset_of_ntu_with_labels_of_its_own(tmp_path):
+    names = ["S001C001P001R001A008", "S001C001P003R001A009", "S001C002P003R001A009"]
+    actions = [(name[-4:], "") for name in names]
+    for labels in ([0, 1, 1], [1, 0, 0], [1, 2, 2], [7, 8, 8], [8, 9, 9]):
+        assert list(labelled(tmp_path, labels, names).values()) == actions
+        assert reader(tmp_path / "a.pkl").class_names()["A008"] == "sitting down"
+    # not one label for each action: the user has to name the classes
+    assert labelled(tmp_path, [0, 1, 0], names)[names[0]] == (
+        "A008",
+        "label 0 is not the action A008 of its name",
+    )
+    (tmp_path / "classes.txt").write_bytes("Sitzen\r\n站起\r\n\r\n".encode("utf-16"))
+    classes = str(tmp_path / "classes.txt")
+    assert list(labelled(tmp_path, [0, 1, 0], names, classes=classes).values()) == [
+        ("Sitzen", ""),
+        ("站起", ""),
+        ("Sitzen", ""),
+    ]
+    assert reader(tmp_path / "a.pkl", classes=classes).list_clips()[0].subject == 1
+    with pytest.raises(UserError, match=r"labels go from 1 to 2, but line 1 of .*classes.txt names label 0"):
+        labelled(tmp_path, [1, 2, 2], names, classes=classes)
+
+
+def test_paths_as_names(tmp_path):
+    paths = [
+        pathlib.PurePosixPath("data/a"),
+        pathlib.PureWindowsPath("C:/data/b"),
+        pathlib.PurePosixPath("/c"),
+    ]
+    items = [annotation(NAMES[i]) | {"frame_dir": path} for i, path in enumerate(paths)]
+    for protocol in (2, 4):
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps(items, protocol))
+        assert [entry.name for entry in reader(tmp_path / "a.pkl").list_clips()] == ["a", "b", "c"]
+
+
+def test_names_that_no_clip_can_have(tmp_path):
+    found = labelled(tmp_path, [0, 0, 0, 0, 0], ["good", "a\x00b", "//", "n" * 300, "jo\u0308rg "])
+    assert {name: bool(why) for name, (_, why) in found.items()} == {
+        "good": False,
+        "a\\x00b": True,
+        "(no name)": True,
+        "n" * 197 + "...": True,
+        "jörg": False,
+    }

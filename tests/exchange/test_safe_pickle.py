@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from mmcl.errors import UserError
+from mmcl.exchange import safe_pickle
 from mmcl.exchange.safe_pickle import FileArray, load
 from mmcl.exchange.write_pickle import dump
 
@@ -137,6 +138,14 @@ def test_nothing_is_executed(tmp_path, protocol):
     assert not mark.exists()
 
 
+LAUGHS = b"]q\xc8" + b"0(h\xc8h\xc8lq\xc8" * 60
+"""60 lists, each of which holds the one before twice."""
+
+
+def deep(levels):
+    return [deep(levels - 1)] if levels else []
+
+
 def array_bytes(dtype="f4", shape=(3,), data=b"\0" * 12):
     with_shape = pickle.dumps(shape, 2)[2:-1].replace(b"q\x00", b"").replace(b"q\x01", b"")
     head = (
@@ -174,13 +183,40 @@ def array_bytes(dtype="f4", shape=(3,), data=b"\0" * 12):
         (b"\x80\x04K\x01Nb.", "sets the state of an object"),
         (b"\x80\x04cnumpy\nndarray\nK\x05\x85R.", "calls something"),
         (b"\x80\x04P0\n.", "builds more than plain data"),
-        (b"I" + b"9" * 10_000 + b"\n.", "damaged"),
+        (b"I" + b"9" * 10_000 + b"\n.", "an integer of 10000 digits"),
+        (pickle.dumps(10**5000, 4), "an integer of 16616 bits"),
+        (pickle.dumps({2**60: 1}, 4), "a dict has the key 1152921504606846976"),
+        (pickle.dumps(deep(100)), "nested more than 32 deep"),
+        (b"\x80\x02" + b"(" * 200_000 + b"N" + b"l" * 200_000 + b".", "nested more than 32 deep"),
+        (b"\x80\x02]q\0h\0a.", "hold themselves"),
+        (b"\x80\x02" + LAUGHS + b".", "stands for more than 2,000,000 lists"),
+        (b"\x80\x02(" + b"]" * 2_000_000 + b"l.", "more than 1,000,000 values that are in no list"),
+        (b"\x80\x02c_codecs\nencode\nK\x05X\x06\0\0\0latin1\x86R.", "text as 'latin1'"),
+        (array_bytes(shape=(1,) * 12), r"an array of shape \(1, 1, 1, 1, ...\)"),
+        (b"\x80\x04\x8c\x05o\n\x1b[2\x8c\x06system\x93.", r"refers to o\\n\\x1b\[2.system"),
+        (b"\x80\x04cnumpy\ndtype\n\x8c\x04\x1b\n\x1b\n\x85R.", r"an array holds \\x1b\\n\\x1b\\n, not"),
     ],
 )
 def test_damage(tmp_path, data, message):
     (tmp_path / "a.pkl").write_bytes(data)
-    with pytest.raises(UserError, match=rf"a\.pkl: byte \d+: .*({message})"):
+    start = time.process_time()
+    with pytest.raises(UserError, match=rf"a\.pkl: byte \d+: .*({message})") as refused:
         load(tmp_path / "a.pkl")
+    assert time.process_time() - start < 5
+    assert str(refused.value).isprintable()
+
+
+def test_as_many_as_are_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(safe_pickle, "MAX_CONTAINERS", 50)
+    monkeypatch.setattr(safe_pickle, "MAX_ITEMS", 100)
+    for content, message in (
+        ([[i] for i in range(60)], "has more than 50 lists, tuples, dicts and arrays"),
+        (list(range(101)), "has more than 100 values in lists and dicts"),
+        ({i: i for i in range(51)}, "has more than 100 values in lists and dicts"),
+    ):
+        (tmp_path / "a.pkl").write_bytes(pickle.dumps(content))
+        with pytest.raises(UserError, match=message):
+            load(tmp_path / "a.pkl")
 
 
 def test_made_array_is_whole(tmp_path):
