@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--disks", type=int, default=2, help="full disks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--memory", type=int, default=2048, help="MB that a try may take")
-    parser.add_argument("--seconds", type=float, default=30, help="that a try may take")
+    parser.add_argument("--seconds", type=float, default=20, help="that a try may take")
     parser.add_argument("--show", nargs=2, metavar=("KIND", "TRY"), help="one try")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
