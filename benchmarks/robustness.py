@@ -39,7 +39,7 @@ def main() -> int:
     parser.add_argument("--disks", type=int, default=2, help="full disks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--memory", type=int, default=2048, help="MB that a try may take")
-    parser.add_argument("--seconds", type=float, default=30, help="that a try may take")
+    parser.add_argument("--seconds", type=float, default=20, help="that a try may take")
     parser.add_argument("--show", nargs=2, metavar=("KIND", "TRY"), help="one try")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
@@ -100,11 +100,11 @@ def _print_crashes(kinds: dict[str, Any]) -> None:
     total = {what: sum(row[what] for row in kinds.values()) for what in ("tried", *OUTCOMES)}
     print(f"{'together':<25}" + "".join(f"{total[what]:>9}" for what in ("tried", *OUTCOMES)))
     for name, row in kinds.items():
-        # the number of the try aside, many crashes are one
-        seen = Counter(one.partition(": ")[2] for one in row["crashes"])
-        first = {text: one for one in reversed(row["crashes"]) for text in [one.partition(": ")[2]]}
-        for text, count in seen.most_common():
-            print(f"  {name}: {count} × {first[text]}")
+        # crashes of one kind at one place are one
+        places = [one.split(": ")[1] for one in row["crashes"]]
+        first = dict(zip(reversed(places), reversed(row["crashes"]), strict=True))
+        for place, count in Counter(places).most_common():
+            print(f"  {name}: {count} × {place}, such as {first[place]}")
 
 
 def _stops(folder: Path, kills: int, disks: int, seed: int) -> dict[str, Any]:

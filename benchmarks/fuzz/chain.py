@@ -108,7 +108,7 @@ def stages(folder: Path) -> dict[str, Callable[[], object]]:
             settings=stream,
             inputs={"picture": [at["rgb"]], "answer": [at["answers"]]},
         ),
-        "scores.h5": lambda: score_stream(
+        "metrics.json": lambda: score_stream(  # after the scores, so both are there then
             model=model,
             skeletons=at["skeletons"],
             output=at["scores"],

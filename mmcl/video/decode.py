@@ -27,7 +27,7 @@ TOGETHER = 1 << 30
 """Bytes of pictures that are read at a time where any number of frames may be wanted."""
 
 KINDS = (
-    "3gp,apng,asf,av1,avi,dv,flv,gif,gxf,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
+    "apng,asf,av1,avi,dhav,dv,flv,gif,gxf,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
     "rm,vc1,wtv,yuv4mpegpipe"
 )
 """FFmpeg's names of what is read: each holds its pictures itself."""

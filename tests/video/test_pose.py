@@ -98,8 +98,11 @@ def filmed(tmp_path_factory):
         truth[name] = shot.view.project(shot.view.to_camera(world))
     write_video(folder / "empty.avi", [shot.empty()] * 6, SIZE, 30.0)
     (folder / "broken.avi").write_bytes(b"RIFF")
+    wide = b"YUV4MPEG2 W80000 H2 F10:1 Ip A1:1 C420jpeg\nFRAME\n" + bytes(80000 * 3)
+    (folder / "wide.avi").write_bytes(wide)
     (folder / "clips.csv").write_text(
-        "name,label,subject\nwave,wave,1\nhands,shake hands,1\nempty,wave,2\nbroken,wave,2\nabsent,wave,2\n"
+        "name,label,subject\nwave,wave,1\nhands,shake hands,1\n"
+        "empty,wave,2\nbroken,wave,2\nabsent,wave,2\nwide,wave,2\n"
     )
     write_index(folder / "index.tsv", open_reader(OWN, None, folder).list_clips())
     estimate_poses(folder / "index.tsv", folder, (0, 1), folder / "poses.h5", estimation(SETTINGS), 1)
@@ -133,6 +136,7 @@ def test_a_clip_without_anybody_fails_with_the_reason(filmed):
     assert failed["empty"] == "no person"
     assert failed["absent"] == "no video"
     assert failed["broken"].startswith("cannot decode: broken.avi")
+    assert failed["wide"].startswith("cannot decode: wide.avi: 80000 × 2 pixels")
 
 
 def test_poses_become_a_store_of_skeletons(filmed):
