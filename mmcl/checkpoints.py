@@ -4,6 +4,7 @@ Nothing is unpickled but tensors and plain values.
 """
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -126,25 +127,21 @@ def check_state(state: Mapping[str, Tensor], build: Callable[[], nn.Module], pat
     check_finite(state, f"{path}: its weights")
 
 
-def check_finite(state: Mapping[str, Tensor], what: str, remedy: str = "") -> None:
-    """Check that all numbers of a state dict are finite.
+def check_finite(state: Mapping[str, Tensor], what: str, remedy: str = "", most: float = math.inf) -> None:
+    """Check that all numbers of a state dict are finite, and below a limit. A GPU is waited for once.
 
     Raises:
-        UserError: `what` they are, an entry that is not finite, and what to do.
+        UserError: `what` they are, an entry that is not, and what to do.
     """
-    if wrong := not_finite(state):
-        raise UserError(
-            f"{what} are not finite in {len(wrong)} of {len(state)} tensors, such as {wrong[0]}{remedy}"
-        )
-
-
-def not_finite(state: Mapping[str, Tensor]) -> list[str]:
-    """The entries with a value that is not finite; a GPU is waited for once."""
-    names = [name for name, value in state.items() if value.is_floating_point()]
+    names = [name for name, value in state.items() if value.is_floating_point() and value.numel()]
     if not names:
-        return []
-    finite = torch.stack([torch.isfinite(state[name]).all() for name in names]).tolist()
-    return [name for name, fine in zip(names, finite, strict=True) if not fine]
+        return
+    fine = torch.stack([(state[name].abs() < most).all() for name in names]).tolist()  # not of NaN, either
+    if wrong := [name for name, good in zip(names, fine, strict=True) if not good]:
+        limit = f" or exceed {most:.0e}" if most < math.inf else ""
+        raise UserError(
+            f"{what} are not finite{limit} in {len(wrong)} of {len(state)} tensors, such as {wrong[0]}{remedy}"
+        )
 
 
 def _form(build: Callable[[], nn.Module]) -> dict[str, Tensor]:

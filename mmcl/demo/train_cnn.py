@@ -14,7 +14,7 @@ from mmcl.demo.objects import KINDS
 from mmcl.demo.pictures import Pictures
 from mmcl.engine.loop import Losses, fit
 from mmcl.engine.processes import Processes
-from mmcl.engine.resume import fingerprint
+from mmcl.engine.resume import Mark
 from mmcl.files import written
 from mmcl.models.cnn import CNN, open_cnn, shrink
 from mmcl.settings.demo import CnnDemoSettings, DemoWeightsSettings
@@ -43,9 +43,9 @@ def train_cnn(
     cnn.to(device).to(memory_format=torch.channels_last)
     table = Pictures(pictures)
     task = CnnTask(cnn, table, settings.cnn, settings.seed, rng, device)
-    mark = fingerprint(settings.cnn, [table.store.fingerprint, str(settings.seed)])
+    mark = Mark({"seed": settings.seed, **settings.cnn.dump()}, {"pictures": table.store.fingerprint})
     processes = Processes(device=device)
-    with fit(task, settings.cnn, target=work / "cnn", fingerprint=mark, processes=processes) as fitted:
+    with fit(task, settings.cnn, target=work / "cnn", mark=mark, processes=processes) as fitted:
         output.parent.mkdir(parents=True, exist_ok=True)
         state = {name: value.cpu().contiguous() for name, value in cnn.net.state_dict().items()}
         # in full precision: 1.5 MB, and the variances of batch normalisation stay exact

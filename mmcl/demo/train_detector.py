@@ -18,7 +18,7 @@ from mmcl.demo.pictures import Pictures
 from mmcl.engine.loop import Losses, fit
 from mmcl.engine.precision import autocast
 from mmcl.engine.processes import Processes
-from mmcl.engine.resume import fingerprint
+from mmcl.engine.resume import Mark
 from mmcl.files import written
 from mmcl.settings.demo import DemoWeightsSettings, YoloDemoSettings
 from mmcl.video.detect import GREY, Yolov5, import_ultralytics, letterbox
@@ -59,7 +59,7 @@ def train_detector(
         rng,
         device,
     )
-    mark = fingerprint(settings.detector, [table.store.fingerprint, str(settings.seed)])
+    mark = Mark({"seed": settings.seed, **settings.detector.dump()}, {"pictures": table.store.fingerprint})
     return train_yolo(task, settings.detector, output, work, mark)
 
 
@@ -115,11 +115,11 @@ class YoloTask(PicturesTask[dict[str, Tensor]]):
 
 
 def train_yolo(
-    task: YoloTask, settings: YoloDemoSettings, output: Path, work: Path, mark: str
+    task: YoloTask, settings: YoloDemoSettings, output: Path, work: Path, mark: Mark
 ) -> list[float]:
     """Train a network of ultralytics and write its state dict in half precision; returns the loss of every epoch."""
     processes = Processes(device=task.device)
-    with fit(task, settings, target=work / task.label, fingerprint=mark, processes=processes) as fitted:
+    with fit(task, settings, target=work / task.label, mark=mark, processes=processes) as fitted:
         output.parent.mkdir(parents=True, exist_ok=True)
         state = {name: value.cpu().contiguous() for name, value in task.net.state_dict().items()}
         with written(output) as temporary:

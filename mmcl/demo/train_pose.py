@@ -11,7 +11,7 @@ import numpy as np
 from mmcl.demo.learning import begin
 from mmcl.demo.pictures import Pictures
 from mmcl.demo.train_detector import Example, YoloTask, train_yolo
-from mmcl.engine.resume import fingerprint
+from mmcl.engine.resume import Mark
 from mmcl.errors import UserError
 from mmcl.naming import sha256
 from mmcl.settings.demo import DemoWeightsSettings, PoseDemoSettings
@@ -58,7 +58,8 @@ def train_pose(
     task = YoloTask(
         "pose", model, _examples(table, settings.pose, rng), settings.pose, settings.seed, rng, device
     )
-    mark = fingerprint(settings.pose, [table.store.fingerprint, str(settings.seed), sha256(start)])
+    inputs = {"pictures": table.store.fingerprint, "start": sha256(start)}
+    mark = Mark({"seed": settings.seed, **settings.pose.dump()}, inputs)
     return train_yolo(task, settings.pose, output, work, mark)
 
 

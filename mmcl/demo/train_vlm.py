@@ -16,7 +16,7 @@ from mmcl.demo.questions import DOING, QUESTIONS, vocabulary_texts
 from mmcl.engine.loop import Losses, fit
 from mmcl.engine.precision import autocast
 from mmcl.engine.processes import Processes
-from mmcl.engine.resume import fingerprint
+from mmcl.engine.resume import Mark
 from mmcl.settings.demo import DemoWeightsSettings, VlmDemoSettings
 
 IGNORED = -100
@@ -44,9 +44,9 @@ def train_vlm(
     model = build(settings.vlm, len(tokenizer)).to(device)
     table = Pictures(pictures)
     task = VlmTask(model, tokenizer, processor, table, settings, rng, device)
-    mark = fingerprint(settings.vlm, [table.store.fingerprint, str(settings.seed)])
+    mark = Mark({"seed": settings.seed, **settings.vlm.dump()}, {"pictures": table.store.fingerprint})
     processes = Processes(device=device)
-    with fit(task, settings.vlm, target=work / "vlm", fingerprint=mark, processes=processes) as fitted:
+    with fit(task, settings.vlm, target=work / "vlm", mark=mark, processes=processes) as fitted:
         model.half().save_pretrained(output)
     return [row["loss"] for row in fitted.history]
 

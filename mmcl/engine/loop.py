@@ -17,12 +17,14 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
+from mmcl import checkpoints
 from mmcl.engine.history import Row, as_line
 from mmcl.engine.optimizers import Optimizing, build_optimizer
 from mmcl.engine.precision import autocast
 from mmcl.engine.processes import Processes
 from mmcl.engine.progress import progress
-from mmcl.engine.resume import LastState, only_writer
+from mmcl.engine.resume import LastState, Mark, only_writer
+from mmcl.engine.schedule import sgd_factor
 from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError, memory_reported
 from mmcl.settings.training import AdamWSettings, SgdSettings
@@ -30,6 +32,11 @@ from mmcl.settings.training import AdamWSettings, SgdSettings
 log = logging.getLogger(__name__)
 
 Batch = TypeVar("Batch")
+
+LARGEST = torch.finfo(torch.float32).max ** 0.5
+"""Of a weight: the square of a larger one is not finite."""
+SCHEDULE = ("epochs", "warmup_epochs", "schedule", "steps", "decay", "min_rate")
+"""Settings that change nothing but the learning rates of epochs."""
 
 
 class Losses(NamedTuple):
@@ -136,30 +143,32 @@ def fit(
     settings: SgdSettings | AdamWSettings,
     *,
     target: Path,
-    fingerprint: str,
+    mark: Mark,
     processes: Processes,
 ) -> Iterator[Fitted]:
     """Train a network, and hold its folder until what follows is written.
 
     `last.pt` beside the target is the state after an epoch. A run that was stopped resumes from it and ends with the
-    same weights as one that ran through. The file is deleted after the block of the `with` statement, in which the
+    same weights as one that ran through. If settings or inputs were changed so that it would not, the state is set
+    aside and the run starts afresh. The file is deleted after the block of the `with` statement, in which the
     first process writes the results.
 
     Args:
         task: the training.
         settings: of the optimizer and its schedule.
         target: the file that the results are written to.
-        fingerprint: of settings and inputs, see `mmcl.engine.resume.fingerprint`.
+        mark: what its weights follow from.
         processes: that train together.
 
     Raises:
-        UserError: another process trains there, the loss is not finite, or memory does not suffice.
+        UserError: another process trains there; memory does not suffice; the loss or a weight is not finite, then
+            `last.pt` stays that of the epoch before.
     """
     target = Path(target)
     with only_writer(target.parent) if processes.first else nullcontext():
-        last = LastState(target.with_name("last.pt"), fingerprint)
+        last = LastState(target.with_name("last.pt"), mark)
         optimizing = build_optimizer(task.net, settings, task.steps)
-        fitted = _resumed(task, optimizing, last, settings.epochs, processes)
+        fitted = _resumed(task, settings, optimizing, last, processes)
         with memory_reported(_for_less_memory(task, settings)):
             _train(task, settings, optimizing, fitted, last, target, processes)
         yield fitted
@@ -176,22 +185,58 @@ def _for_less_memory(task: Task[Any], settings: SgdSettings | AdamWSettings) -> 
 
 
 def _resumed(
-    task: Task[Any], optimizing: Optimizing, last: LastState, epochs: int, processes: Processes
+    task: Task[Any],
+    settings: SgdSettings | AdamWSettings,
+    optimizing: Optimizing,
+    last: LastState,
+    processes: Processes,
 ) -> Fitted:
     """The state that an earlier run left, loaded into network, optimizer and scheduler; an empty one without."""
-    fitted = Fitted()
     with processes.in_turn():  # the first process sets a damaged file aside
-        if state := last.load():
-            task.net.load_state_dict(state["net"])
-            optimizing.optimizer.load_state_dict(state["optimizer"])
-            optimizing.scheduler.load_state_dict(state["scheduler"])
-            fitted = Fitted(state["history"], state["best"])
-            log.info("continuing after %d of %d epochs", len(fitted.history), epochs)
-            if state["processes"] != processes.world:
+        state = last.load(task.net)
+        if state is None:
+            return Fitted()
+        changes = last.mark.changes(state.get("mark"))
+        if changes and not _same_rates(changes, state["history"], task, settings):
+            last.set_aside(changes)
+            return Fitted()
+        task.net.load_state_dict(state["net"])
+        optimizing.optimizer.load_state_dict(state["optimizer"])
+        optimizing.scheduler.load_state_dict(state["scheduler"])
+        fitted = Fitted(state["history"], state["best"])
+        done = len(fitted.history)
+        log.info("continuing after %d of %d epochs", done, settings.epochs)
+        if changes and isinstance(settings, SgdSettings):
+            log.info("from here on with other settings (%s)", "; ".join(changes.values()))
+            for group in optimizing.optimizer.param_groups:
+                group["lr"] = settings.learning_rate * sgd_factor(done, settings)
+        if state["mark"]["evaluation"] != last.mark.evaluation:
+            fitted.best = None
+            if last.mark.evaluation:
                 log.warning(
-                    "it was begun with %d processes, now there are %d", state["processes"], processes.world
+                    "the test split was evaluated otherwise before: best_on_test is of the epochs after %d",
+                    done,
                 )
+        if state["processes"] != processes.world:
+            log.warning(
+                "it was begun with %d processes, now there are %d", state["processes"], processes.world
+            )
     return fitted
+
+
+def _same_rates(
+    changes: Mapping[str, str], history: list[Row], task: Task[Any], settings: SgdSettings | AdamWSettings
+) -> bool:
+    """Whether nothing but the schedule has changed, and gives all epochs so far the learning rate that they had."""
+    section = task.rate_key.rpartition("learning_rate")[0]
+    return (
+        isinstance(settings, SgdSettings)
+        and changes.keys() <= {section + key for key in SCHEDULE}
+        and len(history) < settings.epochs
+        and all(
+            row["lr"] == settings.learning_rate * sgd_factor(i, settings) for i, row in enumerate(history)
+        )
+    )
 
 
 def _train(
@@ -216,7 +261,7 @@ def _train(
             means = _epoch(task, losses_of, epoch, optimizing, processes, bar.update)
             if not all(map(math.isfinite, means.values())):
                 raise UserError(
-                    f"{target}: the loss is not finite in epoch {epoch + 1}; lower {task.rate_key}"
+                    f"{target}: the loss is not finite in epoch {epoch + 1}{_instead(task, epoch)}"
                 )
             if not optimizing.every_step:
                 optimizing.scheduler.step()
@@ -225,6 +270,7 @@ def _train(
                 row["accuracy"] = round(100 * row["accuracy"], 2)
             row["seconds"] = round(time.perf_counter() - began, 3)
             processes.share_buffers(task.net)
+            _check_weights(task, optimizing, epoch, target)
             if task.evaluate_every and (
                 (epoch + 1) % task.evaluate_every == 0 or epoch + 1 == settings.epochs
             ):
@@ -244,6 +290,32 @@ def _train(
                     best=fitted.best,
                     processes=processes.world,
                 )
+
+
+def _check_weights(task: Task[Any], optimizing: Optimizing, epoch: int, target: Path) -> None:
+    """Check what an epoch made of the weights: its losses are those before its last step.
+
+    Raises:
+        UserError: a number of the network or the optimizer is not finite, or a weight is so large that its square is
+            not.
+    """
+    kept = {
+        f"optimizer.{number}.{name}": value
+        for number, state in enumerate(optimizing.optimizer.state.values())
+        for name, value in state.items()
+        if isinstance(value, Tensor)
+    }
+    for numbers, most in ((task.net.state_dict(), LARGEST), (kept, math.inf)):
+        what = f"{target}: after epoch {epoch + 1} the weights"
+        checkpoints.check_finite(numbers, what, _instead(task, epoch), most)
+
+
+def _instead(task: Task[Any], done: int) -> str:
+    """What to do about numbers that are not finite, after `done` epochs that were."""
+    section = task.rate_key.rpartition("learning_rate")[0]
+    precision = f", or set {section}precision: fp32" if task.precision == "bf16" else ""
+    kept = f"; last.pt holds the state after epoch {done}" if done else ""
+    return f"; lower {task.rate_key}{precision}{kept}"
 
 
 def _epoch(

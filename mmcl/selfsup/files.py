@@ -105,8 +105,12 @@ def save_encoders(path: Path, nets: nn.ModuleDict, description: EncodersDescript
         nets: name → `Encoder`.
         description: of them.
         more: settings and versions, as plain values.
+
+    Raises:
+        UserError: a weight is not finite; the disk is full.
     """
     state = {name: value.detach().to("cpu", copy=True) for name, value in nets.state_dict().items()}
+    checkpoints.check_finite(state, f"{path}: the weights")
     checkpoints.save(path, {"schema": SCHEMA, "state": state, **description.dump(), **more})
 
 

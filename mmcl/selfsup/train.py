@@ -21,7 +21,7 @@ from mmcl.engine.launch import joined, launch
 from mmcl.engine.loop import Losses, Task, fit
 from mmcl.engine.precision import autocast
 from mmcl.engine.processes import Processes
-from mmcl.engine.resume import fingerprint
+from mmcl.engine.resume import Mark, digest
 from mmcl.errors import UserError
 from mmcl.files import write_json, write_text
 from mmcl.naming import sha256
@@ -181,7 +181,7 @@ def _pretrain(
     net = Pretrainer(settings.selfsup, form)
     pairs = _pairs(clips, net, net.modalities, settings.selfsup, settings.seed, processes)
     task = PretrainingTask(net, pairs, settings.selfsup, settings.seed)
-    _train(task, net.queries, settings, settings.selfsup, [source.fingerprint], output, processes)
+    _train(task, net.queries, settings, settings.selfsup, _content(source, settings), output, processes)
 
 
 def _distil(
@@ -202,7 +202,7 @@ def _distil(
     _check_same_skeletons(net.description.encoder, source, clips, teachers)
     pairs = _pairs(clips, net, net.description.modalities, used, settings.seed, processes)
     task = DistillationTask(net, pairs, used, settings.seed)
-    inputs = [source.fingerprint, sha256(teachers)]
+    inputs = {**_content(source, settings), "teachers": sha256(teachers)}
     _train(task, net.students, settings, used, inputs, output, processes)
 
 
@@ -252,13 +252,15 @@ def _train(
     nets: torch.nn.ModuleDict,
     settings: Pretraining | StudentTraining,
     used: ContrastSettings,
-    inputs: list[str],
+    inputs: dict[str, str],
     output: Path,
     processes: Processes,
 ) -> None:
     """Train, and write the encoders `nets`."""
-    mark = fingerprint(settings, inputs)
-    with fit(task, used, target=output, fingerprint=mark, processes=processes) as fitted:
+    # the statistics of batch norms are measured after the training
+    learned = {key: value for key, value in used.dump().items() if key != "norms"}
+    mark = Mark({"version": settings.version, "seed": settings.seed, "selfsup": learned}, inputs)
+    with fit(task, used, target=output, mark=mark, processes=processes) as fitted:
         if not processes.first:
             return
         made: dict[str, Any] = {
@@ -280,6 +282,12 @@ def _training_clips(source: SkeletonStore, settings: Pretraining | StudentTraini
     if not rows:
         raise UserError(f"{source.path}: no training clip for protocol {settings.protocol}")
     return join([source.clip(row) for row in rows], int(source.persons.max()))
+
+
+def _content(source: SkeletonStore, settings: Pretraining | StudentTraining) -> dict[str, str]:
+    """Fingerprints of what a training learns from."""
+    names = [source.names[row] for row in select(source, settings).train.nonzero()[0]]
+    return {"skeletons": source.fingerprint, "training clips": digest(names)}
 
 
 def _check_same_skeletons(form: EncoderForm, source: SkeletonStore, clips: Ragged, teachers: Path) -> None:

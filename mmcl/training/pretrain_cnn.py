@@ -20,7 +20,7 @@ from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
 from mmcl.engine.loop import Losses, Task, fit
 from mmcl.engine.processes import Processes
-from mmcl.engine.resume import fingerprint
+from mmcl.engine.resume import Mark, digest
 from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError
 from mmcl.files import write_json, written
@@ -29,6 +29,7 @@ from mmcl.models.cnn import CNN, open_cnn, shrink
 from mmcl.naming import sha256
 from mmcl.settings.jobs import CnnTraining
 from mmcl.settings.model import CnnSettings
+from mmcl.settings.protocol import SelectionSettings
 from mmcl.store import Shards
 from mmcl.training.augment import MontageDraw, augment, draw_montages
 from mmcl.versions import versions
@@ -78,8 +79,17 @@ def pretrain_cnn(
     torch.manual_seed(settings.seed)
     cnn = open_cnn(_as_classifier(settings, len(source.class_ids)))
     task = CnnTask(cnn, pictures, labels, settings, processes.device)
-    mark = fingerprint(settings, [source.fingerprint, shards.fingerprint])
-    with fit(task, settings, target=output, fingerprint=mark, processes=processes) as fitted:
+    # which clips train enters by their names
+    stated = {
+        key: value for key, value in settings.dump().items() if key not in SelectionSettings.model_fields
+    }
+    inputs = {
+        "skeletons": source.fingerprint,
+        "pictures": shards.fingerprint,
+        "training clips": digest(names),
+    }
+    mark = Mark(stated, inputs)
+    with fit(task, settings, target=output, mark=mark, processes=processes) as fitted:
         hits, seen = task.hits()
         state = {name: value.cpu().contiguous() for name, value in cnn.net.state_dict().items()}
         with written(output) as temporary:

@@ -24,11 +24,12 @@ from mmcl.engine.history import as_csv
 from mmcl.engine.launch import joined, launch
 from mmcl.engine.loop import Fitted, Task, compiled_in_training, fit, on_cpu
 from mmcl.engine.processes import Processes
-from mmcl.engine.resume import fingerprint
+from mmcl.engine.resume import Mark, digest
 from mmcl.errors import UserError
 from mmcl.files import write_json, write_text
 from mmcl.naming import sha256
 from mmcl.settings.jobs import StreamTraining
+from mmcl.settings.protocol import SelectionSettings
 from mmcl.training.data import read_training_data
 from mmcl.training.initial import begin_from, open_initial
 from mmcl.training.loader import Loader, TrainingData
@@ -171,10 +172,13 @@ def _train(
         own = Form(form.num_classes, model.backbone.feature_dim, {"teachers": teachers.shape})
         model.add(Distillation(stated.train.distil, own, teachers.memory).to(processes.device))
 
-    marks = [mark for one in data.inputs.values() for mark in one.fingerprints]
-    mark = fingerprint(stated, [source.fingerprint, *marks, *([sha256(Path(init))] if init else [])])
+    content = {"skeletons": source.fingerprint, "training clips": digest(data.names)}
+    content |= {name: " ".join(one.fingerprints) for name, one in data.inputs.items()}
+    if init:
+        content["train.init"] = sha256(Path(init))
+    mark = Mark(_learned(stated), content, _evaluation(stated))
     task = StreamTask(model, loader, stated, scored)
-    with fit(task, stated.train, target=target, fingerprint=mark, processes=processes) as fitted:
+    with fit(task, stated.train, target=target, mark=mark, processes=processes) as fitted:
         if processes.first:
             about = {
                 "settings": settings,
@@ -187,6 +191,37 @@ def _train(
             _write(
                 target, task, fitted, about, counts | {f"without_{name}": w for name, w in without.items()}
             )
+
+
+def _learned(settings: StreamTraining) -> dict[str, Any]:
+    """The settings that change a weight; clips, answers, features and other models enter by their content."""
+    unused = {*SelectionSettings.model_fields, "fit", "question", "vlm"}
+    kept = {key: value for key, value in settings.dump().items() if key not in unused}
+    model, train = kept["model"], kept["train"]
+    for term in ("fam", "frm"):
+        if not model[term]["enabled"]:
+            del model[term]
+    if settings.model.fam.enabled:
+        for key in [*model["fam"]["cnn"]] if settings.model.fam.cnn.frozen else ("name", "batch"):
+            del model["fam"]["cnn"][key]
+    del train["evaluate_every"]
+    if not settings.train.distil:
+        del train["test_crop"]  # with teachers their memory is of clips as they are shown in the test
+    for key in ("init", "distil"):
+        train.get(key, {}).pop("from", None)
+    train.get("init", {}).pop("what", None)
+    return kept
+
+
+def _evaluation(settings: StreamTraining) -> dict[str, Any]:
+    """The settings that decide what is evaluated during the training; none if nothing is."""
+    if not settings.train.evaluate_every:
+        return {}
+    selection = {*SelectionSettings.model_fields, "fit"}
+    dumped = settings.dump()
+    return {key: value for key, value in dumped.items() if key in selection} | {
+        key: dumped["train"][key] for key in ("evaluate_every", "test_crop")
+    }
 
 
 def _write(

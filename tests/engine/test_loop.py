@@ -1,5 +1,7 @@
 """The training loop, on a network of six numbers."""
 
+import logging
+
 import pytest
 import torch
 from torch import nn
@@ -8,8 +10,9 @@ from mmcl import checkpoints
 from mmcl.engine.history import as_csv
 from mmcl.engine.loop import Losses, Task, fit
 from mmcl.engine.processes import Processes
-from mmcl.engine.resume import fingerprint
+from mmcl.engine.resume import Mark
 from mmcl.errors import UserError
+from mmcl.settings.base import replaced
 from mmcl.settings.training import AdamWSettings, TrainSettings
 
 SGD = TrainSettings(epochs=5, batch=4, schedule="cosine", warmup_epochs=2, learning_rate=0.05)
@@ -65,11 +68,12 @@ class Fitting(Task):
         return float(-self.net[1].weight.detach().abs().sum())
 
 
-def run(task, folder, settings=SGD, mark="same"):
-    with fit(task, settings, target=folder / "net.pt", fingerprint=mark, processes=Processes()) as fitted:
+def run(task, folder, settings=SGD, left=(), **more):
+    mark = Mark({"line": settings.dump()}, {"clips": "a"} | more)
+    with fit(task, settings, target=folder / "net.pt", mark=mark, processes=Processes()) as fitted:
         assert (folder / "last.pt").exists()  # until the results are written
         assert (folder / "last.lock").exists()
-    assert list(folder.iterdir()) == []
+    assert [path.name for path in folder.iterdir()] == [*left]
     return fitted
 
 
@@ -166,13 +170,148 @@ def test_an_epoch_without_batches_is_an_error(tmp_path):
         run(Empty(), tmp_path / "run")
 
 
-def test_another_fingerprint_starts_afresh(tmp_path):
+def stopped(folder, settings=SGD):
+    """A run of three epochs."""
     with pytest.raises(Stopped):
-        run(Fitting(stop=(3, 1)), tmp_path / "run")
+        run(Fitting(stop=(3, 1)), folder, settings)
+    return checkpoints.read(folder / "last.pt")
+
+
+def test_what_changes_a_weight_starts_afresh_and_is_named(tmp_path, caplog):
+    expected = Fitting()
+    faster = replaced(SGD, learning_rate=0.1)
+    run(expected, tmp_path / "fresh", faster)
+    kept = stopped(tmp_path / "run")
     task = Fitting()
-    run(task, tmp_path / "run", mark="other")
+    with caplog.at_level(logging.WARNING):
+        run(task, tmp_path / "run", faster, ["last.set-aside.pt"])
     assert task.events[0] == ("begin", 0)
-    assert fingerprint(SGD, ["a"]) != fingerprint(SGD, ["b"]) != fingerprint(ADAMW, ["b"])
+    assert torch.equal(task.net[1].weight, expected.net[1].weight)
+    assert "line.learning_rate: 0.05 → 0.1): set aside as last.set-aside.pt, starting afresh" in caplog.text
+    aside = checkpoints.read(tmp_path / "run/last.set-aside.pt")
+    assert torch.equal(aside["net"]["1.weight"], kept["net"]["1.weight"])
+    # undone: it goes on
+    (tmp_path / "run/last.set-aside.pt").rename(tmp_path / "run/last.pt")
+    task = Fitting()
+    run(task, tmp_path / "run")
+    assert task.events[0] == ("begin", 3)
+
+
+def test_other_inputs_start_afresh_and_are_named(tmp_path, caplog):
+    stopped(tmp_path / "run")
+    with caplog.at_level(logging.WARNING):
+        run(Fitting(), tmp_path / "run", left=["last.set-aside.pt"], clips="b", teachers="c")
+    assert "inputs (clips changed; teachers changed): set aside" in caplog.text
+
+
+STEPS = TrainSettings(epochs=5, batch=4, warmup_epochs=1, steps=[4], learning_rate=0.05)
+
+
+@pytest.mark.parametrize("change", [{"epochs": 7}, {"steps": [3, 4]}, {"decay": 0.5}, {"min_rate": 0.1}])
+def test_a_schedule_that_differs_later_goes_on_to_the_same_bits(tmp_path, caplog, change):
+    other = replaced(STEPS, **change)
+    straight = Fitting()
+    expected = run(straight, tmp_path / "straight", other)
+    stopped(tmp_path / "run", STEPS)
+    task = Fitting()
+    with caplog.at_level(logging.INFO):
+        found = run(task, tmp_path / "run", other)
+    assert task.events[0] == ("begin", 3)
+    assert f"line.{next(iter(change))}: " in caplog.text
+    assert values(found.history) == values(expected.history)
+    assert torch.equal(task.net[1].weight, straight.net[1].weight)
+
+
+@pytest.mark.parametrize(
+    "change", [{"epochs": 2}, {"steps": [2]}, {"warmup_epochs": 2}, {"schedule": "cosine"}]
+)
+def test_a_schedule_that_was_another_starts_afresh(tmp_path, change):
+    stopped(tmp_path / "run", STEPS)
+    task = Fitting()
+    run(task, tmp_path / "run", replaced(STEPS, **change), ["last.set-aside.pt"])
+    assert task.events[0] == ("begin", 0)
+
+
+def test_rates_of_steps_follow_from_all_settings(tmp_path):
+    stopped(tmp_path / "run", ADAMW)
+    task = Fitting()
+    run(task, tmp_path / "run", replaced(ADAMW, epochs=6), ["last.set-aside.pt"])
+    assert task.events[0] == ("begin", 0)
+
+
+def test_a_state_of_another_version_or_network_is_set_aside(tmp_path):
+    for change, aside in (
+        ({"mark": None}, "last.set-aside.pt"),
+        ({"mark": {"settings": 1}}, "last.set-aside.pt"),
+        ({"net": {"1.weight": torch.zeros(2, 4), "1.bias": torch.zeros(2)}}, "last.unreadable.pt"),
+        (
+            {"net": {"1.weight": torch.full((2, 3), torch.nan), "1.bias": torch.zeros(2)}},
+            "last.unreadable.pt",
+        ),
+        ({"net": 3}, "last.unreadable.pt"),
+    ):
+        folder = tmp_path / f"{change}"[:20].replace("/", "")
+        state = stopped(folder)
+        checkpoints.save(folder / "last.pt", state | change)
+        task = Fitting()
+        run(task, folder, left=[aside])
+        assert task.events[0] == ("begin", 0)
+        (folder / aside).unlink()
+
+
+def test_another_evaluation_keeps_the_weights(tmp_path, caplog):
+    straight = Fitting()
+    run(straight, tmp_path / "straight")
+    stopped(tmp_path / "run")
+    task = Fitting()
+    task.evaluate_every = 1
+    mark = Mark({"line": SGD.dump()}, {"clips": "a"}, {"evaluate_every": 1})
+    with (
+        caplog.at_level(logging.WARNING),
+        fit(task, SGD, target=tmp_path / "run/net.pt", mark=mark, processes=Processes()) as found,
+    ):
+        pass
+    assert task.events[0] == ("begin", 3)
+    assert torch.equal(task.net[1].weight, straight.net[1].weight)
+    assert found.best["epoch"] > 3
+    assert "best_on_test is of the epochs after 3" in caplog.text
+
+
+class Diverging(Fitting):
+    """Whose last step of an epoch makes a weight not finite, or too large."""
+
+    def __init__(self, epoch, value):
+        super().__init__()
+        self.epoch, self.value = epoch, value
+
+    def after_step(self, losses):
+        super().after_step(losses)
+        if self.events.count(("epoch", self.epoch)) and self.events[-3:] == [4, 4, 4]:
+            self.net[1].weight.data[0, 0] = self.value
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1e30])
+@pytest.mark.parametrize("epoch", [2, 4])
+def test_weights_that_are_not_finite_after_the_last_step_are_not_kept(tmp_path, value, epoch):
+    with pytest.raises(UserError) as caught:
+        run(Diverging(epoch, value), tmp_path)
+    said = str(caught.value)
+    assert (
+        f"net.pt: after epoch {epoch + 1} the weights are not finite or exceed 2e+19 in 1 of 2 tensors"
+        in said
+    )
+    assert f"such as 1.weight; lower line.learning_rate; last.pt holds the state after epoch {epoch}" in said
+    state = checkpoints.read(tmp_path / "last.pt")
+    assert len(state["history"]) == epoch
+    assert all(torch.isfinite(tensor).all() for tensor in state["net"].values())
+
+
+def test_precision_is_named_where_it_may_be_the_cause(tmp_path):
+    task = Diverging(0, float("nan"))
+    task.precision = "bf16"
+    with pytest.raises(UserError, match=r"lower line\.learning_rate, or set line\.precision: fp32$"):
+        run(task, tmp_path)
+    assert not (tmp_path / "last.pt").exists()
 
 
 @pytest.mark.parametrize(
@@ -195,6 +334,6 @@ def test_memory_that_does_not_suffice_names_the_settings_that_take_less(settings
     message = rf"Tried to allocate 20\.00 GiB\.\); {remedy}$"
     with (
         pytest.raises(UserError, match=message),
-        fit(task, settings, target=tmp_path / "m.pt", fingerprint="", processes=Processes()),
+        fit(task, settings, target=tmp_path / "m.pt", mark=Mark({}, {}, {}), processes=Processes()),
     ):
         pass
