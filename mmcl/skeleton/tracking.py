@@ -107,12 +107,19 @@ def distance(one: np.ndarray, two: np.ndarray, sure_one: np.ndarray, sure_two: n
     return mean
 
 
-def arranged(frames: Sequence[np.ndarray], most: int) -> list[int | None]:
-    """For each track, in their order, the first of `most` places that is free in all of its frames; None if none is."""
+def arranged(frames: Sequence[np.ndarray], most: int, apart: bool = False) -> list[int | None]:
+    """For each track, in their order, the first of `most` places that is free in all of its frames; None if none is.
+
+    Args:
+        frames: of each track.
+        most: places.
+        apart: whether places that nobody has come first, so that no two tracks share one without need.
+    """
     busy: list[set[int]] = [set() for _ in range(most)]
     places: list[int | None] = []
     for own in frames:
-        place = next((i for i, taken in enumerate(busy) if taken.isdisjoint(own.tolist())), None)
+        free = [i for i, taken in enumerate(busy) if taken.isdisjoint(own.tolist())]
+        place = min(free, key=lambda i: bool(busy[i]) if apart else False) if free else None
         if place is not None:
             busy[place].update(own.tolist())
         places.append(place)
@@ -153,7 +160,7 @@ def follow(joints: np.ndarray, weights: np.ndarray, most: int, labelled: bool) -
     2. A track that is SHORT beside the longest is a false detection and is dropped.
     3. Tracks of which one begins near where another has ended, however long before, are one person.
     4. The people with the most motion (`cleaning.motion`) are kept and come first. One who is never there together
-       with another may share his place, as in the clean-up of NTU RGB+D.
+       with another may share his place, as in the clean-up of NTU RGB+D; with labels only where places are short.
 
     The order of the lists does not matter, but between poses that are equal.
 
@@ -174,7 +181,8 @@ def follow(joints: np.ndarray, weights: np.ndarray, most: int, labelled: bool) -
     long = [_joined(pieces, track) for track, count in zip(tracks, frames, strict=True) if count >= least]
     people = [[part for i in track for part in long[i]] for track in _rejoined(long)]
     people.sort(key=lambda parts: _rank(joints, weights, parts))
-    places = arranged([np.concatenate([part.frames for part in parts]) for parts in people], most)
+    shown = [np.concatenate([part.frames for part in parts]) for parts in people]
+    places = arranged(shown, most, apart=labelled)
     slots = np.full((len(joints), max((p + 1 for p in places if p is not None), default=0)), -1)
     for place, parts in zip(places, people, strict=True):
         for part in parts if place is not None else ():

@@ -65,6 +65,15 @@ def test_one_who_was_lost_for_long_is_known_by_his_place():
         assert dropped == 0
 
 
+def test_two_labels_far_apart_are_two_people_though_one_follows_the_other():
+    labels = np.zeros((30, 2, 10, 3))
+    labels[:15, 0], labels[15:, 1] = A[:15], walk(3, 30, 0.5)[15:]
+    people, _ = followed(labels, labelled=True)
+    np.testing.assert_array_equal(people, labels[:, ::-1])
+    assert followed(labels, most=1, labelled=True)[0].shape[1] == 1  # they share the only place
+    assert followed(labels)[0].shape[1] == 1
+
+
 def test_false_detections_displace_nobody():
     ghosts = np.zeros((30, 10, 3))
     ghosts[[3, 11, 12]] = walk(4)[[3, 11, 12]]
