@@ -70,9 +70,8 @@ def read_recording(read: Callable[[ClipEntry], np.ndarray], entry: ClipEntry) ->
     except Exception as error:
         log.debug("%s", entry.name, exc_info=True)
         cause = error.strerror if isinstance(error, OSError) else None
-        raise UserError(
-            f"{entry.skeleton}: cannot be read ({one_line(cause or f'{type(error).__name__}: {error}'.removesuffix(': '))})"
-        ) from None
+        cause = cause or f"{type(error).__name__}: {error}".removesuffix(": ")
+        raise UserError(f"{entry.skeleton}: cannot be read ({one_line(cause)})") from None
 
 
 def reason_of(error: UserError, path: str) -> str:
