@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 def write_index(path: str | Path, entries: Iterable[ClipEntry]) -> None:
     """Write clips in the order given; `frames` is empty where unknown. Appears whole or not at all.
 
-    Paths are kept as they are, in whatever encoding the file system has them.
+    Paths are kept byte by byte, in whatever encoding the file system has them.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +33,9 @@ def write_index(path: str | Path, entries: Iterable[ClipEntry]) -> None:
         )
         writer.writerow(COLUMNS)
         for entry in entries:
-            fields = [getattr(entry, column) for column in COLUMNS]  # None is written as nothing
+            paths = {column: os.fsencode(getattr(entry, column)).decode(**ENCODING) for column in PATHS}
+            # None is written as nothing
+            fields = [paths[column] if column in PATHS else getattr(entry, column) for column in COLUMNS]
             # the writer quotes for its own line ends alone, the reader takes a carriage return for one too
             (quoting if "\r" in entry.skeleton + entry.video else writer).writerow(fields)
 
@@ -75,5 +78,6 @@ def _entry(path: str | Path, line: int, header: list[str], row: list[str]) -> Cl
             raise UserError(
                 f"{path}: line {line}: {column} {shown(values[column])} leads out of the data folder"
             )
-    merged: dict[str, Any] = {**values, **numbers, "frames": frames}
+    paths = {column: os.fsdecode(values[column].encode(**ENCODING)) for column in PATHS}
+    merged: dict[str, Any] = {**values, **numbers, **paths, "frames": frames}
     return ClipEntry(**merged)

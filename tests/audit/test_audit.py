@@ -78,6 +78,18 @@ def test_exclusion_lists_are_what_benchmarks_read(tmp_path: Path) -> None:
         assert read_exclusion(str(tmp_path / "list.txt")) == names
 
 
+def test_every_name_goes_into_a_list_of_exclusions_and_back(tmp_path: Path) -> None:
+    names = ["walk #2", "#1", '"a"', "a,b", "jörg", "坐下", "walk__001", "a#b"]
+    pairs = [{"train": "x", "test": name, "kind": "copy"} for name in names]
+    report = audit(source(clean()))._replace(train_test_duplicates=pairs)
+    write_exclusion(tmp_path / "list.txt", report, "test", "mmcl audit\n--exclude")
+    assert read_exclusion(str(tmp_path / "list.txt")) == set(names)
+    # as Windows' editors save it
+    saved = (tmp_path / "list.txt").read_text(encoding="utf-8").replace("\n", "\r\n")
+    (tmp_path / "list.txt").write_bytes(saved.encode("utf-16"))
+    assert read_exclusion(str(tmp_path / "list.txt")) == set(names)
+
+
 def test_unreadable_clips_are_reported_with_the_reason_and_the_others_go_on() -> None:
     clips = clean() | {"a1_3_t1": "a1_3_t1.mat: broken", "a2_3_t1": np.full((9, 1, 20, 3), np.nan)}
     made = source(clips)

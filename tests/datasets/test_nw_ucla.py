@@ -36,7 +36,7 @@ def test_lists(tmp_path):
     skeletons.mkdir()
     for name in ("a12_s10_e04_v01", "a01_s01_e00_v02", "a01_s01_e00_v01", "odd"):
         write(skeletons, "{}", name)
-    for name in ("a01/v02_s01_e00.avi", "a12/v02_s01_e00.avi", "a12/v01_s10_e04.avi", "a01/notes.txt"):
+    for name in ("a01/v02_s01_e00.avi", "a12/v02_s01_e00.avi", "a12/v01_s10_e04.AVI", "a01/notes.txt"):
         path = videos / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
@@ -44,7 +44,7 @@ def test_lists(tmp_path):
     assert (first.name, first.action, first.subject, first.camera) == ("a01_s01_e00_v01", "a01", 1, 1)
     assert (first.setup, first.video, first.skeleton) == (1, "", "a01_s01_e00_v01.json")
     assert (second.camera, second.video) == (2, "a01/v02_s01_e00.avi")
-    assert (twelve.action, twelve.subject, twelve.video) == ("a12", 10, "a12/v01_s10_e04.avi")
+    assert (twelve.action, twelve.subject, twelve.video) == ("a12", 10, "a12/v01_s10_e04.AVI")
     assert odd.left_out == "name is not aXX_sXX_eXX_vXX"
     # videos may also be named as the skeletons are, but not in both ways
     (videos / "a01_s01_e00_v01.mp4").touch()

@@ -54,6 +54,16 @@ def test_lists_what_is_laid_out_as_released(tmp_path):
     )
 
 
+def test_endings_may_have_capitals(tmp_path):
+    touch(tmp_path / "001/video3/sklWorld.MAT")
+    touch(tmp_path / "002/video3/sklWorld.Mat")
+    touch(tmp_path / "videos/001/video3/rgb.AVI")
+    entries = reader(tmp_path, tmp_path / "videos").list_clips()
+    assert [(e.name, e.video) for e in entries] == [("a03_s01", "001/video3/rgb.AVI"), ("a03_s02", "")]
+    with pytest.raises(UserError, match=r"cannot be read as a MATLAB file"):
+        reader(tmp_path).read_clip(entries[0])
+
+
 def test_subjects_without_numbers_are_numbered_by_name(tmp_path):
     for subject in ("zhang", "chen", "li"):
         touch(tmp_path / f"{subject}/video3/sklWorld.mat")

@@ -254,6 +254,12 @@ def test_what_is_converted_is_stated_by_the_file(tmp_path):
     result = run(tmp_path / "a.npz", tmp_path / "b.h5", "--option", f"names={names}")
     assert result.exit_code == 1
     assert "36/12 rows do not have counts and labels of any protocol" in result.stderr
+    # endings in capitals, of what is read and of what is written
+    (tmp_path / "a.npz").rename(tmp_path / "A.NPZ")
+    assert run(tmp_path / "A.NPZ", tmp_path / "b.PKL").exit_code == 0
+    assert run(tmp_path / "b.PKL", tmp_path / "b.H5").exit_code == 0
+    assert SkeletonStore(tmp_path / "b.H5").layout == "ntu25"
+    save_xsub(tmp_path / "a.npz")
     result = run(tmp_path / "names.txt", tmp_path / "b.h5")
     assert result.exit_code == 1
     assert "names.txt: name its reader, --reader ntu|" in result.stderr

@@ -79,6 +79,12 @@ def test_missing_and_other_files(tmp_path):
         UserError, match=r"val_data_joint.npy: is not as long as its shape \(12, 3, 300, 25, 2\) states"
     ):
         reader(tmp_path).list_clips()
+    (tmp_path / "val_data_joint.npy").write_bytes(whole)
+    for path in tmp_path.iterdir():
+        path.rename(path.with_suffix(path.suffix.upper()))
+    assert len(reader(tmp_path).list_clips()) == 48
+    for path in tmp_path.iterdir():
+        path.rename(path.with_suffix(path.suffix.lower()))
     (tmp_path / "val_data_joint.npy").unlink()
     with pytest.raises(UserError, match=r"val_data_joint.npy: cannot be read"):
         reader(tmp_path).list_clips()
