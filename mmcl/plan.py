@@ -626,7 +626,7 @@ class Plan:
             return
         found = self._coverage(benchmark)
         if found and found.problem(use):  # by an index that the next job may make anew
-            found = self._coverage(benchmark, anew=True) or found
+            found = self._coverage(benchmark, anew=True)
         if found:
             if problem := found.problem(use):
                 raise UserError(f"benchmarks.{benchmark}: {problem}")
@@ -652,10 +652,14 @@ class Plan:
 
     def _list(self, dataset: str, anew: bool) -> list[ClipEntry] | None:
         settings, index = self.config.dataset(dataset), Path(paths.at(paths.INDEX, dataset=dataset))
-        if not anew and index.exists() and not self.stamps(dataset).changed:
+        kind: Kind = "videos" if settings.poses else "skeletons"
+        folder = getattr(settings, kind)
+        gone = not settings.drawn and not (folder and Path(folder).exists())
+        # what is indexed stays where the recordings are gone; else another setting may make the index anew
+        if index.exists() and (gone or not (anew or self.stamps(dataset).changed)):
             return list(self._entries(dataset).values())
         reader = reader_class(settings.reader)
-        if settings.drawn or (getattr(reader, "lists_content", False) and not anew):
+        if settings.drawn or gone or (getattr(reader, "lists_content", False) and not anew):
             return None
         try:
             return open_reader(settings, settings.skeletons, settings.videos).list_clips()
@@ -850,7 +854,7 @@ class Plan:
         """Whether a target has clips of classes that the models will know, told before they are trained."""
         source = self.config.benchmark(benchmark).dataset
         for anew in (False, True):  # an index may be of recordings that have changed since
-            listed = [self._listed(name, anew) or self._listed(name, False) for name in (source, target)]
+            listed = [self._listed(name, anew) for name in (source, target)]
             known_to, clips = ({entry.action for entry in entries or ()} for entries in listed)
             counterparts = {one.target: one.source for one in read_class_map(class_map)}
             if not known_to or not clips or any(counterparts.get(action) in known_to for action in clips):

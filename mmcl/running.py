@@ -15,7 +15,7 @@ from mmcl.errors import UserError
 
 log = logging.getLogger(__name__)
 
-FILE = ".outputs.lock"
+FILE = "outputs.lock"
 
 _held: int | None = None
 """The open file: the locks are this process's until it is closed, however the process ends."""
@@ -28,7 +28,7 @@ def hold(outputs: Iterable[str], folder: Path) -> None:
 
     Args:
         outputs: files that this run will make.
-        folder: of the results, where the lock file lies.
+        folder: where the lock file lies: Snakemake's own in the working directory.
 
     Raises:
         UserError: another run is to make one of them.

@@ -426,6 +426,20 @@ def test_a_table_that_was_put_right_is_planned_although_its_index_is_old(raw, tm
         other.probed_model(at(benchmark="mine", what="pretrain", seed="1"))
 
 
+def test_an_index_is_believed_where_nothing_can_make_it_anew(raw, tmp_path):
+    one = [ClipEntry(name, "A001", 1, 1, 1, None, f"{name}.skeleton", "", "", "") for name in ("a", "b")]
+    for name in ("demo", "nw_ucla"):
+        write_index(f"results/index/{name}.tsv", one)
+    plan = Plan(Config(raw))
+    # the demo's recordings may be drawn anew, with other actions
+    assert plan.member_files("scores.h5", "seeds")(at(benchmark="demo_xsub"))
+    # those of NW-UCLA are gone, and its index is used as it is
+    with pytest.raises(
+        UserError, match=r"benchmarks\.nw_ucla: all 2 training clips of protocol nw_ucla are of one class"
+    ):
+        plan.member_files("scores.h5", "seeds")(at(benchmark="nw_ucla"))
+
+
 def test_classes_without_training_clips_are_named_when_planning(raw, tmp_path, caplog):
     plan = own_benchmark(raw, tmp_path, [*ROWS, ("c1", "Wave", 2, "test")])
     for _ in range(2):

@@ -26,7 +26,7 @@ if workflow.is_main_process:
 def hold_outputs():
     """Stop where another run is to make what this one plans."""
     try:
-        hold((file for job in workflow.dag.needrun_jobs() for file in job.output), Path("results"))
+        hold((file for job in workflow.dag.needrun_jobs() for file in job.output), Path(".snakemake"))
     except UserError as busy:
         raise WorkflowError(str(busy)) from None
 
