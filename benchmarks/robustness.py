@@ -1,6 +1,6 @@
 """What becomes of damaged and hostile inputs, of jobs that are killed, and of full disks.
 
-python benchmarks/robustness.py [--tries 20] [--kinds "own csv" video …] [--kills 2] [--disks 2] [--seed 0]
+python benchmarks/robustness.py [--tries 12] [--kinds "own csv" video …] [--kills 1] [--disks 1] [--seed 0]
 
 Every kind of input is changed in many ways and tried in a process of its own. An input is refused with a sentence, or
 used with the same or another result; everything else (a traceback, a signal, no answer in time, too much memory) is a
@@ -32,11 +32,11 @@ OUTCOMES = ("refused", "same", "other", "crashed")
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--tries", type=int, default=20, help="per kind; a quarter where a try takes a second"
+        "--tries", type=int, default=12, help="per kind; a quarter where a try takes a second"
     )
     parser.add_argument("--kinds", nargs="*", default=[kind.name for kind in KINDS], help="only these")
-    parser.add_argument("--kills", type=int, default=2, help="jobs that are killed")
-    parser.add_argument("--disks", type=int, default=2, help="full disks")
+    parser.add_argument("--kills", type=int, default=1, help="jobs that are killed")
+    parser.add_argument("--disks", type=int, default=1, help="full disks")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--memory", type=int, default=2048, help="MB that a try may take")
     parser.add_argument("--seconds", type=float, default=20, help="that a try may take")

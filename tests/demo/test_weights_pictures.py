@@ -84,7 +84,11 @@ def test_the_store_gives_back_what_was_drawn(tmp_path, drink):
     job = next(job for job in pictures.plan(SMALL) if job.action == 1)
     columns = {"montage": "bytes", "empty": "bytes", "facts": "text"}
     shapes = {**{k: store.Column(v) for k, v in columns.items()}, "frames": store.Column("bytes", (5,))}
-    shapes |= {"boxes": store.Column("float32", (5, 2, 4)), "object_at": store.Column("float32", (5, 2))}
+    shapes |= {
+        "boxes": store.Column("float32", (5, 2, 4)),
+        "keypoints": store.Column("float32", (5, 2, 17, 2)),
+        "object_at": store.Column("float32", (5, 2)),
+    }
     rows = {key: [drink[key]] for key in shapes}
     names = {"names": [job.name], "batch_size": 1, "work": lambda names: store.Batch(names, rows, {})}
     store.write(tmp_path / "p.h5", schema=pictures.SCHEMA, settings={}, columns=shapes, **names)
