@@ -92,6 +92,18 @@ def of_seed(run: str | Path, seed: int) -> Path:
     return Path(*parts)
 
 
+def of_other_settings(model: Path, file: str) -> list[Path]:
+    """Files of the same stream and seed that lie beside a model of `RUN`, under other settings; the latest first."""
+    run = Path("fit") if model.parent.name == "fit" else Path()
+    seed = model.parent.parent if run.name else model.parent
+    folder = seed.parent
+    if not SEED.fullmatch(seed.name) or not re.fullmatch("[0-9a-f]{8}", folder.name):
+        return []
+    there = folder.parent.glob(f"*/{seed.name}/{run / file}")
+    found = [path for path in there if folder not in path.parents]
+    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, str(path)), reverse=True)
+
+
 def root_of(benchmark: str | Path) -> Path:
     """The working directory that a benchmark's folder lies in: the one that holds `results`."""
     folder = Path(benchmark).resolve()

@@ -145,6 +145,7 @@ def fit(
     target: Path,
     mark: Mark,
     processes: Processes,
+    elsewhere: Iterable[Path] = (),
 ) -> Iterator[Fitted]:
     """Train a network, and hold its folder until what follows is written.
 
@@ -159,6 +160,7 @@ def fit(
         target: the file that the results are written to.
         mark: what its weights follow from.
         processes: that train together.
+        elsewhere: where the state of the same training may lie if there is none beside the target.
 
     Raises:
         UserError: another process trains there; memory does not suffice; the loss or a weight is not finite, then
@@ -167,6 +169,8 @@ def fit(
     target = Path(target)
     with only_writer(target.parent) if processes.first else nullcontext():
         last = LastState(target.with_name("last.pt"), mark)
+        if processes.first:
+            last.adopt(elsewhere, lambda state: _goes_on(mark, state, task, settings))
         optimizing = build_optimizer(task.net, settings, task.steps)
         fitted = _resumed(task, settings, optimizing, last, processes)
         with memory_reported(_for_less_memory(task, settings)):
@@ -197,7 +201,7 @@ def _resumed(
         if state is None:
             return Fitted()
         changes = last.mark.changes(state.get("mark"))
-        if changes and not _same_rates(changes, state["history"], task, settings):
+        if not _goes_on(last.mark, state, task, settings):
             last.set_aside(changes)
             return Fitted()
         task.net.load_state_dict(state["net"])
@@ -224,17 +228,22 @@ def _resumed(
     return fitted
 
 
-def _same_rates(
-    changes: Mapping[str, str], history: list[Row], task: Task[Any], settings: SgdSettings | AdamWSettings
+def _goes_on(
+    mark: Mark, state: Mapping[str, Any], task: Task[Any], settings: SgdSettings | AdamWSettings
 ) -> bool:
-    """Whether nothing but the schedule has changed, and gives all epochs so far the learning rate that they had."""
+    """Whether a run comes to the same weights from a kept state as from its beginning.
+
+    Its schedule may have changed if it gives all epochs so far the learning rate that they had.
+    """
+    changes, history = mark.changes(state.get("mark")), state["history"]
     section = task.rate_key.rpartition("learning_rate")[0]
-    return (
+    return not changes or (
         isinstance(settings, SgdSettings)
         and changes.keys() <= {section + key for key in SCHEDULE}
         and len(history) < settings.epochs
         and all(
-            row["lr"] == settings.learning_rate * sgd_factor(i, settings) for i, row in enumerate(history)
+            row["lr"] == settings.learning_rate * sgd_factor(epoch, settings)
+            for epoch, row in enumerate(history)
         )
     )
 

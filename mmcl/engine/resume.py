@@ -3,7 +3,8 @@
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from torch import nn
 
 from mmcl import checkpoints
 from mmcl.errors import UserError, shown
-from mmcl.files import locked
+from mmcl.files import locked, written
 
 log = logging.getLogger(__name__)
 
@@ -82,6 +83,23 @@ class LastState:
     def __init__(self, path: Path, mark: Mark):
         self.path = path
         self.mark = mark
+
+    def adopt(self, others: Iterable[Path], fits: Callable[[dict[str, Any]], bool]) -> None:
+        """Take a copy of a state that lies elsewhere, if there is none here: the first of `others` that fits."""
+        if self.path.exists():
+            return
+        for other in others:
+            try:
+                state = checkpoints.read(other)
+                if fits(state):
+                    with written(self.path) as temporary:
+                        shutil.copyfile(other, temporary)
+                    log.info("%s: begun in %s", self.path, other.parent)
+                    return
+                changes = "; ".join(self.mark.changes(state.get("mark")).values())
+            except (UserError, KeyError, TypeError, AttributeError):
+                continue  # it is set aside by a run of its own settings
+            log.info("%s is left as it is: begun with other settings or inputs (%s)", other, changes)
 
     def load(self, net: nn.Module) -> dict[str, Any] | None:
         """The state that an earlier run has kept; None if there is none, or if it is damaged.

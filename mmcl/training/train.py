@@ -28,6 +28,7 @@ from mmcl.engine.resume import Mark, digest
 from mmcl.errors import UserError
 from mmcl.files import write_json, write_text
 from mmcl.naming import sha256
+from mmcl.paths import of_other_settings
 from mmcl.settings.jobs import StreamTraining
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.training.data import read_training_data
@@ -178,7 +179,11 @@ def _train(
         content["train.init"] = sha256(Path(init))
     mark = Mark(_learned(stated), content, _evaluation(stated))
     task = StreamTask(model, loader, stated, scored)
-    with fit(task, stated.train, target=target, mark=mark, processes=processes) as fitted:
+    # all settings are part of the folder's name, those that change no weight, too
+    elsewhere = of_other_settings(target, "last.pt")
+    with fit(
+        task, stated.train, target=target, mark=mark, processes=processes, elsewhere=elsewhere
+    ) as fitted:
         if processes.first:
             about = {
                 "settings": settings,

@@ -2,7 +2,9 @@
 
 import csv
 import json
+import logging
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -125,6 +127,26 @@ def test_a_stopped_pre_training_goes_on_to_the_same_bits(skeletons, teachers, tm
     assert straight == resumed
     for row, other in zip(rows(teachers.parent), rows(tmp_path), strict=True):
         assert {**row, "seconds": ""} == {**other, "seconds": ""}
+
+
+def test_what_follows_the_training_may_change(skeletons, tmp_path, stop_in, caplog):
+    straight = pretrain(skeletons, tmp_path / "straight", settings(norms="running"))
+    stop_in(1)
+    with pytest.raises(Stopped):
+        pretrain(skeletons, tmp_path / "run")
+    stop_in(None)
+    caplog.set_level(logging.WARNING)
+    assert same(pretrain(skeletons, tmp_path / "run", settings(norms="running")), straight)
+    assert "afresh" not in caplog.text
+
+
+def test_a_change_of_the_pre_training_is_named(skeletons, tmp_path, stop_in, caplog):
+    stop_in(1)
+    with pytest.raises(Stopped):
+        pretrain(skeletons, tmp_path)
+    stop_in(None)
+    pretrain(skeletons, tmp_path, settings(temperature=0.2))
+    assert re.search(r"selfsup\.temperature: [\d.]+ → 0\.2\): set aside", caplog.text)
 
 
 def test_a_stopped_distillation_goes_on_to_the_same_bits(skeletons, teachers, tmp_path, stop_in):

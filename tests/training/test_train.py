@@ -14,6 +14,7 @@ from made_stores import train as run
 
 from mmcl import checkpoints
 from mmcl.colearn import montages
+from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.engine.resume import only_writer
 from mmcl.errors import UserError
 from mmcl.evaluation.score import load_model
@@ -81,7 +82,60 @@ def test_changed_settings_start_afresh(stores, settings, tmp_path, stop_at, capl
     stop_at(None)
     with caplog.at_level(logging.WARNING):
         assert same(run(stores, tmp_path / "run", other), expected)
-    assert "begun with other settings" in caplog.text
+    assert "begun with other settings or inputs (train.learning_rate: 0.05 → 0.01): set aside" in caplog.text
+    assert len(checkpoints.read(tmp_path / "run/last.set-aside.pt")["history"]) == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"train__evaluate_every": 1},
+        {"train__test_crop": 0.5},
+        {"question": "is it?"},
+        {"model__fam__cnn": {"frozen": True, "batch": 3, "name": "other"}},
+        {"exclude": "a0_s2"},  # which does not train
+    ],
+    ids=str,
+)
+def test_a_change_that_alters_no_weight_goes_on(stores, settings, tmp_path, stop_at, caplog, change):
+    if "exclude" in change:
+        (tmp_path / "list.txt").write_text(change["exclude"])
+        change = {"exclude": plan_exclusion(str(tmp_path / "list.txt")).dump()}
+    expected = run(stores, tmp_path / "straight", settings)
+    stop_at(2)
+    with pytest.raises(Stopped):
+        run(stores, tmp_path / "run", settings)
+    stop_at(None)
+    with caplog.at_level(logging.INFO):
+        found = run(stores, tmp_path / "run", changed(settings, **change))
+    assert "continuing after 2 of 4 epochs" in caplog.text
+    assert same(found, expected)
+
+
+def test_a_state_goes_on_in_the_folder_of_other_settings(stores, settings, tmp_path, stop_at, caplog):
+    """Where the folder's name follows from all settings, as in the workflow."""
+    longer = changed(settings, train__epochs=5, train__evaluate_every=5)
+    straight = run(stores, tmp_path / "straight", longer)
+    first, other = tmp_path / "0123abcd/seed-1", tmp_path / "4567abcd/seed-1"
+    stop_at(2)
+    with pytest.raises(Stopped):
+        run(stores, first, settings)
+    stop_at(None)
+    with caplog.at_level(logging.INFO):
+        assert same(run(stores, other, longer), straight)
+    assert f"begun in {first}" in caplog.text
+    assert "continuing after 2 of 5 epochs" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        run(
+            stores,
+            tmp_path / "89abcdef/seed-1",
+            changed(settings, train__learning_rate=0.01, train__epochs=1),
+        )
+    assert f"{first}/last.pt is left as it is: begun with other settings" in caplog.text
+    assert "train.learning_rate: 0.05 → 0.01" in caplog.text
+    assert "continuing" not in caplog.text
+    assert len(checkpoints.read(first / "last.pt")["history"]) == 2
 
 
 def test_an_unreadable_last_state_is_set_aside(stores, settings, tmp_path, caplog):
