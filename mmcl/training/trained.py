@@ -17,8 +17,11 @@ from mmcl.models.inference import Inference
 from mmcl.settings.base import Count, Items, Section
 from mmcl.settings.explain import validated
 from mmcl.settings.jobs import Scoring, StreamTraining
+from mmcl.skeleton.statistics import TrainingClips
 
 SCHEMA = "mmcl.model/1"
+TRAINING_CLIPS = "training_clips"
+"""Key of `TrainingClips` in a model file."""
 CNN = "fam.cnn."
 """Prefix of the state of a CNN that was trained along."""
 
@@ -51,6 +54,7 @@ class Trained:
         best_on_test: {epoch, top1} of the epoch that was best on the scored clips, if they were scored during
             training; the model is the last epoch's all the same.
         cnn_parameters: learned numbers of a CNN that was trained along.
+        training_clips: what the skeletons of the training look like; None in models of earlier versions.
     """
 
     model: CoLearner
@@ -61,6 +65,7 @@ class Trained:
     persons: int
     best_on_test: dict[str, float] | None
     cnn_parameters: int
+    training_clips: TrainingClips | None = None
 
     @cached_property
     def inference(self) -> Inference:
@@ -117,6 +122,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Trained:
         form.persons,
         content.get("best_on_test"),
         _cnn_parameters(state),
+        validated(TrainingClips, stated, path) if (stated := content.get(TRAINING_CLIPS)) else None,
     )
 
 
