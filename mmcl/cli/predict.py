@@ -39,6 +39,9 @@ def predict_classes(
         str | None, typer.Option(help="This member of a benchmark alone, such as ctrgcn-natural-joint.")
     ] = None,
     names: Annotated[list[str] | None, typer.Option(help="Only this clip; repeatable.")] = None,
+    unchecked: Annotated[
+        bool, typer.Option("--unchecked", help="Recognise clips that are unlike those of the training, too.")
+    ] = False,
     top: Annotated[int, typer.Option(min=1, help="Classes per clip.")] = 5,
     csv: Annotated[
         Path | None, typer.Option(help="Write to this file instead of the standard output.")
@@ -46,8 +49,8 @@ def predict_classes(
 ) -> None:
     """Recognise actions from skeletons: CSV of the best classes of each clip with their softmax scores.
 
-    Clips that cannot be read are named on the standard error, and the others go on. Joint layouts other than the
-    model's are mapped by the joints' names.
+    Clips that cannot be read are named on the standard error, and the others go on; so are clips whose layout, unit,
+    depth or axes cannot be those of the training. Joint layouts other than the model's are mapped by the joints' names.
     """
     import io
     import sys
@@ -66,6 +69,6 @@ def predict_classes(
         device = pick_device()
         recordings = open_recordings(skeletons, reader, options, names or ())
         recogniser = Recogniser.load(*find_models(model, member), device)
-        write_csv(recogniser, recordings, top, output, message)
+        write_csv(recogniser, recordings, top, output, message, unchecked)
         if isinstance(output, io.StringIO) and csv:
             write_text(csv, output.getvalue())

@@ -1,6 +1,7 @@
 """Recognition of actions in recordings by trained models: the best classes, clip by clip."""
 
 import csv
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,13 @@ from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fuse
 from mmcl.evaluation.score import BATCH, predict
+from mmcl.layouts import get_layout
 from mmcl.settings.dataset import ReaderSettings
 from mmcl.skeleton.mapping import map_joints
+from mmcl.skeleton.statistics import Difference, TrainingClips, centred_alike, differences
 from mmcl.training.trained import Trained, load_model
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -130,25 +135,86 @@ class Recogniser:
         """The first model, whose classes and joints are those of all."""
         return self.models[0]
 
-    def scores(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        """Softmax scores (N, C) of clips (T, M, V, 3) in the models' joint layout."""
+    @property
+    def training_clips(self) -> TrainingClips | None:
+        """What the skeletons of the training look like; None if no model has kept it."""
+        return next((one.training_clips for one in self.models if one.training_clips), None)
+
+    def scores(self, clips: Sequence[np.ndarray], unchecked: bool = False) -> np.ndarray:
+        """Softmax scores (N, C) of clips, the same as `mmcl predict` gives.
+
+        Args:
+            clips: (T, M, V, 3) in the models' joint layout, metres for 3-D; they are centred as those of the training.
+            unchecked: whether clips that are unlike those of the training are scored all the same.
+
+        Raises:
+            UserError: a clip has another shape, values that are not finite, nobody in it, or is unlike those of the
+                training.
+        """
+        for number, clip in enumerate(clips):
+            self._check_form(number, clip)
+        for number, found in enumerate([] if unchecked else self.differences(clips)):
+            for one in found:
+                if one.refused:
+                    raise UserError(f"clip {number}: {one.message}")
+                log.warning("clip %d: %s", number, one.message)
+        return self._scores(clips)
+
+    def differences(self, clips: Sequence[np.ndarray], mapped: bool = False) -> list[list[Difference]]:
+        """In what each clip is unlike those of the training, see `mmcl.skeleton.statistics`."""
+        own = self.training_clips
+        if own is None:
+            return [[] for _ in clips]
+        alike = [centred_alike(own, clip) for clip in clips]
+        return differences(own, alike, self.first.layout, mapped)
+
+    def _check_form(self, number: int, clip: np.ndarray) -> None:
+        joints = len(get_layout(self.first.layout))
+        if clip.ndim != 4 or clip.shape[2:] != (joints, 3) or not clip.size:
+            raise UserError(
+                f"clip {number}: has the shape {clip.shape}, expected (frames, people, {joints}, 3) of layout "
+                f"{self.first.layout}"
+            )
+        if not np.isfinite(clip).all():
+            raise UserError(f"clip {number}: has values that are not finite")
+        if not clip.any():
+            raise UserError(f"clip {number}: has nobody in it, all values are zero")
+
+    def _scores(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         logits = np.stack([predict(model, clips) for model in self.models])
         return _softmax(fuse(logits, self.weights) / sum(self.weights))
 
 
+class Recognised(NamedTuple):
+    """What became of a clip.
+
+    Attributes:
+        name: of the clip.
+        best: its best classes, best first, or why there are none.
+        differences: in what it is unlike the clips of the training.
+    """
+
+    name: str
+    best: list[Prediction] | UserError
+    differences: list[Difference]
+
+
 def recognise(
-    recogniser: Recogniser, recordings: Recordings, top: int
-) -> Iterator[tuple[str, list[Prediction] | UserError]]:
-    """The best classes of each clip, best first, or why it cannot be read.
+    recogniser: Recogniser, recordings: Recordings, top: int, unchecked: bool = False
+) -> Iterator[Recognised]:
+    """Recognise clips.
 
     Args:
         recogniser: the models; joints of another layout are mapped to their own by name.
         recordings: clips.
         top: classes to give; all if there are no more.
+        unchecked: whether clips that are unlike those of the training are recognised all the same.
 
     Raises:
-        UserError: the models' joints cannot be made from those of the recordings.
+        UserError: the models' joints cannot be made from those of the recordings, or all of the first clips are unlike
+            those of the training.
     """
+    mapped = recordings.layout != recogniser.first.layout
     for begin in range(0, len(recordings.names), BATCH):
         names = recordings.names[begin : begin + BATCH]
         clips: dict[str, np.ndarray] = {}
@@ -160,13 +226,32 @@ def recognise(
                 failed[name] = error
             else:
                 clips[name] = map_joints(clip, recordings.layout, recogniser.first.layout)
-        scores = dict(zip(clips, recogniser.scores(list(clips.values())), strict=True))
+        found = dict(zip(clips, recogniser.differences(list(clips.values()), mapped), strict=True))
+        if not unchecked:
+            refused = {name: one.message for name in clips for one in reversed(found[name]) if one.refused}
+            if begin == 0 and refused and len(refused) == len(clips):
+                raise UserError(_all_refused(refused))
+            failed |= {name: UserError(message) for name, message in refused.items()}
+            clips = {name: clip for name, clip in clips.items() if name not in refused}
+        scores = dict(zip(clips, recogniser._scores(list(clips.values())), strict=True))
         for name in names:
-            yield name, failed[name] if name in failed else _best(recogniser.first, scores[name], top)
+            best = failed[name] if name in failed else _best(recogniser.first, scores[name], top)
+            yield Recognised(name, best, found.get(name, []))
+
+
+def _all_refused(refused: dict[str, str]) -> str:
+    name, message = next(iter(refused.items()))
+    others = f" (as are the {len(refused) - 1} clips after it)" if len(refused) > 1 else ""
+    return f"{name} is unlike the clips of the training{others}: {message}. --unchecked recognises it all the same"
 
 
 def write_csv(
-    recogniser: Recogniser, recordings: Recordings, top: int, output: TextIO, report: Callable[[str], None]
+    recogniser: Recogniser,
+    recordings: Recordings,
+    top: int,
+    output: TextIO,
+    report: Callable[[str], None],
+    unchecked: bool = False,
 ) -> None:
     """Write a table of the best classes: clip, rank, class id, class name, score; a row for each prediction.
 
@@ -175,7 +260,8 @@ def write_csv(
         recordings: clips.
         top: classes for each.
         output: where the table goes, clip by clip.
-        report: called with a message for every clip that cannot be read.
+        report: called with a message for every clip that cannot be read, and for what is unlike the training's.
+        unchecked: see `recognise`.
 
     Raises:
         UserError: as `recognise`, or no clip could be read.
@@ -183,14 +269,21 @@ def write_csv(
     table = csv.writer(output, lineterminator="\n")
     table.writerow(("name", "rank", "class_id", "class_name", "score"))
     found, first = 0, ""
-    for name, predictions in recognise(recogniser, recordings, top):
+    unlike: dict[str, list[str]] = {}
+    if recogniser.training_clips is None:
+        report("the model keeps nothing of its training clips: whether these are like them is not checked")
+    for name, predictions, differing in recognise(recogniser, recordings, top, unchecked):
         if isinstance(predictions, UserError):
             report(f"{name}: {predictions}")
             first = first or f"{name}: {predictions}"
             continue
+        for one in differing:
+            unlike.setdefault(one.kind, []).append(f"{name}: {one.message}")
         found += 1
-        for rank, one in enumerate(predictions, start=1):
-            table.writerow((name, rank, one.class_id, one.class_name, f"{one.score:.4f}"))
+        for rank, best in enumerate(predictions, start=1):
+            table.writerow((name, rank, best.class_id, best.class_name, f"{best.score:.4f}"))
+    for messages in unlike.values():
+        report(f"{messages[0]} ({len(messages)} of {found} clips)")
     if not found:
         raise UserError(f"none of the clips could be read; the first is {first}")
 

@@ -19,6 +19,7 @@ from mmcl.files import write_json
 from mmcl.settings.base import Section
 from mmcl.settings.jobs import Scoring
 from mmcl.skeleton.ragged import join
+from mmcl.skeleton.statistics import centred_alike
 from mmcl.store import Shards
 from mmcl.training.data import scored_rows
 from mmcl.training.predict import skeleton_logits
@@ -34,8 +35,8 @@ def predict(trained: Trained, clips: Sequence[np.ndarray]) -> np.ndarray:
 
     Args:
         trained: the model.
-        clips: (T, M, V, 3) float32 each, centred, in the model's joint layout. People that a clip lacks are
-            absent (zero).
+        clips: (T, M, V, 3) float32 each, in the model's joint layout; they are centred as those of the training.
+            People that a clip lacks are absent (zero).
 
     Returns:
         (N, C) float32.
@@ -44,7 +45,8 @@ def predict(trained: Trained, clips: Sequence[np.ndarray]) -> np.ndarray:
     settings = trained.settings
     logits = []
     for begin in range(0, len(clips), BATCH):
-        ragged = join(clips[begin : begin + BATCH], trained.persons).to(device)
+        part = [centred_alike(trained.training_clips, clip) for clip in clips[begin : begin + BATCH]]
+        ragged = join(part, trained.persons).to(device)
         rows = torch.arange(len(ragged.length), device=device)
         view = (settings.stream, trained.layout, settings.train)
         logits.append(skeleton_logits(trained.inference, ragged, rows, *view).cpu().numpy())

@@ -31,6 +31,11 @@ class Ragged(NamedTuple):
         """The same on another device."""
         return Ragged(*(part.to(device) for part in self))
 
+    def clip(self, i: int) -> np.ndarray:
+        """(T, M, V, 3) of clip i, people that it lacks all zero; no copy. For clips on the CPU."""
+        frames = slice(int(self.start[i]), int(self.start[i] + self.length[i]))
+        return self.joints[:, frames].permute(1, 3, 2, 0).numpy()
+
 
 def join(clips: Sequence[np.ndarray], persons: int) -> Ragged:
     """Put clips together.

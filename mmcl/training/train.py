@@ -31,6 +31,7 @@ from mmcl.naming import sha256
 from mmcl.paths import of_other_settings
 from mmcl.settings.jobs import StreamTraining
 from mmcl.settings.protocol import SelectionSettings
+from mmcl.skeleton.statistics import training_clips
 from mmcl.training.data import read_training_data
 from mmcl.training.initial import begin_from, open_initial
 from mmcl.training.loader import Loader, TrainingData
@@ -163,6 +164,7 @@ def _train(
     loader = Loader(data, stated.stream, stated.train, stated.seed, processes.rank, processes.world)
     scored = ScoredClips(source, stated, processes) if stated.train.evaluate_every else None
     without = {name: one.without for name, one in data.inputs.items()}
+    seen = training_clips([data.clips.clip(i) for i in range(len(data.names))], source.layout)
 
     model, form = _open_model(stated, source, data)
     if encoders:
@@ -192,10 +194,9 @@ def _train(
                 "class_names": source.class_names,
                 **form.dump(),
             }
-            counts = {"processes": processes.world, "clips": len(data.names)}
-            _write(
-                target, task, fitted, about, counts | {f"without_{name}": w for name, w in without.items()}
-            )
+            counts: dict[str, Any] = {"processes": processes.world, "clips": len(data.names)}
+            counts |= {f"without_{name}": w for name, w in without.items()}
+            _write(target, task, fitted, about, counts, {"training_clips": seen.dump()} if seen else {})
 
 
 def _learned(settings: StreamTraining) -> dict[str, Any]:
@@ -230,18 +231,23 @@ def _evaluation(settings: StreamTraining) -> dict[str, Any]:
 
 
 def _write(
-    target: Path, task: StreamTask, fitted: Fitted, about: dict[str, Any], counts: dict[str, Any]
+    target: Path,
+    task: StreamTask,
+    fitted: Fitted,
+    about: dict[str, Any],
+    counts: dict[str, Any],
+    seen: dict[str, Any],
 ) -> None:
     """Write the models, their history and settings."""
     best, beside = fitted.best, target.with_name("best_on_test.pt")
     if best:
         about["best_on_test"] = {key: best[key] for key in ("epoch", "top1")}
-        checkpoints.save(beside, {"schema": SCHEMA, "state": best["state"], **about})
+        checkpoints.save(beside, {"schema": SCHEMA, "state": best["state"], **about, **seen})
     else:
         beside.unlink(missing_ok=True)
     write_text(target.with_name("history.csv"), as_csv(fitted.history))
     write_json(target.with_name("settings.json"), {**about, **counts})
-    checkpoints.save(target, {"schema": SCHEMA, "state": task.kept_state(), **about})
+    checkpoints.save(target, {"schema": SCHEMA, "state": task.kept_state(), **about, **seen})
 
 
 def _open_model(

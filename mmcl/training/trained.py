@@ -18,6 +18,7 @@ from mmcl.models.inference import Inference
 from mmcl.settings.base import Count, Items, Persons, Section
 from mmcl.settings.explain import validated
 from mmcl.settings.jobs import Scoring, StreamTraining
+from mmcl.skeleton.statistics import TrainingClips
 
 SCHEMA = "mmcl.model/1"
 CNN = "fam.cnn."
@@ -54,8 +55,7 @@ class ModelFile(ModelForm):
     classes: Items[str]
     class_names: Items[str]
     best_on_test: BestOnTest | None = None
-    training_clips: Any = None
-    """Statistics of the clips that it was trained on."""
+    training_clips: TrainingClips | None = None
 
     @model_validator(mode="after")
     def _classes_agree(self) -> "ModelFile":
@@ -80,6 +80,7 @@ class Trained:
         best_on_test: {epoch, top1} of the epoch that was best on the scored clips, if they were scored during
             training; the model is the last epoch's all the same.
         cnn_parameters: learned numbers of a CNN that was trained along.
+        training_clips: what the skeletons of the training look like; None in models of earlier versions.
     """
 
     model: CoLearner
@@ -90,6 +91,7 @@ class Trained:
     persons: int
     best_on_test: dict[str, float] | None
     cnn_parameters: int
+    training_clips: TrainingClips | None = None
 
     @cached_property
     def inference(self) -> Inference:
@@ -158,6 +160,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Trained:
         file.persons,
         file.best_on_test.dump() if file.best_on_test else None,
         _cnn_parameters(cnn),
+        file.training_clips,
     )
 
 

@@ -12,15 +12,22 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from audit.made_bodies import body
 from datasets.made_recordings import write_ntu
 from made_stores import make_stores, stream_settings
 from system_calls import asked_for, can_trace, need_trace, traced
 from typer.testing import CliRunner
 
+from mmcl import checkpoints
 from mmcl.cli import app
 from mmcl.datasets.prepare import SkeletonStore
+from mmcl.errors import UserError
+from mmcl.evaluation.recognise import Recogniser
 from mmcl.evaluation.score import predict
+from mmcl.layouts import get_layout
+from mmcl.skeleton.cleaning import centred
 from mmcl.skeleton.mapping import map_joints
+from mmcl.skeleton.statistics import training_clips
 from mmcl.training.train import train_stream
 from mmcl.training.trained import load_model
 
@@ -88,7 +95,7 @@ def test_recordings_of_another_layout(trained, tmp_path):
     folder = tmp_path / "recordings"
     good = write_ntu(folder, "S001C001P001R001A023")
     (folder / "S001C001P001R001A120.skeleton").write_text("1\n1\nnothing")
-    result = run("predict", model, folder, "--reader", "ntu", "--top", "1")
+    result = run("predict", model, folder, "--reader", "ntu", "--top", "1", "--unchecked")
     assert result.exit_code == 0, result.stderr
     assert [row["name"] for row in rows(result.stdout)] == [good.stem]
     assert "S001C001P001R001A120: " in result.stderr
@@ -96,12 +103,107 @@ def test_recordings_of_another_layout(trained, tmp_path):
     clip = reader.read_clip(next(entry for entry in reader.list_clips() if entry.name == good.stem))
     logits = predict(load_model(model), [map_joints(clip, "ntu25", "utd20")])[0]
     assert rows(result.stdout)[0]["class_id"] == f"a{logits.argmax()}"
-    alone = run("predict", model, folder / good.name, "--reader", "ntu", "--top", "1")
+    alone = run("predict", model, folder / good.name, "--reader", "ntu", "--top", "1", "--unchecked")
     assert alone.stdout == result.stdout
     wrong = run("predict", model, folder, "--reader", "ntu", "--option", "person3=absent")
     assert wrong.exit_code == 1
     assert "options.person3: unknown key; did you mean 'person2'?" in wrong.stderr
     assert run("predict", model, folder, "--option", "person2=duplicated").exit_code == 2
+
+
+@pytest.fixture(scope="module")
+def upright(trained, tmp_path_factory):
+    """The model as if it had been trained with people who stand, and a folder for recordings of its 20 joints."""
+    model, _ = trained
+    content = checkpoints.read(model)
+    people = training_clips([standing(seed) for seed in range(30)], "utd20")
+    folder = tmp_path_factory.mktemp("upright")
+    checkpoints.save(folder / "model.pt", content | {"training_clips": people.dump()})
+    return folder / "model.pt"
+
+
+def standing(seed):
+    clip = body(seed, name="utd20").astype(np.float32)
+    return centred(clip, np.ones(clip.shape[:2], bool), get_layout("utd20").centre)
+
+
+def own_files(folder, clips):
+    folder.mkdir()
+    for name, clip in clips.items():
+        np.savez(folder / f"{name}.npz", joints=clip[:, 0])
+    return folder, "--reader", "own", "--option", "layout=utd20", "--top", "1"
+
+
+UPSIDE_DOWN = np.array([1, -1, -1], np.float32)
+
+
+def test_clips_unlike_the_training_are_refused_and_the_others_go_on(upright, tmp_path):
+    clips = {
+        "a": standing(50),
+        "b": UPSIDE_DOWN * standing(51),
+        "c": 1.7 * standing(52),
+        "d": 30 * standing(53),
+    }
+    recordings = own_files(tmp_path / "clips", clips)
+    result = run("predict", upright, *recordings)
+    assert result.exit_code == 0, result.stderr
+    assert [row["name"] for row in rows(result.stdout)] == ["a", "c"]
+    said = result.stderr.splitlines()
+    assert [line.split(":")[1].strip() for line in said] == ["b", "d", "c"]
+    assert "upright along −y, the training's along +y" in said[0]
+    assert "option scale (metres per unit)" in said[1]
+    assert said[2].endswith("(1 of 2 clips)")
+    scaled = run("predict", upright, *recordings, "--option", "scale=0.033", "--names", "d")
+    assert [row["name"] for row in rows(scaled.stdout)] == ["d"]
+    every = run("predict", upright, *recordings, "--unchecked")
+    assert [row["name"] for row in rows(every.stdout)] == ["a", "b", "c", "d"]
+    assert "upright along −y" in every.stderr
+
+
+def test_recordings_all_unlike_the_training_end_the_command(upright, tmp_path):
+    recordings = own_files(tmp_path / "clips", {f"c{i}": UPSIDE_DOWN * standing(i) for i in range(3)})
+    result = run("predict", upright, *recordings)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(
+        "mmcl: c0 is unlike the clips of the training (as are the 2 clips after it): "
+    )
+    assert result.stderr.count("\n") == 1
+
+
+def test_the_python_call_centres_and_checks_as_the_command_does(upright, tmp_path):
+    clips = {"a": standing(50) + np.float32(2), "b": standing(51)}
+    printed = rows(run("predict", upright, *own_files(tmp_path / "clips", clips)).stdout)
+    recogniser = Recogniser.load([upright], [1.0], torch.device("cpu"))
+    scores = recogniser.scores(list(clips.values()))
+    np.testing.assert_allclose([float(row["score"]) for row in printed], scores.max(1), atol=6e-5)
+    centred_here = recogniser.scores([standing(50), standing(51)])
+    np.testing.assert_allclose(scores, centred_here, atol=1e-4)
+    upside_down = UPSIDE_DOWN * standing(51)
+    with pytest.raises(UserError, match="clip 1: its body is upright along −y"):
+        recogniser.scores([standing(50), upside_down])
+    assert recogniser.scores([upside_down], unchecked=True).shape == (1, 4)
+    nan = standing(50)
+    nan[3, 0, 2, 1] = np.nan
+    wrong = {
+        "shape": standing(50)[:, 0],
+        "finite": nan,
+        "nobody": 0 * nan[:3],
+        "of layout utd20": standing(50)[:, :, :17],
+    }
+    for what, clip in wrong.items():
+        with pytest.raises(UserError, match=rf"clip 0: .*{what}"):
+            recogniser.scores([clip])
+
+
+def test_a_model_of_an_earlier_version_says_that_nothing_is_checked(trained, tmp_path):
+    model, store = trained
+    content = checkpoints.read(model)
+    assert content.pop("training_clips")["centre"] is None  # made clips are not centred
+    checkpoints.save(tmp_path / "model.pt", content)
+    result = run("predict", tmp_path / "model.pt", store, "--names", "a2_s2", "--top", "1")
+    assert result.exit_code == 0
+    assert result.stdout == run("predict", model, store, "--names", "a2_s2", "--top", "1").stdout
+    assert "is not checked" in result.stderr
 
 
 def test_an_export_asks_nobody_and_leaves_nothing(trained, tmp_path):
