@@ -107,7 +107,7 @@ class Measures(NamedTuple):
 
 
 def training_clips(clips: Sequence[np.ndarray], layout: str) -> TrainingClips | None:
-    """Measure training clips; None if there is nobody in any of them.
+    """Measure training clips; None if there is no body with bones in any of them.
 
     Args:
         clips: (T, M, V, 3) each, as the network is trained with them, before their stream is taken.
@@ -115,6 +115,7 @@ def training_clips(clips: Sequence[np.ndarray], layout: str) -> TrainingClips | 
     """
     every = max(1, -(-len(clips) // MOST_CLIPS))
     measured = [measure(clip, layout) for clip in clips[::every] if clip.any()]
+    measured = [one for one in measured if one.bones.sum() > 0]  # not where all joints lie in one place
     if not measured:
         return None
     at_origin = np.all([np.abs(one.start).max(1) < AT_ORIGIN for one in measured], axis=0)
