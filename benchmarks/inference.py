@@ -5,8 +5,11 @@ which the reference processes as two.
 `python benchmarks/inference.py`
 """
 
+import os
 import tempfile
 from pathlib import Path
+
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime reads it while it is imported
 
 import onnxruntime
 import torch

@@ -3,7 +3,6 @@
 Nothing is unpickled but tensors and plain values.
 """
 
-import errno
 import logging
 import math
 from collections import Counter
@@ -55,8 +54,6 @@ def save(path: str | Path, content: dict[str, Any]) -> None:
                 torch.save(content, file)
             archive.seal(temporary)
     except (OSError, RuntimeError) as error:  # torch reports a short write as a RuntimeError
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise UserError(f"{path}: disk full; nothing was written, free space and run again") from error
         raise UserError(f"{path}: cannot be written ({error})") from error
 
 
@@ -178,8 +175,8 @@ def load_reference(net: Net, state_or_path: Mapping[str, Any] | str | Path) -> l
         The entries that were left out because the net lacks the part they belong to, such as FAM in a backbone.
 
     Raises:
-        UserError: an entry is missing, left over or of another shape, or a graph is not the net's. All of them
-            are named.
+        UserError: an entry is missing, left over, of another shape or not finite, or a graph is not the net's. All
+            of them are named.
     """
     where, state = reference_entries(state_or_path)
     form = _released_form(net)
@@ -284,6 +281,8 @@ def _misfits(
         expected, value = tuple(form[name].shape), tuple(state[name].shape)
         if value != expected:
             yield f"wrong shape: {name} {value} for {expected}"
+        elif state[name].is_floating_point() and not state[name].isfinite().all():
+            yield f"not finite: {name}"
         elif name in constants and not torch.allclose(state[name].to(form[name]), form[name]):
             yield f"another graph than the layout's: {name}"
         elif name in aliases and not torch.equal(state[name], state.get(aliases[name], state[name])):

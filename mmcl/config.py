@@ -20,6 +20,7 @@ from mmcl.settings.dataset import DatasetSettings
 from mmcl.settings.explain import ConfigError, KeyPath, validated
 from mmcl.settings.file import OVERRIDDEN, ConfigFile
 from mmcl.settings.jobs import RecipeReport
+from mmcl.settings.loading import check_size, read_config
 from mmcl.settings.merging import Plain, merge, states
 from mmcl.settings.model import CnnSettings
 from mmcl.settings.protocol import Rule
@@ -58,6 +59,7 @@ class Config:
 
     def __init__(self, raw: Plain):
         self.raw = raw
+        check_size(raw)
         recipe = raw.get("recipe", NONE) if isinstance(raw, dict) else NONE
         _check_recipe(recipe, "recipe")
         self.file = validated(ConfigFile, self._merged(recipe), where=self._origin([], recipe))
@@ -273,9 +275,7 @@ def with_demo(raw: Plain) -> Plain:
 
 def load(path: str | Path) -> Config:
     """Read and check a config file outside Snakemake."""
-    import yaml
-
-    return Config(with_demo(yaml.safe_load(Path(path).read_text(encoding="utf-8"))))
+    return Config(with_demo(read_config(path)))
 
 
 def _check_recipe(name: object, key: str) -> None:

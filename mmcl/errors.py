@@ -1,10 +1,16 @@
-"""The one exception for what a user can put right, and how its messages name what was meant."""
+"""The one exception for what a user can put right, how its messages name what was meant, and lack of memory as one."""
 
 import difflib
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+NAMED = 5
+"""Names that `some` gives."""
+OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
+"""How torch, its CPU allocator and cuBLAS say that memory does not suffice."""
 
 
 class UserError(Exception):
@@ -34,7 +40,8 @@ def meant(word: str, names: Iterable[str]) -> str:
 
 def known(word: str, names: Iterable[str]) -> str:
     """The end of a message about an unknown name: what was meant, and all there are."""
-    return f"{meant(word, names)}; known: {', '.join(sorted(names))}"
+    names = sorted(names)
+    return f"{meant(word, names)}; known: {', '.join(names) or 'none'}"
 
 
 class _Shown(reprlib.Repr):
@@ -59,3 +66,37 @@ def shown(value: Any) -> str:
     """
     text = _shown.repr(value)
     return text if len(text) <= 200 else f"{text[:197]}..."
+
+
+def some(names: Sequence[str]) -> str:
+    """Names from outside as they stand in a message: the first ones, and how many more there are."""
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(shown(name)[1:-1] for name in names[:NAMED]) + more
+
+
+@contextmanager
+def memory_reported(remedy: str) -> Iterator[None]:
+    """Turn an error about memory that does not suffice into a sentence.
+
+    Args:
+        remedy: what the user can do, the end of the message.
+
+    Raises:
+        UserError: in place of such an error of torch, NumPy or Python in the block.
+    """
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:  # torch's own is a RuntimeError
+        said = " ".join(str(error).split())
+        if not isinstance(error, MemoryError) and not any(mark in said for mark in OUT_OF_MEMORY):
+            raise
+        raise UserError(f"memory does not suffice ({said[:160] or 'MemoryError'}); {remedy}") from None
+
+
+def one_line(text: str, most: int = 500) -> str:
+    """A text from outside, such as a path or another program's message, as a part of a message.
+
+    It is at most `most` characters long, and what cannot be printed is escaped.
+    """
+    text = text if len(text) <= most else f"{text[: most - 3]}..."
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -1,10 +1,12 @@
-"""Files that are complete or absent, and locks. Standard library only."""
+"""Files that are complete or absent, a full disk, and locks. Standard library only."""
 
+import errno
 import fcntl
 import json
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +17,57 @@ from mmcl.errors import UserError
 log = logging.getLogger(__name__)
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""Of a disk, or of a user's part of it."""
+PROBE = 1 << 20
+"""Bytes that are written to see whether a disk is full."""
+
+
 class Busy(UserError):
     """Another process holds a lock."""
+
+
+class DiskFull(UserError):
+    """There is no space for a file."""
+
+
+@contextmanager
+def disk_full_named(path: Path, outcome: str = "nothing was written") -> Iterator[None]:
+    """Name a full disk in one sentence, whatever the error is that a library reports.
+
+    Args:
+        path: what is written in the block.
+        outcome: what has become of it.
+
+    Raises:
+        DiskFull: the block failed for want of space.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError, DiskFull) as error:
+        if isinstance(error, DiskFull) or _for_want_of_space(error, path.parent):
+            raise DiskFull(f"{path}: disk full; {outcome}, free space and run again") from error
+        raise
+
+
+def _for_want_of_space(error: Exception, folder: Path) -> bool:
+    """Whether an error comes from a full disk.
+
+    torch reports it as a RuntimeError, HDF5 as an OSError without errno or as a RuntimeError; so it is tried whether a
+    file can still be written. That shows a user's quota too, and the space that is kept for the administrator.
+    """
+    if isinstance(error, OSError) and error.errno:
+        return error.errno in FULL
+    if any(f"errno = {number}" in str(error) for number in FULL):
+        return True
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(PROBE))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as probed:
+        return probed.errno in FULL
+    return False
 
 
 @contextmanager
@@ -24,6 +75,9 @@ def written(path: str | Path, *, sync: bool = False, shared: bool = False) -> It
     """Write a file under a temporary name and rename it, so that `path` never holds half of it.
 
     If the block raises, `path` stays as it was and the temporary file is removed.
+
+    Raises:
+        DiskFull: there was no space.
 
     Args:
         path: the file.
@@ -37,35 +91,52 @@ def written(path: str | Path, *, sync: bool = False, shared: bool = False) -> It
     own = f".{os.getpid()}" if shared else ""
     temporary = path.with_name(f"{path.stem}{own}.tmp{path.suffix}")
     try:
-        yield temporary
-        if sync:
-            with open(temporary, "rb") as file:
-                os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with disk_full_named(path):
+            yield temporary
+            if sync:
+                with open(temporary, "rb") as file:
+                    os.fsync(file.fileno())
+            os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
 
 
-def write_text(path: str | Path, text: str) -> None:
+def write_text(path: str | Path, text: str, *, sync: bool = False) -> None:
     """Write UTF-8 text in one step, see `written`."""
-    with written(path, shared=True) as temporary:
+    with written(path, sync=sync, shared=True) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | Path, value: Any) -> None:
+def write_json(path: str | Path, value: Any, *, sync: bool = False) -> None:
     """Write readable JSON in one step, see `written`: a list of numbers is one line."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # JSON escapes line ends inside strings, so a bracket followed by a line end begins a list
     text = re.sub(r"\[\n([-+.\deE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
-    write_text(path, text + "\n")
+    write_text(path, text + "\n", sync=sync)
+
+
+_unlocked: set[Path] = set()
+"""Folders without locks that this process has warned of."""
+
+
+def read_json(path: str | Path) -> Any:
+    """The content of a JSON file of the project's own.
+
+    Raises:
+        UserError: it is absent, cannot be read, or is not JSON, as after a power failure.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read as JSON ({error}); delete it and run again") from None
 
 
 @contextmanager
 def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[bool]:
     """Hold a lock file for this process alone; it is created with its folder if it is absent.
 
-    The block may delete the lock file.
+    The block may delete the lock file. On a file system that has no locks the block runs without, after a warning.
 
     Args:
         path: the lock file.
@@ -88,16 +159,30 @@ def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[bool]:
         with file:
             # the lock belongs to the open file, so the system releases it however the process ends
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if not wait:
-                    raise Busy(busy) from None
-                log.info("%s", busy)
-                waited = True
-                fcntl.flock(file, fcntl.LOCK_EX)
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if not wait:
+                        raise Busy(busy) from None
+                    log.info("%s", busy)
+                    waited = True
+                    fcntl.flock(file, fcntl.LOCK_EX)
+            except OSError as error:  # such as ENOLCK from NFS without its lock daemon, or ENOSYS
+                _warn_unlocked(path.parent, error)
             if _is_still(path, file.fileno()):
                 yield waited
                 return
+
+
+def _warn_unlocked(folder: Path, error: OSError) -> None:
+    if folder not in _unlocked:
+        _unlocked.add(folder)
+        log.warning(
+            "%s: files cannot be locked on this file system (%s): going on without a lock; "
+            "do not start the same work there twice",
+            folder,
+            error.strerror,
+        )
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

@@ -29,7 +29,15 @@ def inspect(path: str | Path, rows: int = 3) -> str:
     if not path.exists() and part.is_dir():
         return _in_progress(part)
     with open_any(path) as file:
-        return "\n".join([*_header(path, file), *_arrays(file), *_failures(file), *_rows(file, rows)])
+        lines = [*_header(path, file), *_arrays(file), *_failures(file), *_rows(file, rows)]
+        return _printable("\n".join(lines))
+
+
+def _printable(text: str) -> str:
+    """Text without what would control a terminal."""
+    return "".join(
+        letter if letter.isprintable() or letter == "\n" else repr(letter)[1:-1] for letter in text
+    )
 
 
 def _in_progress(part: Path) -> str:
@@ -99,7 +107,7 @@ def _rows(file: h5py.File, count: int) -> list[str]:
     lines = ["first clips"] if len(names) else []
     for row, name in enumerate(names):
         lines.append(f"  {name}")
-        if file.attrs["schema"].startswith("mmcl.answers/"):
+        if file.attrs["schema"] == "mmcl.answers/1":
             lines += _answer(file, row)
             continue
         for key, item in file.items():
@@ -114,7 +122,7 @@ def _answer(file: h5py.File, row: int) -> list[str]:
     p_yes = float(file["p_yes"][row])
     states = "×".join(map(str, file["states"].shape[1:]))
     return [
-        f"    Q: {file.attrs['question']}",
+        f"    Q: {file.attrs.get('question', 'is not stated')}",
         f"    A: {file['text'].asstr()[row]}" + ("" if np.isnan(p_yes) else f"   (p_yes {p_yes:.3f})"),
         f"       tokens {file['ids'][row].tolist()}, states {states}",
     ]
@@ -126,7 +134,7 @@ def _value(dataset: h5py.Dataset, row: int) -> str:
         sizes = [len(item) for item in np.atleast_1d(value)] if dataset.ndim > 1 else [len(value)]
         return f"{' '.join(map(str, sizes))} bytes"
     if isinstance(value, bytes):
-        return value.decode()
+        return value.decode(errors="replace")
     if np.ndim(value) == 0:
         return str(value)
     flat = np.asarray(value).ravel()

@@ -1,6 +1,7 @@
 """Names of files: question slugs, shards, weights. Standard library only."""
 
 import hashlib
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +14,8 @@ PROJECT = Path(__file__).resolve().parent.parent
 NO_QUESTION = "no-question"
 """The <question> part of a path whose benchmark uses no answers (FRM off)."""
 
-SHARD = "[0-9]+-of-[0-9]+"
-"""Pattern of a shard's name."""
+MODEL_FILES = (".json", ".jinja", ".model", ".safetensors", ".txt")
+"""Suffixes of the files that a model's folder is read from: weights, configuration, vocabulary."""
 
 
 def slug(text: str) -> str:
@@ -54,9 +55,14 @@ def find(path: str | Path) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """sha256 of a file; of a folder, that of its `model.safetensors`."""
+    """sha256 of a file; of a folder, that of the list of all its files that a model is read from.
+
+    The list is what `sha256sum` prints for the files of `MODEL_FILES` in the order of their names.
+    """
     if path.is_dir():
-        path = path / "model.safetensors"
+        files = sorted(file.name for file in path.iterdir() if file.suffix in MODEL_FILES and file.is_file())
+        listed = "".join(f"{sha256(path / name)}  {name}\n" for name in files)
+        return hashlib.sha256(os.fsencode(listed)).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -78,5 +84,6 @@ def find_weights(path: str | Path, expected: str | None, what: str) -> Path:
     if expected:
         actual = sha256(found)
         if actual != expected:
-            raise UserError(f"{found}: sha256 is {actual}, but the config states {expected}. {what}")
+            of = ", over the list of its files," if found.is_dir() else ""
+            raise UserError(f"{found}: sha256{of} is {actual}, but the config states {expected}. {what}")
     return found

@@ -25,7 +25,7 @@ from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.datasets.index import read_index
 from mmcl.datasets.stamps import Stamps, planned_stamps
 from mmcl.errors import UserError, known
-from mmcl.naming import NO_QUESTION, members, parse_shard, sha256, slug
+from mmcl.naming import NO_QUESTION, members, parse_shard, sha256, shard_names, slug
 from mmcl.settings import jobs
 from mmcl.settings.base import Section, narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings, Member
@@ -167,7 +167,7 @@ class Plan:
     def layout_file(self, wildcards: Wildcards) -> list[str]:
         """The file of a data set's joint layout where it is none of the project's: the store follows from it."""
         name = getattr(self.dataset(wildcards).options, "layout", None) or ""
-        if not name.endswith(".json"):
+        if not name.lower().endswith(".json"):
             return []
         if not Path(name).is_file():
             raise UserError(f"datasets.{wildcards.dataset}.options.layout: no file {name}")
@@ -218,12 +218,22 @@ class Plan:
         stamps, boxes = self.stamps(dataset), self.config.dataset(dataset).video.boxes
         videos: set[str] | bool = True
         skeletons: set[str] | bool = boxes == "projected_joints"
+        if shard is not None:
+            self._check_shard(dataset, shard)
         if shard is not None and Path(paths.at(paths.INDEX, dataset=dataset)).exists():
             entries = self._entries(dataset)
             own = [entries[name] for name in members(list(entries), parse_shard(shard))]
             videos = {entry.video for entry in own}
             skeletons = skeletons and {entry.skeleton for entry in own}
         return digest(self._indexed(dataset), stamps.token(skeletons=skeletons, videos=videos))
+
+    def _check_shard(self, dataset: str, shard: str) -> None:
+        shards = shard_names(self.config.dataset(dataset).shards)
+        if shard not in shards:
+            raise UserError(
+                f"no shard {shard!r} of data set {dataset}; there are {shards[0]} to {shards[-1]} (datasets.{dataset}"
+                ".shards)"
+            )
 
     def _entries(self, dataset: str) -> dict[str, ClipEntry]:
         """The clips of an index that exists, by name."""
@@ -371,16 +381,17 @@ class Plan:
         return self.config.benchmark(named or self.run(wildcards).benchmark)
 
     @cached_property
-    def _runs(self) -> dict[str, Run]:
-        """Every stream that a benchmark trains, by the digest of its settings."""
-        runs: dict[str, Run] = {}
+    def _runs(self) -> dict[tuple[str, ...], Run]:
+        """Every stream that a benchmark trains, by what names its folder: data set, protocol, member, settings."""
+        runs: dict[tuple[str, ...], Run] = {}
         for name, benchmark in self.config.benchmarks.items():
             fitted = benchmark.ensemble.weights == "fitted"
             try:
                 for member in benchmark.members:
                     for fit in (False, True) if fitted else (False,):
                         training = self._training(name, member, benchmark.seeds[0], fit)
-                        runs.setdefault(run_digest(training), Run(name, member, training))
+                        where = (benchmark.dataset, paths.protocol_folder(training.protocol), member.name)
+                        runs.setdefault((*where, run_digest(training)), Run(name, member, training))
             except UserError:
                 continue  # a missing list of clips stops those who ask for this benchmark
         return runs
@@ -389,16 +400,23 @@ class Plan:
         """The stream that a path belongs to.
 
         Raises:
-            UserError: no benchmark trains one with these settings.
+            UserError: no benchmark trains one there.
         """
-        run = self._runs.get(wildcards.settings)
-        if run is None:
-            raise UserError(
-                f"results/streams/{wildcards.dataset}/…/{wildcards.settings}: no benchmark in the configuration "
-                f"trains a "
-                "stream with these settings; they were changed since"
-            )
+        asked = (wildcards.dataset, wildcards.protocol, wildcards.member, wildcards.settings)
+        run = self._runs.get(asked)
+        if run is None or run.training.fit != wildcards.run.endswith("/fit"):
+            raise UserError(f"results/streams/{'/'.join(asked)}/{wildcards.run}: {self._no_such_run(asked)}")
         return run
+
+    def _no_such_run(self, asked: tuple[str, ...]) -> str:
+        """Which part of a trained stream's path is none that a benchmark trains."""
+        for i, what in enumerate(("data set", "protocol", "member")):
+            there = {path[i] for path in self._runs if path[:i] == asked[:i]}
+            if asked[i] not in there:
+                return f"no benchmark trains a stream of {what} {asked[i]!r}{known(asked[i], there)}"
+        return (
+            "no benchmark in the configuration trains a stream with these settings; they were changed since"
+        )
 
     def folder_of(self, benchmark: str, member: Member, seed: int, fit: bool = False) -> str:
         """Where a benchmark's member is trained."""
@@ -726,6 +744,7 @@ class Plan:
 
     def target_skeletons(self, wildcards: Wildcards) -> str:
         """The target's skeleton store."""
+        self._class_map(wildcards)
         return paths.at(paths.SKELETONS, dataset=wildcards.target)
 
     def target_answers(self, wildcards: Wildcards) -> list[str]:
@@ -738,20 +757,23 @@ class Plan:
     def zero_shot_settings(self, wildcards: Wildcards) -> Plain:
         """Params of zero_shot."""
         benchmark = self.benchmark(wildcards)
-        targets = benchmark.zero_shot.targets
-        if wildcards.target not in targets:
-            there = ", ".join(targets) or "none"
-            raise UserError(
-                f"{wildcards.target} is no zero-shot target of {wildcards.benchmark}; it has: {there}"
-            )
         return jobs.ZeroShot(
             benchmark=wildcards.benchmark,
             target=wildcards.target,
-            class_map=targets[wildcards.target],
+            class_map=self._class_map(wildcards),
             members=benchmark.members,
             seed=benchmark.seeds[0],
             version=VERSIONS["zero_shot"],
         ).dump()
+
+    def _class_map(self, wildcards: Wildcards) -> str:
+        """The class map of a benchmark's zero-shot target."""
+        target, targets = wildcards.target, self.benchmark(wildcards).zero_shot.targets
+        if target not in targets:
+            raise UserError(
+                f"{target} is no zero-shot target of {wildcards.benchmark}{known(target, targets)}"
+            )
+        return targets[target]
 
     def zero_shot_upstream(self, wildcards: Wildcards) -> str:
         """What a zero-shot evaluation follows from."""
@@ -804,5 +826,5 @@ def _fields(selection: SelectionSettings) -> Plain:
 
 def _named(settings: dict[str, V], name: str, key: str) -> V:
     if name not in settings:
-        raise UserError(f"no benchmark has {key}.name {name!r}; there are: {', '.join(sorted(settings))}")
+        raise UserError(f"no benchmark has {key}.name {name!r}{known(name, settings)}")
     return settings[name]

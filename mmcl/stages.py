@@ -7,12 +7,12 @@ The versions are here and not in the stages' modules, as the Snakefile must not 
 
 VERSIONS = {
     "draw_demo": 1,
-    "index_clips": 2,
+    "index_clips": 3,
     "estimate_poses": 1,
-    "prepare_skeletons": 2,
+    "prepare_skeletons": 3,
     "crop_people": 1,
     "concatenate_frames": 1,
-    "answer_question": 1,
+    "answer_question": 2,  # 2: the question begins with [ENC] where the model's vocabulary has it
     "pretrain_cnn": 1,
     "encode_montages": 1,
     "train_stream": 2,

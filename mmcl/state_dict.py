@@ -2,14 +2,26 @@
 
 import re
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mmcl import archive
-from mmcl.errors import UserError, shown
+from mmcl.errors import UserError, shown, some
 
 if TYPE_CHECKING:
     import torch
+
+
+def check_finite(where: str | Path, state: Mapping[str, Any]) -> None:
+    """Raise a UserError that names the tensors of a state dict with a value that is not a finite number."""
+    wrong = [
+        name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()
+    ]
+    if wrong:
+        raise UserError(
+            f"{where}: values of {len(wrong)} of {len(state)} tensors are not finite: {some(wrong)}"
+        )
 
 
 def read_tensors(path: str | Path, what: str = "state dict", device: "torch.device | str" = "cpu") -> Any:
@@ -33,7 +45,7 @@ def read_tensors(path: str | Path, what: str = "state dict", device: "torch.devi
     if not path.is_file():
         raise UserError(f"{path}: no such {what}")
     try:
-        if path.suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path, device=str(device))

@@ -2,57 +2,66 @@
 
 A sealed store is one HDF5 file that h5py, h5ls and HDFView read without plug-ins: arrays of N rows beside
 `names` (N), the clips that failed in `failed/{names,reason}`, and root attributes `schema`, `settings` (JSON),
-`fingerprint`, `mmcl_version`, `complete`.
+`fingerprint`, `mmcl_version`, `complete`. Before the HDF5 content stands its checksum (`mmcl.checksum`); what
+a store of each schema holds is in `mmcl.schemas`. Both are checked when a store is opened.
 
 While a store is being written, every finished batch is a small HDF5 file of its own in `<store>.part/`. A batch
 file appears by rename, so it is complete or absent however the job ends: no finished batch is lost, and
-no partly written HDF5 file has to be repaired. The plan of batches is fixed, so a job that was killed and
-continued computes the same batches, and seals the same arrays, as one that was not interrupted.
+no partly written HDF5 file has to be repaired. It carries its own checksum and the fingerprint of its store. The plan
+of batches is fixed, so a job that was killed and continued computes the same batches, and seals the same arrays, as
+one that was not interrupted.
 """
 
+import errno
 import functools
 import hashlib
+import io
 import json
 import logging
 import os
+import re
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import h5py
 import numpy as np
 
-from mmcl import __version__
-from mmcl.errors import UserError
-from mmcl.files import Busy, locked, write_json, written
+from mmcl import __version__, checksum, schemas
+from mmcl.errors import Damaged, UserError, shown
+from mmcl.files import Busy, disk_full_named, locked, write_json, written
 from mmcl.naming import sha256
+from mmcl.schemas import BYTES, TEXT, Column, columns
+
+__all__ = [
+    "BYTES",
+    "TEXT",
+    "Batch",
+    "Column",
+    "Shards",
+    "Target",
+    "columns",
+    "created",
+    "fingerprint",
+    "open_any",
+    "opened",
+    "write",
+    "write_together",
+]
 
 log = logging.getLogger(__name__)
 
-BYTES = h5py.vlen_dtype(np.uint8)
-TEXT = h5py.string_dtype("utf-8")
-
-
-class Column(NamedTuple):
-    """What one array of a store holds.
-
-    Attributes:
-        dtype: a NumPy dtype name, `bytes` (a variable number of uint8) or `text` (UTF-8).
-        shape: shape of one row.
-        flat: the first axis does not count clips, but for example the frames of all clips.
-    """
-
-    dtype: str
-    shape: tuple[int, ...] = ()
-    flat: bool = False
-
-    @property
-    def storage(self) -> np.dtype:
-        """The HDF5 type."""
-        return {"bytes": BYTES, "text": TEXT}.get(self.dtype) or np.dtype(self.dtype)
+KEPT = "finished batches are kept"
+PLAN = "plan.json"
+SET_ASIDE = ".set-aside"
+"""Ending of the folder of batches that were begun with other settings or inputs."""
+RACY = 2 * 10**9
+"""Nanoseconds in which a file may change without a change of its time."""
 
 
 class Batch(NamedTuple):
@@ -70,6 +79,24 @@ class Batch(NamedTuple):
     failed: dict[str, str]
 
 
+def only_finite(batch: Batch, column: str, reason: str) -> Batch:
+    """A batch without the clips whose values of a column (len(names), …) are not all finite; they have failed.
+
+    Args:
+        batch: without flat columns.
+        column: its key.
+        reason: why such clips fail.
+    """
+    values = batch.columns[column]
+    kept = np.isfinite(values).all(axis=tuple(range(1, values.ndim)))
+    columns = {
+        key: rows[kept] if isinstance(rows, np.ndarray) else list(compress(rows, kept))
+        for key, rows in batch.columns.items()
+    }
+    wrong = dict.fromkeys(compress(batch.names, ~kept), reason)
+    return Batch(list(compress(batch.names, kept)), columns, batch.failed | wrong)
+
+
 def fingerprint(
     schema: str, settings: dict[str, Any], names: Sequence[str], inputs: Iterable[Path] = ()
 ) -> str:
@@ -77,13 +104,16 @@ def fingerprint(
 
     An input store counts with its own fingerprint, any other file with the sha256 of its bytes.
     """
-    recipe = [schema, settings, list(names), [_input_mark(path) for path in inputs]]
-    return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()
+    return _digest([schema, settings, list(names), [_input_mark(path) for path in inputs]])
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 
 def _input_mark(path: Path) -> str:
-    if h5py.is_hdf5(path):
-        with h5py.File(path, "r") as file:
+    if path.suffix == ".h5" or h5py.is_hdf5(path):
+        with opened(path) as file:
             return str(file.attrs["fingerprint"])
     return sha256(path)
 
@@ -119,9 +149,20 @@ class Target:
     attributes: dict[str, Any] = field(default_factory=dict)
 
     @functools.cached_property
+    def recipe(self) -> dict[str, Any]:
+        """What the content follows from, for `plan.json`; in place of the clips' names their digest."""
+        return {
+            "schema": self.schema,
+            "settings": {**self.settings, "batch": self.batch_size},
+            "names": _digest(self.names),
+            "inputs": [_input_mark(path) for path in self.inputs],
+        }
+
+    @functools.cached_property
     def fingerprint(self) -> str:
         """See `fingerprint`."""
-        return fingerprint(self.schema, {**self.settings, "batch": self.batch_size}, self.names, self.inputs)
+        recipe = self.recipe
+        return _digest([self.schema, recipe["settings"], self.names, recipe["inputs"]])
 
     @property
     def part(self) -> Path:
@@ -215,13 +256,13 @@ def write_together(
             lacking = [number for number in kept if batch_number not in kept[number]]
             if not lacking:
                 continue
-            with _disk_errors_named(first.path):
+            with disk_full_named(first.path, KEPT):
                 for number, batch in zip(lacking, work(names, lacking), strict=True):
                     target = targets[number]
-                    _write_batch(target.batch_file(batch_number), batch, names, target.columns)
+                    _write_batch(target.batch_file(batch_number), batch, names, target)
         # the first one last: once it is there, the job counts as done
         for number in sorted(kept, reverse=True):
-            with _disk_errors_named(targets[number].path):
+            with disk_full_named(targets[number].path, KEPT):
                 _seal(targets[number])
             shutil.rmtree(targets[number].part)
 
@@ -239,33 +280,83 @@ def _claimed(target: Target, wait: bool = False) -> Iterator[set[int] | None]:
             shutil.rmtree(part)
             yield None
             return
-        begun = read_plan(part)
-        if begun is None or begun["fingerprint"] != target.fingerprint:
-            if begun is not None:
-                log.warning("%s was begun with other settings or inputs: starting afresh", part)
-            for file in part.glob("*.h5"):
-                file.unlink()
-            plan = {
-                "schema": target.schema,
-                "fingerprint": target.fingerprint,
-                "clips": len(target.names),
-                "batches": len(target.batches),
-                "settings": target.settings,
-            }
-            write_json(part / "plan.json", plan)
-        kept = {int(file.stem) for file in batch_files(part) if _is_whole(file)}
+        kept = _kept(target)
         if kept:
             log.info("%s: continuing after %d of %d batches", target.path, len(kept), len(target.batches))
         yield kept
 
 
+def _kept(target: Target) -> set[int]:
+    """The numbers of the finished batches, after those of another fingerprint were set aside.
+
+    Every batch carries the fingerprint of its store, so that a lost plan loses no batch.
+    """
+    part, plan = target.part, read_plan(target.part)
+    # batches of earlier versions carry none: the plan's counts
+    planned = plan["fingerprint"] if plan else ""
+    marks = {file: _batch_mark(file, target, planned) for file in batch_files(part)}
+    if other := [file for file, mark in marks.items() if mark not in (None, target.fingerprint)]:
+        aside = Path(f"{part}{SET_ASIDE}")
+        log.warning(
+            "%s was begun with other %s: starting afresh, %d finished batches are kept in %s",
+            part,
+            _difference(plan, target),
+            len(other),
+            aside.name,
+        )
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir()
+        for file in [*other, *([part / PLAN] if plan else [])]:
+            file.replace(aside / file.name)
+    if plan is None or planned != target.fingerprint:
+        # on the disk at once, as a power failure may leave an empty file
+        write_json(part / PLAN, {**target.recipe, **_counts(target)}, sync=True)
+    return {int(file.stem) for file, mark in marks.items() if mark == target.fingerprint}
+
+
+def _counts(target: Target) -> dict[str, Any]:
+    return {
+        "fingerprint": target.fingerprint,
+        "clips": len(target.names),
+        "batches": len(target.batches),
+    }
+
+
 def read_plan(part: Path) -> dict[str, Any] | None:
     """What a store in progress will hold: schema, fingerprint, clips, batches, settings; None if that is unknown."""
     try:
-        plan: dict[str, Any] = json.loads((part / "plan.json").read_text())
-        return plan
-    except (OSError, ValueError):
+        plan: dict[str, Any] = json.loads((part / PLAN).read_text(encoding="utf-8"))
+        expected = {"schema": str, "fingerprint": str, "clips": int, "batches": int, "settings": dict}
+        return plan if all(isinstance(plan[key], kind) for key, kind in expected.items()) else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
+
+
+def _difference(plan: dict[str, Any] | None, target: Target) -> str:
+    """What a store in progress was begun with, and what it is now."""
+    if plan is None:
+        return "settings, clips or inputs (its plan is lost)"
+    before, now = _flat(plan["settings"]), _flat(target.recipe["settings"])
+    changed = [
+        f"{key}: {shown(before.get(key))} → {shown(now.get(key))}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+    # plans of earlier versions lack the rest
+    if plan.get("names", target.recipe["names"]) != target.recipe["names"]:
+        changed.append(f"clips: {plan['clips']} → {len(target.names)}")
+    marks = zip(target.inputs, target.recipe["inputs"], plan.get("inputs", ()), strict=False)
+    changed += [f"{path} has changed" for path, now_mark, mark in marks if mark != now_mark]
+    return f"settings or inputs ({'; '.join(changed) or 'not known which'})"
+
+
+def _flat(settings: dict[str, Any], before: str = "") -> dict[str, Any]:
+    """`{"vlm": {"tokens": 3}}` as `{"vlm.tokens": 3}`."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        path = f"{before}{key}"
+        flat |= _flat(value, f"{path}.") if isinstance(value, dict) else {path: value}
+    return flat
 
 
 def batch_files(part: Path) -> list[Path]:
@@ -273,38 +364,31 @@ def batch_files(part: Path) -> list[Path]:
     return sorted(file for file in part.glob("*.h5") if file.stem.isdecimal())
 
 
-def _is_whole(file: Path) -> bool:
-    """Whether a batch can be read; one that cannot is renamed, to be made again."""
+def _batch_mark(file: Path, target: Target, planned: str) -> str | None:
+    """The fingerprint of the store that a batch belongs to; None for a damaged one, which is renamed and made again."""
     try:
-        with h5py.File(file, "r") as h5:
-            h5["names"][:]
-        return True
+        checksum.check(file)
+        with _hdf5(file) as h5:
+            mark = str(h5.attrs.get("fingerprint", planned))
+            if mark == target.fingerprint:
+                schemas.check_batch(h5, target.columns)
+            return mark
+    except CannotLock:
+        raise
     except Exception as error:  # h5py raises OSError, KeyError or RuntimeError, by the kind of damage
         aside = file.with_suffix(".unreadable")
         file.replace(aside)
         log.warning("%s cannot be read (%s): renamed to %s, made again", file, error, aside.name)
-        return False
+        return None
 
 
-@contextmanager
-def _disk_errors_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        # h5py reports a full disk as an OSError whose errno is only in its text
-        if error.errno == 28 or "errno = 28" in str(error):
-            raise UserError(
-                f"{path}: disk full; finished batches are kept, free space and run again"
-            ) from error
-        raise
-
-
-def _write_batch(file: Path, batch: Batch, planned: list[str], columns: dict[str, Column]) -> None:
+def _write_batch(file: Path, batch: Batch, planned: list[str], target: Target) -> None:
     returned = sorted([*batch.names, *batch.failed])
     if returned != sorted(planned):
         raise ValueError(f"{file}: work must return every clip once; got {returned}, planned {planned}")
-    with written(file) as temporary, h5py.File(temporary, "w") as h5:
-        for name, column in columns.items():
+    with written(file) as temporary, created(temporary) as h5:
+        h5.attrs["fingerprint"] = target.fingerprint
+        for name, column in target.columns.items():
             h5.create_dataset(name, data=_as_array(batch.columns.get(name), column, len(batch.names)))
         _write_names(h5, batch.names, batch.failed)
 
@@ -334,23 +418,23 @@ def _write_names(h5: h5py.File, names: Sequence[str], failed: dict[str, str]) ->
 def _seal(target: Target) -> None:
     """Join the batches into one file and give it its name, last of all."""
     files = [target.batch_file(number) for number in range(len(target.batches))]
-    columns = target.columns
     names: list[str] = []
     failed: dict[str, str] = {}
-    lengths = dict.fromkeys(columns, 0)
+    lengths = dict.fromkeys(target.columns, 0)
     for file in files:
-        with h5py.File(file, "r") as h5:
+        checksum.check(file)
+        with _hdf5(file) as h5:
             names += h5["names"].asstr()[:].tolist()
             failed |= _failed(h5)
-            for name in columns:
+            for name in target.columns:
                 lengths[name] += len(h5[name])
-    with written(target.path, sync=True) as temporary, h5py.File(temporary, "w") as out:
-        for name, column in columns.items():
+    with written(target.path, sync=True) as temporary, created(temporary) as out:
+        for name, column in target.columns.items():
             out.create_dataset(name, (lengths[name], *column.shape), column.storage)
-        at = dict.fromkeys(columns, 0)
+        at = dict.fromkeys(target.columns, 0)
         for file in files:
-            with h5py.File(file, "r") as h5:
-                for name in columns:
+            with _hdf5(file) as h5:
+                for name in target.columns:
                     count = len(h5[name])
                     if count:
                         _put(out[name], at[name], h5[name][:])
@@ -391,23 +475,116 @@ def _progress(batches: list[list[str]], label: str) -> Iterable[list[str]]:
 # ---------------------------------------------------------------------------------------------- reading
 
 
+class CannotLock(UserError):
+    """HDF5 cannot lock a file."""
+
+
+@contextmanager
+def created(path: Path) -> Iterator[h5py.File]:
+    """Write an HDF5 file, and its checksum when it is complete.
+
+    Raises:
+        OSError: it cannot be written.
+        CannotLock: it could not be read.
+    """
+    with _Output(path, "w+") as output:
+        try:
+            with h5py.File(output, "w", userblock_size=checksum.BLOCK) as file:
+                yield file
+        finally:
+            if output.error:
+                raise output.error
+    checksum.write(path)
+    _hdf5(path).close()  # where HDF5 cannot lock files, that is known before hours of work
+
+
+class _Output(io.FileIO):
+    """A file that tells HDF5 that all is written, and keeps the error where it is not.
+
+    HDF5 does not survive a full disk: it cannot close the file, and crashes when the process ends.
+    """
+
+    error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            while rest and not self.error:
+                rest = rest[super().write(rest) :]
+        except OSError as error:
+            self.error = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.error = self.error or error
+            return size or 0
+
+
+def _hdf5(path: Path) -> h5py.File:
+    # never "a" or "r+": opening for writing touches the file's time and would make Snakemake retrain
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        # the number of a lock's error is in the text alone
+        if found := re.search(r"unable to lock file, errno = (\d+)", str(error)):
+            _cannot_lock(path, int(found[1]))
+        raise
+
+
+def _cannot_lock(path: Path, number: int) -> NoReturn:
+    if number == errno.EAGAIN:
+        raise CannotLock(f"{path}: another process has it open for writing; wait for it or stop it")
+    raise CannotLock(
+        f"{path}: HDF5 cannot lock files on this file system ({os.strerror(number)}): set "
+        "HDF5_USE_FILE_LOCKING=FALSE in the environment and run again"
+    )
+
+
+_verified: set[tuple[Any, ...]] = set()
+"""The files that this process has checked, as they were."""
+
+
+def _verify(path: Path) -> None:
+    """Check a store's checksum and content, once for every state of the file.
+
+    Raises:
+        Damaged: it does not hold what was written, or cannot be read.
+        UserError: it is no store, or not as its schema says.
+    """
+    status = path.stat()
+    state = (str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    if state in _verified:
+        return
+    try:
+        checksum.check(path)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    try:
+        with _hdf5(path) as file:
+            schemas.check(file)
+    except (UserError, MemoryError):
+        raise
+    except Exception as error:  # h5py raises OSError, KeyError or RuntimeError, by the kind of damage
+        raise Damaged(f"{path}: cannot be read as HDF5 ({error})", path) from None
+    if not 0 <= time.time_ns() - status.st_mtime_ns < RACY:
+        _verified.add(state)
+
+
 def open_any(path: Path) -> h5py.File:
     """Open a store for reading, complete or not.
 
     Raises:
-        UserError: no such file, not HDF5, or not a store.
+        Damaged: it does not hold what was written, or cannot be read.
+        UserError: no such file, not a store, or not as its schema says.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such store")
-    try:
-        # never "a" or "r+": opening for writing touches the file's time and would make Snakemake retrain
-        file = h5py.File(path, "r")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read as HDF5 ({error})") from None
-    if "schema" not in file.attrs or "names" not in file:
-        file.close()
-        raise UserError(f"{path}: an HDF5 file, but not one of mmcl's stores (no attribute `schema`)")
-    return file
+    _verify(path)
+    return _hdf5(path)
 
 
 @contextmanager
@@ -415,7 +592,8 @@ def opened(path: str | Path, schema: str | None = None) -> Iterator[h5py.File]:
     """Open a sealed store for reading.
 
     Raises:
-        UserError: no such file, not HDF5, not a store, not complete, or of another schema.
+        Damaged: it does not hold what was written, or cannot be read.
+        UserError: no such file, not a store, not as its schema says, not complete, or of another schema.
     """
     path = Path(path)
     with open_any(path) as file:
@@ -460,7 +638,7 @@ class Shards:
                 rows = h5["names"].asstr()[:].tolist()
                 self.failed |= _failed(h5)
                 marks.append(str(h5.attrs["fingerprint"]))
-                self.settings = self.settings or json.loads(h5.attrs["settings"])
+                self.settings = self.settings or schemas.settings_of(h5)
             for row, name in enumerate(rows):
                 if name in self._place:
                     raise UserError(f"{path}: clip {name} is also in {self.paths[self._place[name][0]]}")
@@ -481,31 +659,48 @@ class Shards:
         if self._process != os.getpid():  # HDF5 handles do not survive a fork
             self._open, self._process = {}, os.getpid()
         if number not in self._open:
-            self._open[number] = h5py.File(self.paths[number], "r")
+            self._open[number] = _hdf5(self.paths[number])
         return self._open[number]
+
+    def path(self, name: str) -> Path:
+        """The file that has a clip's row."""
+        return self.paths[self._place[name][0]]
 
     def attribute(self, key: str) -> Any:
         """A root attribute of the first file; None if it is absent or there is no file."""
         return self._file(0).attrs.get(key) if self.paths else None
 
+    def _column(self, number: int, column: str) -> h5py.Dataset:
+        file = self._file(number)
+        if not isinstance(file.get(column), h5py.Dataset):
+            raise UserError(f"{self.paths[number]}: has no array {column!r}")
+        return file[column]
+
     def shape(self, column: str) -> tuple[int, ...]:
         """Shape of one row of a column."""
-        shape: tuple[int, ...] = self._file(0)[column].shape
+        shape: tuple[int, ...] = self._column(0, column).shape
         return shape[1:]
 
     def row(self, column: str, name: str) -> Any:
         """One clip's row of a column: an array, a str, or for `bytes` columns uint8 array(s)."""
         number, row = self._place[name]
-        dataset = self._file(number)[column]
-        value = dataset[row]
-        return value.decode() if isinstance(value, bytes) and dataset.dtype == TEXT else value
+        value = self._column(number, column)[row]
+        return (
+            value.decode()
+            if isinstance(value, bytes)
+            else schemas.require_finite(self._file(number), column, value)
+        )
 
     def read(self, column: str, names: Sequence[str] | None = None) -> np.ndarray:
         """Rows of a column in the order of `names` (default: all), (len(names), …)."""
         names = self.names if names is None else names
-        whole = [self._file(number)[column] for number in range(len(self.paths))]
-        arrays = [d.asstr()[:] if h5py.check_string_dtype(d.dtype) else d[:] for d in whole]
+        arrays = [self._whole(number, column) for number in range(len(self.paths))]
         joined = np.concatenate(arrays) if arrays else np.empty(0)
         start = np.cumsum([0, *(len(array) for array in arrays)])
         rows = [start[self._place[name][0]] + self._place[name][1] for name in names]
         return joined[rows]
+
+    def _whole(self, number: int, column: str) -> np.ndarray:
+        data = self._column(number, column)
+        values = data.asstr()[:] if h5py.check_string_dtype(data.dtype) else data[:]
+        return schemas.require_finite(self._file(number), column, values)

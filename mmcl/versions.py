@@ -14,6 +14,8 @@ def _version(package: str) -> str:
     if package == "mmcl":
         return __version__
     try:
-        return version(package)
+        return version(package) or "unknown"
     except PackageNotFoundError:
         return "not installed"
+    except Exception:  # a damaged installation: no result is lost for the want of a version
+        return "unknown"

@@ -12,6 +12,8 @@ from pathlib import Path
 # the tests share the machine with each other; libraries that spin on all cores make them slower, not faster. Set
 # before torch is imported, which reads it once
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# and before onnxruntime is imported, which looks up a host for telemetry otherwise
+os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import pytest
 import torch

@@ -62,6 +62,11 @@ def member(stream: str, graph: str = "natural", backbone: str = "ctrgcn") -> dic
     return {"backbone": backbone, "graph": graph, "stream": stream}
 
 
+def preset(weights: list[float], members: list[dict]) -> list[dict]:
+    """Rows of `ensemble.preset` that give these weights to these members."""
+    return [{**one, "weight": weight} for one, weight in zip(members, weights, strict=True)]
+
+
 def run_folder(benchmark: Path, stream: str) -> Path:
     """Where `benchmark` trains a stream: the folder of its settings."""
     name = f"ctrgcn-natural-{stream}"
@@ -89,7 +94,8 @@ def benchmark(folder: Path, runs: dict, weights=None, **form) -> Path:
     ]
     first = [str(file.parent.relative_to(folder.parent.parent)) for file in files[: len(streams)]]
     members = [member(stream) for stream in streams]
-    settings = fusion(members, list(runs), first, weights="preset", preset=weights or [1.0] * len(streams))
+    rows = preset(weights or [1.0] * len(streams), members)
+    settings = fusion(members, list(runs), first, weights="preset", preset=rows)
     metrics = [file.with_name("metrics.json") for file in files[: len(members)]]
     folder.mkdir(parents=True, exist_ok=True)
     write_ensemble(folder / "ensemble.json", scores=files, metrics=metrics, fit=[], settings=settings)

@@ -1,13 +1,15 @@
 """A made data set that a network can learn in seconds: each class moves another joint."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
 from seeds import shifted
 
-from mmcl import store
+from mmcl import checksum, store
 from mmcl.layouts import get_layout
 from mmcl.settings.jobs import StreamTraining
 from mmcl.video import jpeg
@@ -105,6 +107,14 @@ def changed(settings: dict, **values) -> dict:
             place = place[parent]
         place[key] = value
     return settings
+
+
+@contextmanager
+def edited(path: Path) -> Iterator[h5py.File]:
+    """Edit a sealed store in place, and seal it again."""
+    with h5py.File(path, "r+") as file:
+        yield file
+    checksum.write(path)
 
 
 def make_stores(folder: Path, layout_name: str = "utd20", persons: int = 1) -> dict[str, Path]:

@@ -40,6 +40,7 @@ def test_every_problem_is_named():
     state["l11.gcn1.PA"] = torch.zeros(1)
     state["l2.gcn1.alpha"] = torch.zeros(2)
     state["l4.gcn1.convs.1.conv3.weight"] = torch.zeros(8, 8, 1)
+    state["fc.weight"][0] = float("nan")
     with pytest.raises(UserError) as caught:
         checkpoints.load_reference(net(), state)
     lines = str(caught.value).splitlines()
@@ -48,6 +49,7 @@ def test_every_problem_is_named():
         "  missing: fc.bias",
         "  missing: l3.gcn1.PA",
         "  left over: l11.gcn1.PA",
+        "  not finite: fc.weight",
         "  wrong shape: l2.gcn1.alpha (2,) for (1,)",
         "  wrong shape: l4.gcn1.convs.1.conv3.weight (8, 8, 1) for (8, 8, 1, 1)",
     ]

@@ -1,4 +1,5 @@
 import copy
+import math
 import re
 
 import pytest
@@ -67,6 +68,21 @@ def test_a_member_takes_a_graph_that_its_backbone_can_start_from(raw):
     raw["ensemble"]["members"][0]["graph"] = "natural"
     with pytest.raises(ConfigError, match="members: hdgcn takes graph hd21, hd1, hd2, not natural"):
         Config(raw)
+
+
+def bomb() -> list:
+    """A list whose parts are the same list again and again, as YAML's aliases make it."""
+    part: list = ["x"] * 9
+    for _ in range(11):
+        part = [part] * 9
+    return part
+
+
+def circle() -> list:
+    """A list that holds itself."""
+    part: list = []
+    part.append(part)
+    return part
 
 
 MISTAKES = [
@@ -139,8 +155,29 @@ MISTAKES = [
         "no file resources/class_maps/no_map.json",
     ),
     (
-        lambda r: r["benchmarks"]["utd_mhad"]["ensemble"].update(weights="preset"),
-        "benchmarks.utd_mhad.ensemble.preset: 6 weights for 4 members",
+        lambda r: r["benchmarks"]["utd_mhad"].update(
+            ensemble={"weights": "preset", "members": [{"stream": "joint"}, {"stream": "acceleration"}]}
+        ),
+        "benchmarks.utd_mhad.ensemble.preset: no weight for member ctrgcn-natural-acceleration (there are weights for"
+        " natural joint, natural bone,",
+    ),
+    (
+        lambda r: r["ensemble"].update(preset=[{"stream": "bone", "graph": "hd1", "weight": 1.0}] * 2),
+        "ensemble.preset: two weights for hd1 bone",
+    ),
+    (
+        lambda r: r["ensemble"].update(
+            members=[{"stream": "joint"}],
+            weights="preset",
+            preset=[{"stream": "joint", "graph": "natural", "weight": 0.0}],
+        ),
+        "ensemble.preset: all weights of the members are zero",
+    ),
+    (
+        lambda r: r["ensemble"].update(
+            members=[{"stream": "joint"}, {"stream": "joint", "graph": "natural"}]
+        ),
+        "ensemble.members: ctrgcn-natural-joint is there twice",
     ),
     *[
         (lambda r, rule=rule: r.update(protocols={"mine": rule}), f"protocols.mine{message}")
@@ -182,10 +219,23 @@ MISTAKES = [
     ),
     (
         lambda r: r["benchmarks"].update(
-            x={"like": "ntu120_xsub", "recipe": "reference", "ensemble": {"members": [{"stream": "joint"}]}}
+            x={
+                "like": "ntu120_xsub",
+                "recipe": "reference",
+                "ensemble": {"members": [{"stream": "acceleration"}]},
+            }
         ),
-        "benchmarks.x.ensemble.preset: 6 weights for 1 members",
+        "benchmarks.x.ensemble.preset: no weight for member ctrgcn-natural-acceleration",
     ),
+    (lambda r: r["train"].update(learning_rate=math.nan), "train.learning_rate: NaN is not a finite number"),
+    (lambda r: r["train"].update(crop=[math.nan, 1.0]), "train.crop.0: NaN is not a finite number"),
+    (
+        lambda r: r["datasets"]["utd_mhad"]["options"].update(focal_length=math.inf),
+        "datasets.utd_mhad.options.focal_length: Infinity is not a finite number",
+    ),
+    (lambda r: r.update(instruction=bomb()), "config: holds more than 100,000 values; an aliased part"),
+    (lambda r: r.update(instruction=circle()), "config: is nested more than 50 levels deep"),
+    (lambda r: r["seeds"].append("x" * 1000), f"seeds.1: '{'x' * 37}..."),
     (lambda r: r.pop("instruction"), "the key 'instruction' is missing"),
     (lambda r: r.update(sedes=[1]), "sedes: unknown key; did you mean 'seeds'?"),
 ]

@@ -3,6 +3,7 @@ import pytest
 from typer.testing import CliRunner
 
 from mmcl.cli import app
+from mmcl.report.contact_sheet import contact_sheet
 from mmcl.store import Batch, Column, write
 
 run = CliRunner().invoke
@@ -107,6 +108,25 @@ def test_it_draws_a_contact_sheet(montages, tmp_path):
         assert sheet.size == (2 * 196 + 4, 192 + 18 + 4 + 4)
         # the second thumbnail is the brighter one: JPEG of grey 50
         assert abs(sheet.getpixel((4 + 196 + 20, 4 + 20))[0] - 50) < 4
+
+
+def test_a_picture_that_is_damaged_does_not_stop_the_sheet(tmp_path, caplog):
+    def work(names):
+        return Batch(list(names), {"images": [jpeg(50), b"no picture"]}, {})
+
+    columns = {"images": Column("bytes")}
+    path = tmp_path / "montages.h5"
+    write(
+        path,
+        schema="mmcl.montages/1",
+        settings={},
+        names=["a", "b"],
+        columns=columns,
+        batch_size=9,
+        work=work,
+    )
+    assert contact_sheet([path], tmp_path / "sheet.png") == 2
+    assert "picture of b left out (10 bytes that are not a JPEG picture)" in caplog.text
 
 
 def test_it_shows_a_store_in_progress(tmp_path):

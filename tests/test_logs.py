@@ -1,9 +1,10 @@
+import errno
 import logging
 import warnings
 
 import pytest
 
-from mmcl.errors import UserError
+from mmcl.errors import Damaged, UserError
 from mmcl.logs import job_log
 
 
@@ -48,3 +49,27 @@ def test_epochs_go_to_the_file_alone(tmp_path, capsys):
     assert "begin" in terminal
     assert "noise" not in text
     assert "careful" in text
+
+
+def test_a_damaged_file_is_renamed_for_the_next_run(tmp_path):
+    path = tmp_path / "s.h5"
+    for content in (b"older", b"bad"):
+        path.write_bytes(content)
+        with pytest.raises(SystemExit), job_log(tmp_path / "job.log"):
+            raise Damaged(f"{path}: damaged", path)
+        assert not path.exists()
+        assert (tmp_path / "s.h5.damaged").read_bytes() == content
+    text = (tmp_path / "job.log").read_text()
+    assert f"{path}: damaged; renamed to s.h5.damaged: run the same command again to make it anew" in text
+    with pytest.raises(SystemExit), job_log(tmp_path / "job.log"):  # another job has renamed it
+        raise Damaged(f"{path}: damaged", path)
+    assert "Traceback" not in (tmp_path / "job.log").read_text()
+
+
+def test_a_full_disk_is_a_message(tmp_path, capfd):
+    with pytest.raises(SystemExit), job_log("/dev/full"):
+        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/x")
+    text = capfd.readouterr().err
+    assert "/tmp/x: disk full; free space and run again" in text
+    assert "Traceback" not in text
+    assert "Logging error" not in text

@@ -35,9 +35,27 @@ def test_weights_are_found_and_checked(tmp_path):
     assert find_weights(file, sha256(file), "") == file
     with pytest.raises(UserError, match="sha256 is ba7816bf"):
         find_weights(file, "0" * 64, "get the right one")
-    (tmp_path / "folder").mkdir()
-    (tmp_path / "folder" / "model.safetensors").write_bytes(b"abc")
-    assert find_weights(tmp_path / "folder", sha256(file), "") == tmp_path / "folder"
+
+
+def test_the_sha256_of_a_folder_is_over_all_files_that_a_model_is_read_from(tmp_path):
+    files = {"model.safetensors": b"abc", "config.json": b"{}", "vocab.txt": b"a"}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    own = sha256(tmp_path)
+    # cd folder; sha256sum * | sort -k2 | sha256sum
+    assert own == "898436cd9dced76287c2e38cef370282dbd3139bd2ef7437f5ae7f47595c1349"
+    assert find_weights(tmp_path, own, "") == tmp_path
+    for name in ("README.md", "evil.py", ".gitattributes"):
+        (tmp_path / name).write_text("none of them is read")
+    assert sha256(tmp_path) == own
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content + b" ")
+        assert sha256(tmp_path) != own, name
+        with pytest.raises(UserError, match="sha256, over the list of its files, is"):
+            find_weights(tmp_path, own, "")
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "vocab.txt").rename(tmp_path / "merges.txt")
+    assert sha256(tmp_path) != own
 
 
 def test_what_the_snakefile_imports_is_light():

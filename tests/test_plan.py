@@ -96,7 +96,54 @@ def test_a_run_is_found_by_its_settings_and_not_by_others(plan):
     with pytest.raises(
         UserError, match="no benchmark in the configuration trains a stream with these settings"
     ):
-        plan.stream_settings(at(dataset="demo", settings="00000000", run="seed-1"))
+        plan.stream_settings(at(**{**vars(where), "settings": "00000000"}))
+
+
+@pytest.mark.parametrize(
+    ("part", "written", "message"),
+    [
+        ("dataset", "deno", "data set 'deno'; did you mean 'demo'?"),
+        (
+            "protocol",
+            "odd_subject",
+            "protocol 'odd_subject'; did you mean 'odd_subjects'?; known: odd_subjects",
+        ),
+        (
+            "member",
+            "ctrgcn-natural-jiont",
+            "member 'ctrgcn-natural-jiont'; did you mean 'ctrgcn-natural-joint'?",
+        ),
+        (
+            "member",
+            "ctrgnc-natural-joint",
+            "member 'ctrgnc-natural-joint'; did you mean 'ctrgcn-natural-joint'?",
+        ),
+        ("dataset", "nw_ucla", "no benchmark trains a stream of protocol 'odd_subjects'; known: nw_ucla"),
+        ("run", "seed-4/fit", "no benchmark in the configuration trains a stream with these settings"),
+    ],
+)
+def test_every_part_of_a_streams_path_is_held_to_what_is_trained(plan, part, written, message):
+    where = at(**{**vars(stream(plan, "demo_xsub", 4)), part: written})
+    for function in (plan.training_inputs, plan.stream_settings, plan.score_settings, plan.training_gpus):
+        with pytest.raises(UserError) as caught:
+            function(where)
+        assert message in str(caught.value)
+
+
+def test_equal_settings_on_two_data_sets_are_two_runs(raw):
+    raw["benchmarks"]["target"] = {"like": "demo_xsub_plain", "dataset": "demo_target", "threads": 3}
+    plan = Plan(Config(raw))
+    demo, target = stream(plan, "demo_xsub_plain"), stream(plan, "target")
+    assert demo.settings == target.settings
+    assert (plan.run(demo).benchmark, plan.run(target).benchmark) == ("demo_xsub_plain", "target")
+
+
+def test_a_shard_is_one_of_the_data_sets(plan):
+    for name in ("002-of-002", "000-of-001", "0-of-2", "first"):
+        with pytest.raises(
+            UserError, match=f"no shard '{name}' of data set demo; there are 000-of-002 to 001-"
+        ):
+            plan.shard_upstream(at(dataset="demo", shard=name))
 
 
 def test_a_benchmark_has_its_own_question(raw):
@@ -283,9 +330,9 @@ def test_params_are_plain_values_with_sorted_keys(plan):
 
 
 def test_wrong_targets_are_named(plan):
-    with pytest.raises(UserError, match="it has: demo_target"):
+    with pytest.raises(UserError, match="no zero-shot target of demo_xsub; known: demo_target"):
         plan.zero_shot_settings(at(benchmark="demo_xsub", target="sysu"))
-    with pytest.raises(UserError, match="there are: blip-vqa-capfilt-large, demo-blip"):
+    with pytest.raises(UserError, match="known: blip-vqa-capfilt-large, demo-blip"):
         plan.vlm_settings(at(vlm="llava"))
     with pytest.raises(UserError, match="is not drawn by the project"):
         plan.drawn_settings(at(dataset="ntu60"))

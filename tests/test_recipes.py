@@ -77,6 +77,17 @@ def test_at_the_top_level_it_holds_for_stores_and_benchmarks(raw):
     assert config.benchmark("demo_xsub").model.fam.cnn.frozen
 
 
+def test_published_fusion_weights_serve_a_part_of_the_members(raw):
+    raw["benchmarks"]["joint"] = {
+        "like": "ntu120_xsub",
+        "recipe": "reference",
+        "ensemble": {"members": [{"stream": "joint"}]},
+    }
+    fused = Config(raw).benchmark("joint")
+    assert fused.ensemble.weights == "preset"
+    assert fused.ensemble.preset_weights(fused.members) == pytest.approx([2.361693262])
+
+
 def test_in_a_benchmark_it_leaves_the_shared_stores_alone(raw):
     raw["benchmarks"]["released"] = {"like": "ntu120_xsub", "recipe": "reference"}
     config = Config(raw)

@@ -12,7 +12,7 @@ ROOT = Path(mmcl.__file__).parent
 
 TIERS = [
     {"errors", "__init__"},
-    {"naming", "files", "device", "logs", "stages", "versions", "archive"},
+    {"naming", "files", "device", "logs", "stages", "versions", "checksum", "schemas", "archive", "helpers"},
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths"},
     {"skeleton", "inspect", "checkpoints"},

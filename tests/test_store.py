@@ -2,12 +2,16 @@ import errno
 import fcntl
 import json
 import pickle
+import re
+import subprocess
+import sys
 import threading
 import time
 
 import h5py
 import numpy as np
 import pytest
+from made_stores import edited
 
 from mmcl import store
 from mmcl.errors import UserError
@@ -116,23 +120,100 @@ def test_a_stopped_job_continues_and_seals_the_same(tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s.h5", "straight.h5"]
 
 
-def test_another_setting_starts_afresh(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        build(tmp_path / "s.h5", Counting(stop=2))
-    work = Counting()
-    build(tmp_path / "s.h5", work, settings={"a": 2})
-    assert len(work.calls) == 4
+BEFORE = {"vlm": {"tokens": 3, "name": "x"}, "a": 1}
 
 
-def test_another_input_starts_afresh(tmp_path):
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ({"settings": {"vlm": {"tokens": 5, "name": "x"}, "a": 1}}, "(vlm.tokens: 3 → 5)"),
+        ({"settings": {"vlm": {"tokens": 3}, "a": "y"}}, "(a: 1 → 'y'; vlm.name: 'x' → None)"),
+        ({"names": NAMES[:-1]}, "(clips: 10 → 9)"),
+        ({"batch_size": 2}, "(batch: 3 → 2)"),
+        ({"inputs": []}, "(not known which)"),
+    ],
+)
+def test_another_setting_starts_afresh_and_keeps_what_was_done(tmp_path, caplog, now, said):
     source = tmp_path / "input.txt"
     source.write_text("one")
+    begun = {"settings": BEFORE, "inputs": [source]}
     with pytest.raises(KeyboardInterrupt):
-        build(tmp_path / "s.h5", Counting(stop=2), inputs=[source])
-    source.write_text("two")
+        build(tmp_path / "s.h5", Counting(stop=2), **begun)
+    part, aside = tmp_path / "s.h5.part", tmp_path / "s.h5.part.set-aside"
+    before = {file.name: file.read_bytes() for file in part.iterdir()}
     work = Counting()
-    build(tmp_path / "s.h5", work, inputs=[source])
-    assert len(work.calls) == 4
+    build(tmp_path / "s.h5", work, **(begun | now))
+    assert sum(map(len, work.calls)) == len(now.get("names", NAMES))
+    [warning] = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert warning == (
+        f"{part} was begun with other settings or inputs {said}: starting afresh, "
+        "2 finished batches are kept in s.h5.part.set-aside"
+    )
+    assert {file.name: file.read_bytes() for file in aside.iterdir()} == {
+        name: before[name] for name in ("000000.h5", "000001.h5", "plan.json")
+    }
+
+
+def test_another_input_starts_afresh(tmp_path, caplog):
+    """And of the parts that are set aside the last is kept."""
+    source = tmp_path / "input.txt"
+    for text in ("one", "two", "three"):
+        source.write_text(text)
+        work = Counting(stop=2)
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / "s.h5", work, inputs=[source])
+        assert len(work.calls) == 2
+    assert caplog.text.count(f"({source} has changed): starting afresh") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "input.txt",
+        "s.h5.part",
+        "s.h5.part.set-aside",
+    ]
+
+
+def test_batches_of_another_store_are_not_taken_for_its_own(tmp_path, caplog):
+    """Nor lost, where the plan that would tell them apart is."""
+    for folder, value in (("one", 1), ("other", 2)):
+        (tmp_path / folder).mkdir()
+        with pytest.raises(KeyboardInterrupt):
+            build(tmp_path / folder / "s.h5", Counting(stop=2), settings={"a": value})
+    part, foreign = tmp_path / "one/s.h5.part", tmp_path / "other/s.h5.part"
+    (part / "plan.json").unlink()
+    (foreign / "000001.h5").replace(part / "000001.h5")
+    work = Counting()
+    build(tmp_path / "one/s.h5", work, settings={"a": 1})
+    assert work.calls == [NAMES[3:6], NAMES[6:9], NAMES[9:]]
+    assert [file.name for file in (tmp_path / "one/s.h5.part.set-aside").iterdir()] == ["000001.h5"]
+    assert "its plan is lost" in caplog.text
+
+
+def test_a_part_of_an_earlier_version_is_continued(tmp_path):
+    """Its batches have neither checksum nor fingerprint, its plan no marks of clips and inputs."""
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "s.h5", Counting(stop=2))
+    part = tmp_path / "s.h5.part"
+    plan = json.loads((part / "plan.json").read_text())
+    old = {key: plan[key] for key in ("schema", "fingerprint", "clips", "batches", "settings")}
+    (part / "plan.json").write_text(json.dumps(old))
+    for file in part.glob("*.h5"):
+        with h5py.File(file, "r+") as h5:
+            del h5.attrs["fingerprint"]
+        file.write_bytes(file.read_bytes()[512:])
+    work = Counting()
+    build(tmp_path / "s.h5", work)
+    assert work.calls == [NAMES[6:9], NAMES[9:]]
+
+
+def test_a_flipped_bit_in_a_batch_is_seen(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "s.h5", Counting(stop=3))
+    file = tmp_path / "s.h5.part" / "000001.h5"
+    content = bytearray(file.read_bytes())
+    content[content.index(np.float32([3, 3, 4, 4]).tobytes()) + 2] ^= 1  # a box
+    file.write_bytes(content)
+    work = Counting()
+    build(tmp_path / "s.h5", work)
+    assert work.calls == [NAMES[3:6], NAMES[9:]]
 
 
 def test_an_unreadable_batch_is_set_aside_and_made_again(tmp_path):
@@ -148,13 +229,18 @@ def test_an_unreadable_batch_is_set_aside_and_made_again(tmp_path):
     assert len(Shards([tmp_path / "s.h5"], "t/1")) == 9
 
 
-def test_an_unreadable_plan_starts_afresh(tmp_path):
+@pytest.mark.parametrize("plan", [b"", b"{", b"[" * 100_000, b"[]", b"{}", b'{"schema": 3}', b"\xff", None])
+def test_a_lost_plan_loses_no_batch(tmp_path, plan):
     with pytest.raises(KeyboardInterrupt):
         build(tmp_path / "s.h5", Counting(stop=2))
-    (tmp_path / "s.h5.part" / "plan.json").write_text("{")
-    work = Counting()
-    build(tmp_path / "s.h5", work)
-    assert len(work.calls) == 4
+    file = tmp_path / "s.h5.part" / "plan.json"
+    good = file.read_bytes()
+    file.unlink() if plan is None else file.write_bytes(plan)
+    work = Counting(stop=1)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "s.h5", work)
+    assert work.calls == [NAMES[6:9]]
+    assert file.read_bytes() == good
 
 
 def test_a_second_writer_is_refused(tmp_path):
@@ -184,6 +270,82 @@ def test_a_full_disk_loses_nothing(tmp_path, monkeypatch):
     assert len(work.calls) == 2
 
 
+FULL_DISK = """
+import shutil, sys
+from pathlib import Path
+import numpy as np
+from mmcl.store import Batch, Column, Shards, write
+T = Path(sys.argv[1])
+def build():
+    work = lambda names: Batch(names, {"x": np.ones((len(names), 200)), "p": [bytes(3000)] * len(names)}, {})
+    columns = {"x": Column("float32", (200,)), "p": Column("bytes")}
+    names = [f"c{i}" for i in range(12)]
+    write(T / "s.h5", schema="t/1", settings={}, names=names, columns=columns, batch_size=2, work=work)
+for filled in range(0, 96, 3):
+    (T / "fill").write_bytes(bytes(filled << 10))
+    try:
+        build()
+        print("written")
+    except Exception as error:
+        print(type(error).__name__, error)
+    assert [path.name for path in T.rglob("*.tmp*")] == []
+    shutil.rmtree(T / "s.h5.part")
+"""
+
+
+def test_a_disk_that_is_full_at_any_place(tmp_path):
+    """Of 100 kB in which a store does not fit; HDF5 neither says it in its words nor crashes."""
+    mount = f"mount -t tmpfs -o size=100k none {tmp_path} && exec {sys.executable} - {tmp_path}"
+    command = ["unshare", "-rm", "sh", "-c", mount]
+    done = subprocess.run(command, input=FULL_DISK, capture_output=True, text=True)
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip("no file system can be mounted here")
+    assert (done.returncode, done.stderr) == (0, "")
+    said = done.stdout.splitlines()
+    assert len(said) == 32
+    for line in said:
+        assert re.fullmatch(rf"DiskFull {tmp_path}/s.h5.*: disk full; .*, free space and run again", line), (
+            line
+        )
+
+
+@pytest.mark.parametrize(
+    ("number", "message"),
+    [
+        (errno.ENOLCK, "HDF5 cannot lock files on this file system .*: set HDF5_USE_FILE_LOCKING=FALSE"),
+        (errno.ENOSYS, "HDF5 cannot lock files on this file system .*: set HDF5_USE_FILE_LOCKING=FALSE"),
+        (errno.EAGAIN, "another process has it open for writing"),
+    ],
+)
+def test_hdf5_that_cannot_lock(tmp_path, monkeypatch, number, message):
+    """Nothing is set aside for it, and what is written says so at its first batch."""
+    build(tmp_path / "s.h5")
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "part.h5", Counting(stop=2))
+    whole = h5py.File
+
+    def refusing(path, mode="r", **how):
+        if mode == "r":
+            raise OSError(
+                f"Unable to open file (unable to lock file, errno = {number}, error message = '...')"
+            )
+        return whole(path, mode, **how)
+
+    monkeypatch.setattr(h5py, "File", refusing)
+    with pytest.raises(UserError, match=f"{tmp_path}/s.h5: {message}"):
+        Shards([tmp_path / "s.h5"], "t/1")
+    with pytest.raises(UserError, match=f"{tmp_path}/part.h5.part/000000.h5: {message}"):
+        build(tmp_path / "part.h5")
+    work = Counting()
+    with pytest.raises(UserError, match=message):
+        build(tmp_path / "new.h5", work)
+    assert len(work.calls) == 1
+    monkeypatch.undo()
+    work = Counting()
+    build(tmp_path / "part.h5", work)
+    assert work.calls == [NAMES[6:9], NAMES[9:]]
+
+
 def test_a_forgotten_clip_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="every clip once"):
         build(tmp_path / "s.h5", lambda names: Batch([], {}, {}))
@@ -210,7 +372,7 @@ def test_wrong_files_are_named(tmp_path):
         Shards([tmp_path / "text.h5"], "t/1")
     with pytest.raises(UserError, match="clip00 is also in"):
         Shards([tmp_path / "s.h5", tmp_path / "s.h5"], "t/1")
-    with h5py.File(tmp_path / "s.h5", "a") as h5:
+    with edited(tmp_path / "s.h5") as h5:
         h5.attrs["complete"] = False
     with pytest.raises(UserError, match="not complete"):
         Shards([tmp_path / "s.h5"], "t/1")

@@ -17,7 +17,7 @@ def check_list(path: Path, source: Source, protocol: str | None) -> list[Finding
     Raises:
         UserError: it cannot be read or holds no name, or belongs to an npz and no protocol is given, which orders it.
     """
-    if source.skeletons is None or source.skeletons.suffix != ".npz":
+    if source.skeletons is None or source.skeletons.suffix.lower() != ".npz":
         listed = read_names(path)
         if not listed:
             raise UserError(f"{path}: holds no name")

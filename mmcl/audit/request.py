@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from mmcl.audit.source import Source, open_folder, open_store
 from mmcl.datasets import reader_settings
-from mmcl.errors import UserError
+from mmcl.errors import UserError, meant
 from mmcl.naming import PROJECT
 from mmcl.settings.base import narrowed, replaced
 from mmcl.settings.dataset import RecordingsSettings
@@ -55,7 +55,7 @@ def open_request(
         raise UserError(f"{path}: no such config file")
     settings = load(path)
     rule = settings.own_rule(protocol) if protocol else None
-    if dataset.endswith((".h5", ".hdf5")):
+    if dataset.lower().endswith((".h5", ".hdf5")):
         return Request(open_store(Path(dataset)), protocol, rule)
     known = settings.datasets.get(dataset)
     name = reader or (known.reader if known else dataset)
@@ -68,6 +68,7 @@ def open_request(
         keys = ", ".join(settings.datasets)
         raise UserError(
             f"{dataset}: no data set in {path} ({keys}), no store (….h5), no reader ({', '.join(READERS)})"
+            f"{meant(dataset, [*settings.datasets, *READERS])}"
         )
     if known and not options and name == known.reader:
         reading = narrowed(RecordingsSettings, known)

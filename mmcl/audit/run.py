@@ -16,7 +16,8 @@ from mmcl.audit.names import check_list
 from mmcl.audit.sides import find_swaps
 from mmcl.audit.source import Source
 from mmcl.audit.videos import find_video_faults
-from mmcl.errors import UserError
+from mmcl.datasets.names import name_lines
+from mmcl.errors import UserError, one_line
 from mmcl.layouts import get_layout
 
 log = logging.getLogger(__name__)
@@ -139,9 +140,9 @@ def write_exclusion(path: Path, report: Report, side: str, how: str) -> int:
     names = sorted({pair[key] for pair in report.train_test_duplicates for key in keys})
     about = (
         f"# {len(names)} clips that lie on both sides of the protocol {report.protocol}, here those of: {side}\n"
-        f"# made with: {how}\n"
+        f"# made with: {one_line(how)}\n"
     )
-    write_text(path, about + "".join(f"{name}\n" for name in names))
+    write_text(path, about + name_lines(names))
     return len(names)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from mmcl import store
 from mmcl.datasets import ClipEntry, Reader, open_reader
 from mmcl.datasets.clip import slice_clip
+from mmcl.datasets.listing import list_clips, read_recording
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.protocols import Clips, as_clips, split
 from mmcl.errors import UserError
@@ -49,7 +50,7 @@ def open_folder(dataset: RecordingsSettings) -> Source:
         UserError: a folder is missing or holds no clip.
     """
     reader = open_reader(dataset, dataset.skeletons, dataset.videos)
-    entries = reader.list_clips()
+    entries = list_clips(reader)
     used = [entry for entry in entries if entry.skeleton and not entry.left_out]
     return Source(
         layout=reader.layout,
@@ -96,7 +97,7 @@ class RawReader(Protocol):
 
 def read_recorded(reader: Reader, entry: ClipEntry) -> np.ndarray:
     """(T, M, V, 3): `raw_clip` of a reader that has one, else `read_clip`."""
-    return reader.raw_clip(entry) if isinstance(reader, RawReader) else reader.read_clip(entry)
+    return read_recording(reader.raw_clip if isinstance(reader, RawReader) else reader.read_clip, entry)
 
 
 def part(source: Source, protocol: str, rule: Rule | None) -> tuple[np.ndarray, np.ndarray]:

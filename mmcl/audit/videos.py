@@ -32,7 +32,7 @@ def find_video_faults(source: Source, lengths: dict[str, int]) -> Iterator[Findi
     used = set(source.video.values())
     endings = {_ending(name, path) for name, path in source.video.items()} or set(ENDINGS)
     for path in sorted(walk(source.videos)):
-        if path not in used and path.lower().endswith(ENDINGS) and path.endswith(tuple(endings)):
+        if path not in used and path.lower().endswith(ENDINGS) and path.lower().endswith(tuple(endings)):
             yield Finding("video_alone", (), path)
     for name in source.clips.names:
         if name not in source.video:
@@ -63,12 +63,12 @@ def find_video_faults(source: Source, lengths: dict[str, int]) -> Iterator[Findi
 
 def claimed_frames(path: Path) -> int:
     """Frames of a video as its container states; 0 if it does not open or states none."""
-    # sets what OpenCV's FFmpeg logs
-    import mmcl.video.decode  # noqa: F401, I001
-    import cv2
+    from mmcl.video import decode
 
-    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
-    return max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT))) if capture.isOpened() else 0
+    try:
+        return decode.claimed_frames(decode.open_video(path))
+    except UserError:
+        return 0
 
 
 def _decoded_frames(path: Path) -> int:
@@ -84,4 +84,5 @@ def _fits(frames: float, expected: float) -> bool:
 def _ending(name: str, path: str) -> str:
     """What follows the clip's name in its video's, such as `_color.avi`: other modalities may lie beside it."""
     file = os.path.basename(path)
-    return file.removeprefix(name) if file.startswith(name) else os.path.splitext(file)[1]
+    ending = file.removeprefix(name) if file.startswith(name) else os.path.splitext(file)[1]
+    return ending.lower()

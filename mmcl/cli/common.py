@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mmcl.errors import UserError
+from mmcl.errors import UserError, memory_reported
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def reported(status: int = 1) -> Iterator[None]:
     """Print a user's mistake in one line and end with a status."""
     try:
-        yield
+        with memory_reported("take a machine with more of it; MMCL_DEVICE=cpu computes without the GPU"):
+            yield
     except UserError as error:
         message(str(error))
         raise typer.Exit(status) from None
@@ -25,14 +26,15 @@ def reported(status: int = 1) -> Iterator[None]:
 
 def message(text: str) -> None:
     """A line on the standard error."""
-    typer.echo(f"mmcl: {text}", err=True)
+    # a path may hold what is not UTF-8
+    typer.echo(f"mmcl: {text.encode('utf-8', 'backslashreplace').decode()}", err=True)
 
 
 def table_console() -> "Console":
     """Where tables go: at least as wide as they are, also where the output is no terminal."""
     from rich.console import Console
 
-    return Console(highlight=False, width=max(110, Console().width))
+    return Console(highlight=False, markup=False, emoji=False, width=max(110, Console().width))
 
 
 def require_parent(path: Path | None, hint: str) -> None:

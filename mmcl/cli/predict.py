@@ -63,8 +63,9 @@ def predict_classes(
     require_parent(csv, "--csv")
     output = io.StringIO() if csv else sys.stdout
     with reported():
+        device = pick_device()
         recordings = open_recordings(skeletons, reader, options, names or ())
-        recogniser = Recogniser.load(*find_models(model, member), pick_device())
+        recogniser = Recogniser.load(*find_models(model, member), device)
         write_csv(recogniser, recordings, top, output, message)
     if isinstance(output, io.StringIO) and csv:
         write_text(csv, output.getvalue())

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from mmcl.errors import UserError
+from mmcl.errors import UserError, some
 from mmcl.settings.model import ModelSettings
 from mmcl.store import Shards
 
@@ -170,7 +170,7 @@ def answer_features(shards: Shards, names: Sequence[str], kind: str, seed: int) 
 
 def _p_yes(shards: Shards, names: list[str]) -> np.ndarray:
     values = shards.read("p_yes", names)
-    if np.isnan(values).any():
+    if np.isnan(values).all():
         raise UserError(
             f"{shards.paths[0]}: frm.input p_yes needs a question that is answered with yes or no"
         )
@@ -191,4 +191,10 @@ def _spread(
     found = [name for name in names if name in shards]
     if found:
         values[mask] = torch.from_numpy(np.asarray(read(found), np.float32))
+        finite = values[mask].flatten(1).isfinite().all(1).tolist()
+        if wrong := [name for name, good in zip(found, finite, strict=True) if not good]:
+            raise UserError(
+                f"{shards.path(wrong[0])}: values of {len(wrong)} of {len(found)} clips are not finite "
+                f"({some(wrong)}); delete such files and run again"
+            )
     return Masked(values, mask)

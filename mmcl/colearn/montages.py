@@ -1,5 +1,6 @@
 """Montages for a CNN that is trained along, decoded while the training runs."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from mmcl.colearn.inputs import Clips, Input, Masked
 from mmcl.errors import UserError
+from mmcl.helpers import end_with_parent
 from mmcl.models.cnn import open_cnn
 from mmcl.settings.model import CnnSettings
 from mmcl.store import Shards
@@ -39,6 +41,7 @@ class Montages(Input):
             MontageFiles(shards, clips.names),
             batch_sampler=self._batches,
             num_workers=clips.workers,
+            worker_init_fn=end_with_parent,
             persistent_workers=clips.workers > 0,
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
@@ -80,11 +83,15 @@ class MontageFiles(Dataset[np.ndarray | None]):
 
 
 def collate(pictures: list[np.ndarray | None]) -> tuple[Tensor, Tensor]:
-    """Pictures (B, H, W, 3) uint8, black where there is none, and the mask (B) of those that there are."""
-    has = torch.tensor([picture is not None for picture in pictures])
-    shape = next((picture.shape for picture in pictures if picture is not None), (1, 1, 3))
+    """Pictures (B, H, W, 3) uint8, black where there is none, and the mask (B) of those that there are.
+
+    Pictures of another size than most of the batch are as good as absent.
+    """
+    sizes = Counter(picture.shape for picture in pictures if picture is not None)
+    shape = max(sizes, key=lambda one: sizes[one], default=(1, 1, 3))
+    has = torch.tensor([picture is not None and picture.shape == shape for picture in pictures])
     stacked = torch.zeros(len(pictures), *shape, dtype=torch.uint8)
     for row, picture in zip(stacked, pictures, strict=True):
-        if picture is not None:
+        if picture is not None and picture.shape == shape:
             row.copy_(torch.from_numpy(picture))
     return stacked, has

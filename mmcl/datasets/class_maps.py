@@ -35,7 +35,7 @@ def read_class_map(name: str) -> list[Counterpart]:
     if not path.is_file():
         there = ", ".join(sorted(file.stem for file in FOLDER.glob("*.json")))
         raise UserError(f"no class map {name!r} in resources/class_maps; there are: {there}")
-    classes = json.loads(path.read_text())["classes"]
+    classes = json.loads(path.read_text(encoding="utf-8"))["classes"]
     return [
         Counterpart(target, entry["to"], entry["subset"], entry["reason"])
         for target, entry in classes.items()

@@ -12,6 +12,12 @@ from mmcl.settings import base
 FARTHEST = 100.0
 """Metres. A Kinect's range is 8; a joint beyond this is no measurement, though its number may be finite."""
 
+MOST = 32_767
+"""Greatest number of a subject, camera or setup: what a store holds."""
+
+MOST_PEOPLE = 127
+"""In a clip: what a store holds."""
+
 
 def hold_positions(joints: np.ndarray) -> np.ndarray:
     """(F,) whether a frame of (F, V, 3) metres holds positions: all finite and near, not all zero."""

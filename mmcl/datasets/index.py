@@ -6,26 +6,35 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mmcl.datasets.clip import ClipEntry
+from mmcl.datasets.clip import MOST, ClipEntry
 from mmcl.datasets.files import leads_out
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line, shown
 from mmcl.files import written
 
 COLUMNS = tuple(field.name for field in dataclasses.fields(ClipEntry))
 NUMBERS = ("subject", "camera", "setup")
 PATHS = ("skeleton", "video")
 SPLITS = ("train", "test", "")
+ENCODING: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 def write_index(path: str | Path, entries: Iterable[ClipEntry]) -> None:
-    """Write clips in the order given; `frames` is empty where unknown. Appears whole or not at all."""
+    """Write clips in the order given; `frames` is empty where unknown. Appears whole or not at all.
+
+    Paths are kept as they are, in whatever encoding the file system has them.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with written(path) as temporary, open(temporary, "w", newline="") as file:
-        writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+    with written(path) as temporary, open(temporary, "w", newline="", **ENCODING) as file:
+        writer, quoting = (
+            csv.writer(file, delimiter="\t", lineterminator="\n", quoting=how)
+            for how in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
+        )
         writer.writerow(COLUMNS)
         for entry in entries:
-            writer.writerow(getattr(entry, column) for column in COLUMNS)  # None is written as nothing
+            fields = [getattr(entry, column) for column in COLUMNS]  # None is written as nothing
+            # the writer quotes for its own line ends alone, the reader takes a carriage return for one too
+            (quoting if "\r" in entry.skeleton + entry.video else writer).writerow(fields)
 
 
 def read_index(path: str | Path) -> list[ClipEntry]:
@@ -35,9 +44,9 @@ def read_index(path: str | Path) -> list[ClipEntry]:
         UserError: no such file, other columns, or a row that cannot be read; names file and line.
     """
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", **ENCODING) as file:
             rows = list(csv.reader(file, delimiter="\t"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, csv.Error) as error:
         raise UserError(f"{path}: cannot be read as an index ({error})") from None
     header = rows[0] if rows else []
     if sorted(header) != sorted(COLUMNS):
@@ -53,11 +62,18 @@ def _entry(path: str | Path, line: int, header: list[str], row: list[str]) -> Cl
         numbers = {column: int(values[column]) for column in NUMBERS}
         frames = int(values["frames"]) if values["frames"] else None
     except ValueError as error:
-        raise UserError(f"{path}: line {line}: {error}") from None
+        raise UserError(f"{path}: line {line}: {one_line(str(error), 120)}") from None
+    for column, number in numbers.items():
+        if not 0 <= number <= MOST:
+            raise UserError(f"{path}: line {line}: {column} {shown(number)} is no number from 0 to {MOST}")
     if values["split"] not in SPLITS:
-        raise UserError(f"{path}: line {line}: split is {values['split']!r}, must be train, test or empty")
+        raise UserError(
+            f"{path}: line {line}: split is {shown(values['split'])}, must be train, test or empty"
+        )
     for column in PATHS:
         if leads_out(values[column]):
-            raise UserError(f"{path}: line {line}: {column} {values[column]!r} leads out of the data folder")
+            raise UserError(
+                f"{path}: line {line}: {column} {shown(values[column])} leads out of the data folder"
+            )
     merged: dict[str, Any] = {**values, **numbers, "frames": frames}
     return ClipEntry(**merged)

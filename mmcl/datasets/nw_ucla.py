@@ -14,12 +14,12 @@ import numpy as np
 from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.files import find_recordings, walk
 from mmcl.datasets.one_person import one_person
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line, shown
 from mmcl.naming import PROJECT
 from mmcl.settings import base
 
 NAME = re.compile(r"(a\d{2})_s(\d{2})_e(\d{2})_v(\d{2})")
-VIDEO = re.compile(r"(a\d{2})[/\\](v\d{2})_(s\d{2})_(e\d{2})\.(?:avi|mp4)")
+VIDEO = re.compile(r"(a\d{2})[/\\](v\d{2})_(s\d{2})_(e\d{2})\.(?i:avi|mp4)")
 JOINTS = 20
 MAX_BYTES = 16 << 20
 """A clip has some 30 kB. Parsed, json may take 30 times its size, so that this keeps memory below 500 MB."""
@@ -49,7 +49,7 @@ class NwUclaReader:
 
     def class_names(self) -> dict[str, str]:
         """`a01` … `a12` → name; there is no a07 and no a10."""
-        lines = (PROJECT / "resources/nw_ucla/actions.txt").read_text().splitlines()
+        lines = (PROJECT / "resources/nw_ucla/actions.txt").read_text(encoding="utf-8").splitlines()
         return dict(line.split(" ", 1) for line in lines)
 
     def list_clips(self) -> list[ClipEntry]:
@@ -77,10 +77,10 @@ class NwUclaReader:
         content = _read_json(path)
         # otherwise a renamed file would count as another subject's, and a wrong label as correct
         if content.get("file_name", entry.name) != entry.name:
-            _fail(path, f"file_name is {content['file_name']!r}, not the name of the file")
+            _fail(path, f"file_name is {shown(content['file_name'])}, not the name of the file")
         label, expected = content.get("label"), self.labels.get(entry.action)
         if type(label) is not float or label != expected:
-            _fail(path, f"label is {label!r}, but action {entry.action} has label {expected!r}")
+            _fail(path, f"label is {shown(label)}, but action {entry.action} has label {expected!r}")
         return _joints(path, content.get("skeletons"))[:, None]
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
@@ -99,10 +99,12 @@ def _find_videos(folder: Path) -> dict[str, str]:
             name = "_".join((action, subject, event, view))
         else:
             name, ending = os.path.splitext(os.path.basename(path))
-            if ending not in (".avi", ".mp4") or not NAME.fullmatch(name):
+            if ending.lower() not in (".avi", ".mp4") or not NAME.fullmatch(name):
                 continue
         if name in found:
-            raise UserError(f"{folder}: {name} lies there twice, as {found[name]} and as {path}; keep one")
+            raise UserError(
+                f"{folder}: {name} lies there twice, as {one_line(found[name])} and as {one_line(path)}; keep one"
+            )
         found[name] = path
     return found
 
@@ -125,7 +127,7 @@ def _read_json(path: Path) -> dict[str, Any]:
     except RecursionError:
         _fail(path, "cannot be read as JSON (nested too deeply)")
     except (OSError, ValueError) as error:  # ValueError: no JSON, or no text
-        _fail(path, f"cannot be read as JSON ({error})")
+        _fail(path, f"cannot be read as JSON ({one_line(str(error), 200)})")
     if not isinstance(content, dict):
         _fail(path, "is no JSON object with file_name, skeletons and label")
     return content
@@ -141,5 +143,5 @@ def _joints(path: Path, frames: Any) -> np.ndarray:
             _fail(path, f"frame {number}: expected {JOINTS} joints, found {found}")
         for joint, place in enumerate(frame, 1):
             if not isinstance(place, list) or list(map(type, place)) != [float] * 3:
-                _fail(path, f"frame {number}, joint {joint}: expected 3 numbers, found {str(place)[:40]}")
+                _fail(path, f"frame {number}, joint {joint}: expected 3 numbers, found {shown(place)}")
     return np.array(frames)

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import unicodedata
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -12,12 +13,14 @@ from pydantic import Field, field_validator
 from mmcl.datasets import own_files
 from mmcl.datasets.clip import FARTHEST, TABLE, ClipEntry, ListedOptions
 from mmcl.datasets.files import leads_out, walk
+from mmcl.datasets.names import clip_name
 from mmcl.datasets.own_table import COLUMNS, Row, number, read_table
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line, shown
 from mmcl.layouts import get_layout
 from mmcl.settings import base
 from mmcl.skeleton.cleaning import centred
-from mmcl.skeleton.gaps import fill_gaps
+from mmcl.skeleton.gaps import are_scores, fill_gaps, unseen
+from mmcl.skeleton.tracking import follow
 
 log = logging.getLogger(__name__)
 
@@ -31,18 +34,30 @@ class OwnOptions(ListedOptions):
         None,
         description="Joint layout of the skeletons, a name (docs/layouts.md) or the path of a layout's .json.",
     )
-    persons: Annotated[int, Field(ge=1, le=10)] = Field(2, description="Most people in a skeleton file.")
+    persons: Annotated[int, Field(ge=1, le=10)] = Field(
+        2, description="People of a clip; of more those with the most motion are kept."
+    )
     scale: base.Positive = Field(1.0, description="Metres per unit of 3-D skeletons.")
     picture_height: base.Positive | None = Field(
         None,
         description="What 2-D skeletons are divided by, the pictures' height in the unit of the joints.",
+    )
+    third: Annotated[Literal["depth", "score"] | None, base.OFF] = Field(
+        None,
+        description="What a joint's third number is; left out, a score with picture_height, else depth; and what may be"
+        " either is refused.",
     )
     centre: bool | str = Field(
         True,
         description="The joint whose first position is subtracted from a clip; true for the layout's, false for none.",
     )
     missing_joints: Literal["refuse", "interpolate"] = Field(
-        "refuse", description="What becomes of a clip with joints that are not finite."
+        "refuse", description="What becomes of a clip with joints that are not finite, or were not seen."
+    )
+    zeros: Literal["unseen", "places"] = Field(
+        "unseen",
+        description="What a joint at exactly zero is while others of the person are elsewhere; the joint that a clip is"
+        " centred on is always a place.",
     )
     two_person: base.Items[str] = Field(
         (),
@@ -113,13 +128,13 @@ class OwnReader:
         return self._files(self.skeletons, self.skeleton_suffixes)
 
     def _files(self, folder: Path | None, endings: tuple[str, ...]) -> dict[str, list[str]]:
-        """Files below a folder by name without ending, the table aside."""
+        """Files below a folder by name (`clip_name`), the table aside."""
         found: dict[str, list[str]] = {}
         if folder:
-            for path in sorted(walk(folder)):
+            for path in walk(folder):
                 stem, ending = os.path.splitext(os.path.basename(path))
                 if ending.lower() in endings and folder / path != self.table:
-                    found.setdefault(stem, []).append(path)
+                    found.setdefault(clip_name(stem), []).append(path)
         return found
 
     def class_names(self) -> dict[str, str]:
@@ -156,39 +171,47 @@ class OwnReader:
         named = row.values[column]
         if not folder:
             if named:
-                raise UserError(f"{place}: {named!r}, but no folder of {column}s is given")
+                raise UserError(f"{place}: {shown(named)}, but no folder of {column}s is given")
             return "", ""
         if not named:
             found = files.get(row.values["name"], [])
             if len(found) > 1:
                 raise UserError(
-                    f"{place}: {row.values['name']!r} may be {found[0]} or {found[1]}; name one in the table"
+                    f"{place}: {shown(row.values['name'])} may be {one_line(found[0])} or {one_line(found[1])};"
+                    " name one in the table"
                 )
             named = found[0] if found else ""
         if not named:
             return "", ""
         if not _inside(folder, named):
-            raise UserError(f"{place}: {named!r} leads out of {folder}")
-        if not (folder / named).is_file():
-            return "", f"no such file in the column {column}"
+            raise UserError(f"{place}: {shown(named)} leads out of {folder}")
+        if not os.path.isfile(folder / named):
+            # the file system may have the letters with marks in another form than the table
+            same = [
+                path
+                for path in files.get(clip_name(Path(named).stem), [])
+                if _composed(path) == _composed(named)
+            ]
+            if not same:
+                return "", f"no such file in the column {column}"
+            named = same[0]
         if column == "skeleton" and Path(named).suffix.lower() not in own_files.READERS:
-            raise UserError(f"{place}: {named!r} ends in none of {' '.join(own_files.READERS)}")
+            raise UserError(f"{place}: {shown(named)} ends in none of {' '.join(own_files.READERS)}")
         return named, ""
 
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
-        """(T, M, V, 3): scaled and centred; a person who is absent from a frame is all zero there.
+        """(T, M, V, 3): scaled and centred, the person with the most motion first; an absent person is all zero.
 
         2-D joints in pixels are divided by the option `picture_height`, y is turned up, z is 0.
         """
         path = self._path(entry)
         parts = get_layout(self.layout)
-        joints = self._scaled(path, own_files.read_joints(path, parts.joints, self.persons))
-        present = np.isfinite(joints).any((2, 3)) & (np.nan_to_num(joints) != 0).any((2, 3))
-        there = present.any(0)
-        if not there.any():
+        joints, known = self._people(path)
+        present = np.asarray(known.any(2))
+        if not present.any():
             raise UserError(f"{path}: no frame with joints")
-        joints, present = joints[:, there], present[:, there]
-        self._fill(path, joints, present, parts.joints)
+        joints = self._scaled(path, joints)
+        self._fill(path, joints, present, known, parts.joints)
         if (far := np.abs(joints[present]).max()) > FARTHEST:
             raise UserError(f"{path}: a joint at {far:.4g} m; is the option scale (metres per unit) right?")
         joints[~present] = 0
@@ -203,12 +226,54 @@ class OwnReader:
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
         """(T, M, V, 2) of files with 2-D joints in pixels; for 3-D joints the camera is not known."""
         path = self._path(entry)
-        joints = own_files.read_joints(path, get_layout(self.layout).joints, self.persons)
+        joints, known = self._people(path)
         if joints.shape[-1] == 3:
             raise UserError(f"{path}: 3-D joints cannot be placed in the picture")
-        absent = ~(np.nan_to_num(joints) != 0).any((2, 3))
-        joints[absent] = np.nan
+        joints[~known] = np.nan
         return (joints * (height / self._picture_height(path))).astype(np.float32)
+
+    def _people(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
+        """The people of every frame: joints (T, M, V, 2 or 3) in the file's units, and (T, M, V) which are known."""
+        parts = get_layout(self.layout)
+        joints, scores = self._split(path, own_files.read_joints(path, parts.joints))
+        scores = np.where(np.isfinite(joints).all(-1) & np.isfinite(scores), scores, 0)
+        weights = np.where((joints != 0).any(-1), scores, 0)
+        labelled = own_files.are_labelled(path)
+        if joints.shape[1] > 1 or not labelled:
+            followed = follow(joints, np.maximum(weights, 0), self.persons, labelled)
+            joints, scores = followed.take(joints, np.nan), followed.take(scores, 0)
+            if followed.dropped:
+                log.warning(
+                    "%s: kept %d people, dropped %d tracks that are short or have less motion",
+                    *(path, joints.shape[1], followed.dropped),
+                )
+        known: np.ndarray = (scores > 0) & (np.nan_to_num(joints) != 0).any((2, 3))[..., None]
+        if self.options.zeros == "unseen":
+            centre = self.options.centre
+            named = [self._joint(centre, parts.joints)] if isinstance(centre, str) else []
+            known &= ~unseen(joints, [*named, parts.centre, parts.root])
+        return joints, known
+
+    def _split(self, path: Path, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Joints (T, M, V, 2 or 3) and their scores (T, M, V), 1 where a file has none, by the option `third`.
+
+        Raises:
+            UserError: the third numbers are no scores though they must be, or they may be either.
+        """
+        if joints.shape[-1] == 2:
+            return joints, np.ones(joints.shape[:3])
+        third, kind, flat = joints[..., 2], self.options.third, self.options.picture_height is not None
+        if kind is None and np.nan_to_num(third).any():
+            if flat != are_scores(third):
+                found = "no scores of 2-D joints" if flat else "scores rather than depths"
+                raise UserError(
+                    f"{path}: the joints' third numbers are {np.nanmin(third):.4g} … {np.nanmax(third):.4g}, {found};"
+                    " the option third: depth, or third: score with picture_height, says what they are"
+                )
+            kind = "score" if flat else "depth"
+        if kind == "score":
+            return joints[..., :2], third
+        return (joints if kind or not flat else joints[..., :2]), np.ones(joints.shape[:3])
 
     def _path(self, entry: ClipEntry) -> Path:
         assert self.skeletons is not None
@@ -230,35 +295,45 @@ class OwnReader:
         flat = joints / self._picture_height(path) * (1, -1)
         return np.concatenate([flat, np.where(np.isnan(flat[..., :1]), np.nan, 0)], -1)
 
-    def _fill(self, path: Path, joints: np.ndarray, present: np.ndarray, names: tuple[str, ...]) -> None:
+    def _fill(
+        self, path: Path, joints: np.ndarray, present: np.ndarray, known: np.ndarray, names: tuple[str, ...]
+    ) -> None:
         """Fill unknown joints of present people in place, or refuse them, by the option `missing_joints`."""
-        known = np.isfinite(joints).all(-1)
         gaps = np.argwhere(present[..., None] & ~known)
         if not len(gaps):
             return
         frame, person, joint = gaps[0]
+        finite = np.isfinite(joints).all(-1)
         if self.options.missing_joints == "refuse":
             raise UserError(
-                f"{path}: frame {frame}, person {person}, {names[joint]}: not finite ({len(gaps)} such in all);"
-                " the option missing_joints: interpolate fills them in time"
+                f"{path}: frame {frame}, person {person}, {names[joint]}: {_missing(finite[frame, person, joint])}"
+                f" ({len(gaps)} such in all); the option missing_joints: interpolate fills them in time"
             )
         for one in range(joints.shape[1]):
             there = present[:, one]
             never = there.any() & ~known[there, one].any(0)
             if never.any():
-                raise UserError(
-                    f"{path}: person {one}, {names[int(np.argmax(never))]}: not finite in any frame"
-                )
+                joint = int(np.argmax(never))
+                what = _missing(finite[there, one, joint].any())
+                raise UserError(f"{path}: person {one}, {names[joint]}: {what} in any frame")
             joints[there, one] = fill_gaps(joints[there, one], known[there, one])
 
     def _joint(self, name: str, names: tuple[str, ...]) -> int:
         if name not in names:
-            raise UserError(f"options.centre: the layout {self.layout} has no joint {name!r}")
+            raise UserError(f"options.centre: the layout {self.layout} has no joint {shown(name)}")
         return names.index(name)
+
+
+def _missing(finite: bool) -> str:
+    return "not seen (zero, or of score 0)" if finite else "not finite"
 
 
 def _inside(folder: Path, path: str) -> bool:
     """Whether a relative path stays in the folder, links followed."""
     if leads_out(path):
         return False
-    return (folder / path).resolve().is_relative_to(folder.resolve())
+    return Path(os.path.realpath(folder / path)).is_relative_to(os.path.realpath(folder))
+
+
+def _composed(path: str) -> str:
+    return unicodedata.normalize("NFC", path)

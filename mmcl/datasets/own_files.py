@@ -4,7 +4,9 @@ All give joints (T, M, V, C) float64 in the files' own units, C 2 or 3, NaN wher
 """
 
 import json
+import re
 import zipfile
+from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,9 +15,11 @@ import numpy as np
 
 from mmcl.datasets.npy_header import npy_header
 from mmcl.datasets.own_table import Row, read_rows
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line, shown
 
 T = TypeVar("T")
+
+WHOLE = re.compile(r"([+-]?[0-9]{1,15})(?:[.,]0*)?")
 
 MAX_FRAMES = 100_000
 MAX_ROWS = 200_000
@@ -25,28 +29,40 @@ MAX_JSON = 32 * 2**20
 """Bytes; parsed, text takes some ten times as much memory. Half an hour of 25 joints is 30 MB of CSV."""
 
 
-def read_joints(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+MAX_PEOPLE = 50
+"""In one frame."""
+
+
+def read_joints(path: Path, joints: Sequence[str]) -> np.ndarray:
     """Read a skeleton file.
 
     Args:
         path: ends in one of READERS.
         joints: names of the layout's joints, in order.
-        persons: most people that it may hold.
 
     Returns:
-        (T, M, V, C) float64.
+        (T, M, V, C) float64, M the people of a frame (see `are_labelled`) or the labels of all.
 
     Raises:
         UserError: the file cannot be read or has other joints; names the place in it.
     """
     if not path.is_file():
         raise UserError(f"{path}: no such file")
-    clip = READERS[path.suffix.lower()](path, joints, persons)
-    _check_shape(path, clip.shape, len(joints), persons)
+    clip = READERS[path.suffix.lower()](path, joints)
+    _check_shape(path, clip.shape, len(joints))
+    people = (np.nan_to_num(clip) != 0).any((2, 3)).sum(1)
+    if people.max() > MAX_PEOPLE:
+        frame = int(people.argmax())
+        raise UserError(f"{path}: frame {frame} has {people[frame]} people, more than {MAX_PEOPLE}")
     return clip
 
 
-def _check_shape(path: Path, shape: tuple[int, ...], joints: int, persons: int) -> None:
+def are_labelled(path: Path) -> bool:
+    """Whether a person keeps his number in all frames of a file: not in JSON, whose frames list whoever was found."""
+    return path.suffix.lower() != ".json"
+
+
+def _check_shape(path: Path, shape: tuple[int, ...], joints: int) -> None:
     """(T, M, V, C), as the caller has made it."""
     frames, people, points, coordinates = shape
     if not frames or not people:
@@ -55,8 +71,6 @@ def _check_shape(path: Path, shape: tuple[int, ...], joints: int, persons: int) 
         raise UserError(
             f"{path}: has {points} joints of {coordinates} coordinates, expected the layout's {joints}, of 2 or 3"
         )
-    if people > persons:
-        raise UserError(f"{path}: has {people} people, more than the option persons: {persons}")
     if frames > MAX_FRAMES or frames * people > MAX_ROWS:
         raise UserError(
             f"{path}: has {frames} frames of {people} people, more than the {MAX_FRAMES} that are read"
@@ -66,7 +80,7 @@ def _check_shape(path: Path, shape: tuple[int, ...], joints: int, persons: int) 
 # ------------------------------------------------------------------------------------------------- npz
 
 
-def _read_npz(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+def _read_npz(path: Path, joints: Sequence[str]) -> np.ndarray:
     """`joints` (T, V, C) or (T, M, V, C) of an archive of NumPy."""
     shape, dtype = _read_archive(path, lambda: _npz_header(path))
     if dtype.kind not in "fiu":
@@ -77,7 +91,7 @@ def _read_npz(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
         )
     full = (shape[0], 1, *shape[1:]) if len(shape) == 3 else shape
     # the sizes in the header are checked before anything is allocated
-    _check_shape(path, full, len(joints), persons)
+    _check_shape(path, full, len(joints))
 
     def load() -> np.ndarray:
         with np.load(path, allow_pickle=False) as archive:
@@ -91,7 +105,7 @@ def _npz_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
     with zipfile.ZipFile(path) as archive:
         if "joints.npy" not in archive.namelist():
             raise UserError(
-                f"{path}: has no array joints, only {', '.join(archive.namelist()[:8]) or 'nothing'}"
+                f"{path}: has no array joints, only {one_line(', '.join(archive.namelist()[:8]), 200) or 'nothing'}"
             )
         with archive.open("joints.npy") as file:
             shape, _, dtype = npy_header(file, f"{path}/joints.npy")
@@ -105,13 +119,15 @@ def _read_archive(path: Path, read: Callable[[], T]) -> T:
     except UserError:
         raise
     except Exception as error:  # zipfile, zlib and NumPy pass on any error that the damage causes
-        raise UserError(f"{path}: cannot be read as npz ({error or type(error).__name__})") from None
+        raise UserError(
+            f"{path}: cannot be read as npz ({one_line(str(error) or repr(error), 200)})"
+        ) from None
 
 
 # ------------------------------------------------------------------------------------------------- csv
 
 
-def _read_csv(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+def _read_csv(path: Path, joints: Sequence[str]) -> np.ndarray:
     """One line per frame and person: `frame`, `<joint>_x`, `<joint>_y` and, optionally, `person`, `<joint>_z`.
 
     Frames and people come in the order of their numbers; a person without a line in a frame is absent there.
@@ -126,6 +142,7 @@ def _read_csv(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
             f"{path}: line 1: no column {missing[0]!r} ({len(missing)} of {len(columns)} are missing)"
         )
     keys: dict[tuple[int, int], int] = {}
+    values = array("d")
     for row in rows:
         key = _whole(path, row, "frame"), _whole(path, row, "person") if "person" in names else 0
         if key in keys:
@@ -133,37 +150,42 @@ def _read_csv(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
                 f"{path}: line {row.line}: frame {key[0]}, person {key[1]} is in line {keys[key]} already"
             )
         keys[key] = row.line
+        values.extend(_real(path, row, column, delimiter) for column in columns)
+        if len(keys) > MAX_ROWS:
+            raise UserError(f"{path}: has more than {MAX_ROWS} lines")
     frames, people = ({key: i for i, key in enumerate(sorted({k[axis] for k in keys}))} for axis in (0, 1))
     # few lines may name many frames and people
-    _check_shape(path, (len(frames), len(people), len(joints), len(axes)), len(joints), persons)
+    _check_shape(path, (len(frames), len(people), len(joints), len(axes)), len(joints))
     clip = np.full((len(frames), len(people), len(columns)), np.nan)
-    for (frame, person), row in zip(keys, rows, strict=True):
-        clip[frames[frame], people[person]] = [_real(path, row, column, delimiter) for column in columns]
+    for (frame, person), numbers in zip(keys, np.frombuffer(values).reshape(len(keys), -1), strict=True):
+        clip[frames[frame], people[person]] = numbers
     return clip.reshape(len(frames), len(people), len(joints), len(axes))
 
 
 def _whole(path: Path, row: Row, column: str) -> int:
-    try:
-        return int(row.values[column])
-    except ValueError:
-        text = row.values[column][:40]
-        raise UserError(f"{path}: line {row.line}, column {column}: {text!r} is no whole number") from None
+    # data frames may write 1.0
+    match = WHOLE.fullmatch(row.values[column])
+    if not match:
+        raise UserError(
+            f"{path}: line {row.line}, column {column}: {shown(row.values[column])} is no whole number"
+        )
+    return int(match[1])
 
 
 def _real(path: Path, row: Row, column: str, delimiter: str) -> float:
     text = row.values[column]
-    if delimiter == ";":
+    if delimiter != ",":
         text = text.replace(",", ".")  # as spreadsheets write where the comma is the decimal point
     try:
         return float(text) if text else np.nan
     except ValueError:
-        raise UserError(f"{path}: line {row.line}, column {column}: {text[:40]!r} is no number") from None
+        raise UserError(f"{path}: line {row.line}, column {column}: {shown(text)} is no number") from None
 
 
 # ------------------------------------------------------------------------------------------------ json
 
 
-def _read_json(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
+def _read_json(path: Path, joints: Sequence[str]) -> np.ndarray:
     """A list of frames of [people of] joints of coordinates, or an object with such a list as `joints`.
 
     Frames may hold different numbers of people; `null` is an unknown coordinate.
@@ -173,7 +195,7 @@ def _read_json(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
     try:
         data = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({error})") from None
+        raise UserError(f"{path}: cannot be read as JSON ({one_line(str(error), 200)})") from None
     if isinstance(data, dict):
         data = data.get("joints")
     if not isinstance(data, list):
@@ -183,7 +205,7 @@ def _read_json(path: Path, joints: Sequence[str], persons: int) -> np.ndarray:
     frames = [_frame(path, number, frame, len(joints)) for number, frame in enumerate(data)]
     most = max((len(frame) for frame in frames), default=0)
     coordinates = max((frame.shape[2] for frame in frames), default=0)
-    _check_shape(path, (len(frames), most, len(joints), coordinates), len(joints), persons)
+    _check_shape(path, (len(frames), most, len(joints), coordinates), len(joints))
     clip = np.full((len(frames), most, len(joints), coordinates), np.nan)
     for number, frame in enumerate(frames):
         if len(frame) and frame.shape[2] != coordinates:
@@ -212,7 +234,7 @@ def _frame(path: Path, number: int, data: Any, joints: int) -> np.ndarray:
     return frame
 
 
-READERS: dict[str, Callable[[Path, Sequence[str], int], np.ndarray]] = {
+READERS: dict[str, Callable[[Path, Sequence[str]], np.ndarray]] = {
     ".npz": _read_npz,
     ".csv": _read_csv,
     ".json": _read_json,

@@ -1,25 +1,37 @@
 """The table of a data set of your own: a CSV file with one clip per line."""
 
 import csv
-from collections.abc import Sequence
+import logging
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmcl.errors import UserError, meant
+from mmcl.datasets.clip import MOST
+from mmcl.datasets.names import MAX_LENGTH, clip_name, name_fault
+from mmcl.datasets.text import text_lines
+from mmcl.errors import UserError, meant, shown
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("name", "label", "subject", "camera", "setup", "split", "skeleton", "video")
 NUMBERS = {"subject": 0, "camera": 1, "setup": 1}
 """Columns that hold numbers, and the value of an empty field: an unknown subject, the only camera and setup."""
 SPLITS = ("train", "test", "")
-MOST = 32_767
-"""Greatest number of a subject, camera or setup: what a store holds."""
 MAX_BYTES = 64 * 2**20
-MAX_LENGTH = 200
-"""Characters of a name or a label."""
 DELIMITERS = ",;\t"
 
+INDEX = re.compile(r"|unnamed: \d+")
+"""How the column of a spreadsheet's or a data frame's row numbers is named."""
 
-@dataclass(frozen=True)
+LETTERED = re.compile(r"([A-Za-z]+[ _-]?)(\d{1,8})")
+"""A number as subjects are often named: P01, S-3."""
+
+WHOLE = re.compile(r"(\d{1,8})(?:[.,]0*)?")
+"""A whole number; data frames write 1.0 where a column has gaps."""
+
+
+@dataclass(frozen=True, slots=True)
 class Row:
     """A line of the table: its number, and column → text without surrounding spaces."""
 
@@ -29,66 +41,74 @@ class Row:
 
 def read_rows(
     path: Path, columns: Sequence[str], key: str, max_bytes: int
-) -> tuple[list[str], list[Row], str]:
-    """Read a CSV file whose first line names its columns.
+) -> tuple[list[str], Iterator[Row], str]:
+    """Read a CSV file whose first line names its columns, with or without capitals.
+
+    A line `sep=;` before it, as spreadsheets write it, states the delimiter. A column without a name is left out: the
+    first one, of row numbers, or an empty one.
 
     Args:
-        path: UTF-8, with or without a byte order mark; delimited by commas, semicolons or tabs.
-        columns: the columns that it may have.
+        path: text, see `text_lines`; delimited by commas, semicolons or tabs.
+        columns: the columns that it may have, in lower case.
         key: a column that it must have; the delimiter is recognised by it.
         max_bytes: size beyond which it is refused.
 
     Returns:
-        Its columns, its lines but the empty ones, and the delimiter.
+        Its columns, its lines but the empty ones, and the delimiter. The lines are read as they are asked for.
 
     Raises:
         UserError: not such a file; names line and column.
     """
-    lines: list[tuple[int, list[str]]] = []
-    try:
-        if path.stat().st_size > max_bytes:
-            raise UserError(
-                f"{path}: has {path.stat().st_size} bytes, more than the {max_bytes} that are read"
-            )
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            first = file.readline()
-            found = [
-                mark
-                for mark in DELIMITERS
-                if key in [name.strip() for name in next(csv.reader([first], delimiter=mark), [])]
-            ]
-            if not found:
-                shown = first.strip()[:80]
-                raise UserError(
-                    f"{path}: line 1: no column {key!r} (columns are named there, separated by , ; or tab): {shown!r}"
-                )
-            file.seek(0)
-            reader = csv.reader(file, delimiter=found[0], strict=True)
-            lines = [(reader.line_num, fields) for fields in reader]
-    except UnicodeDecodeError as error:
+    lines = text_lines(path, max_bytes)
+    first, number = next(lines, ""), 1
+    if stated := re.fullmatch(r'"?sep=(.)[",;\s]*', first):
+        first, number = next(lines, ""), 2
+    delimiters = stated[1] if stated else DELIMITERS
+    found = [mark for mark in delimiters if key in _fields(first, mark)]
+    if not found:
         raise UserError(
-            f"{path}: not UTF-8 ({error.reason} at byte {error.start}); save it as CSV UTF-8"
-        ) from None
-    except (OSError, csv.Error) as error:
-        raise UserError(f"{path}: cannot be read as CSV ({error})") from None
-    names = [name.strip() for name in lines[0][1]]
+            f"{path}: line {number}: no column {key!r} (columns are named there, separated by , ; or tab):"
+            f" {shown(first.strip())}"
+        )
+    (delimiter, *_), every = found, _fields(first, found[0])
+    unnamed = [i for i, name in enumerate(every) if INDEX.fullmatch(name)]
+    names = [name for i, name in enumerate(every) if i not in unnamed]
     for name in names:
         if name not in columns:
             raise UserError(
-                f"{path}: line 1: unknown column {name[:40]!r}{meant(name, columns)}; known: {', '.join(columns[:12])}"
+                f"{path}: line {number}: unknown column {shown(name)}{meant(name, columns)};"
+                f" known: {', '.join(columns[:12])}"
             )
         if names.count(name) > 1:
-            raise UserError(f"{path}: line 1: two columns {name!r}")
-    rows = []
-    for number, fields in lines[1:]:
-        if not any(field.strip() for field in fields):
-            continue
-        if len(fields) != len(names):
-            raise UserError(
-                f"{path}: line {number}: has {len(fields)} fields, line 1 names {len(names)} columns"
-            )
-        rows.append(Row(number, dict(zip(names, (field.strip() for field in fields), strict=True))))
-    return names, rows, found[0]
+            raise UserError(f"{path}: line {number}: two columns {name!r}")
+
+    def rows() -> Iterator[Row]:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        try:
+            for fields in reader:
+                line = number + reader.line_num
+                if not any(field.strip() for field in fields):
+                    continue
+                if len(fields) != len(every):
+                    raise UserError(
+                        f"{path}: line {line}: has {len(fields)} fields, line {number} names {len(every)} columns"
+                    )
+                if extra := next((fields[i] for i in unnamed if i and fields[i].strip()), ""):
+                    raise UserError(f"{path}: line {line}: {shown(extra)} is in a column without a name")
+                kept = (field.strip() for i, field in enumerate(fields) if i not in unnamed)
+                yield Row(line, dict(zip(names, kept, strict=True)))
+        except csv.Error as error:
+            raise UserError(f"{path}: cannot be read as CSV ({error})") from None
+
+    return names, rows(), delimiter
+
+
+def _fields(line: str, delimiter: str) -> list[str]:
+    """The names in a table's first line."""
+    try:
+        return [name.strip().lower() for name in next(csv.reader([line], delimiter=delimiter), [])]
+    except csv.Error:
+        return []
 
 
 def read_table(path: Path) -> list[Row]:
@@ -99,18 +119,23 @@ def read_table(path: Path) -> list[Row]:
     """
     _, rows, _ = read_rows(path, COLUMNS, "name", MAX_BYTES)
     seen: dict[str, int] = {}
-    full = []
+    table = []
     for row in rows:
         values = {column: row.values.get(column, "") for column in COLUMNS}
         _check(path, row.line, values)
-        name = values["name"]
+        name = values["name"] = clip_name(values["name"])
         if name in seen:
-            raise UserError(f"{path}: line {row.line}, column name: {name!r} is in line {seen[name]} already")
+            raise UserError(
+                f"{path}: line {row.line}, column name: {shown(name)} is in line {seen[name]} already"
+            )
         seen[name] = row.line
-        full.append(Row(row.line, values))
-    if not full:
+        table.append(Row(row.line, values))
+    if not table:
         raise UserError(f"{path}: lists no clip")
-    return full
+    for column in NUMBERS:
+        _read_numbers(path, column, table)
+    _read_sides(path, table)
+    return table
 
 
 def number(row: Row, column: str) -> int:
@@ -120,21 +145,47 @@ def number(row: Row, column: str) -> int:
 
 def _check(path: Path, line: int, values: dict[str, str]) -> None:
     def wrong(column: str, what: str) -> UserError:
-        return UserError(f"{path}: line {line}, column {column}: {values[column][:80]!r} {what}")
+        return UserError(f"{path}: line {line}, column {column}: {shown(values[column])} {what}")
 
     if not values["name"]:
         raise wrong("name", "is empty")
     for column in ("name", "label"):
         text = values[column]
-        if len(text) > MAX_LENGTH or not text.isprintable():
+        if text and name_fault(text):
             raise wrong(
                 column, f"is longer than {MAX_LENGTH} characters or holds characters that cannot be printed"
             )
     if "/" in values["name"] or "\\" in values["name"]:
         raise wrong("name", "is a path; a file goes into the column skeleton or video")
-    for column in NUMBERS:
-        text = values[column]
-        if text and not (text.isascii() and text.isdecimal() and len(text) < 9 and int(text) <= MOST):
-            raise wrong(column, f"is no number from 0 to {MOST}")
-    if values["split"] not in SPLITS:
-        raise wrong("split", "is not train, test or empty")
+
+
+def _read_numbers(path: Path, column: str, table: list[Row]) -> None:
+    """Turn a column's fields into plain decimals: 1.0 is 1, and P01 where every field has the same letters."""
+    texts = {row.values[column] for row in table} - {""}
+    lettered = [LETTERED.fullmatch(text) for text in texts]
+    form = LETTERED if len({match and match[1] for match in lettered}) == 1 and all(lettered) else WHOLE
+    for row in table:
+        if text := row.values[column]:
+            match = form.fullmatch(text) if text.isascii() else None
+            if not match or (value := int(match[form.groups])) > MOST:
+                raise UserError(
+                    f"{path}: line {row.line}, column {column}: {shown(text)} is no number from 0 to {MOST}"
+                )
+            row.values[column] = str(value)
+
+
+def _read_sides(path: Path, table: list[Row]) -> None:
+    """Turn the column split into train and test; `val` is the test side of a table that names no other."""
+    for row in table:
+        row.values["split"] = row.values["split"].lower()
+    sides = {row.values["split"] for row in table}
+    if "val" in sides and "test" not in sides:
+        log.info("%s: column split: val is taken as test", path)
+        for row in table:
+            row.values["split"] = row.values["split"].replace("val", "test")
+    for row in table:
+        if (side := row.values["split"]) not in SPLITS:
+            more = "; leave the field of a third side empty" if side == "val" else ""
+            raise UserError(
+                f"{path}: line {row.line}, column split: {shown(side)} is not train, test or empty{more}"
+            )

@@ -11,6 +11,7 @@ from mmcl.datasets import EstimatedPoses
 from mmcl.datasets.clip import ClipEntry, Reader, slice_clip
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
+from mmcl.schemas import require_finite
 from mmcl.settings import base
 from mmcl.skeleton.cleaning import centred
 from mmcl.skeleton.gaps import fill_gaps
@@ -55,7 +56,7 @@ class PoseStores:
         path, row = self.rows[name]
         with store.opened(path, SCHEMA) as h5:
             place = (int(h5[key][row]) for key in ("offset", "frames", "persons"))
-            keypoints = slice_clip(h5["keypoints"], *place)
+            keypoints = require_finite(h5, "keypoints", slice_clip(h5["keypoints"], *place))
             width, height = h5["size"][row].tolist()
         return Poses(keypoints, (width, height))
 

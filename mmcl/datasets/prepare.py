@@ -15,12 +15,15 @@ import numpy as np
 
 from mmcl import store
 from mmcl.datasets import ClipEntry, EstimatedPoses, Reader, open_reader
-from mmcl.datasets.clip import slice_clip
+from mmcl.datasets.clip import MOST_PEOPLE, slice_clip
 from mmcl.datasets.index import read_index, write_index
+from mmcl.datasets.listing import list_clips, read_recording, reason_of
 from mmcl.datasets.protocols import Clips
 from mmcl.datasets.stamps import record
-from mmcl.errors import UserError
+from mmcl.errors import UserError, shown
+from mmcl.helpers import end_with_parent
 from mmcl.layouts import get_layout
+from mmcl.schemas import require_finite
 from mmcl.settings.jobs import Indexing, Preparation
 
 log = logging.getLogger(__name__)
@@ -52,7 +55,7 @@ def index_clips(
     Raises:
         UserError: a folder is missing or holds no clip.
     """
-    entries = open_reader(settings, skeletons, videos).list_clips()
+    entries = list_clips(open_reader(settings, skeletons, videos))
     write_index(output, entries)
     if stamp is not None:
         record(output, settings, skeletons, videos, stamp)
@@ -98,17 +101,7 @@ def prepare_skeletons(
     source = "video" if pose_stores else "skeleton"
     known = {entry.action for entry in entries.values()} & set(reader.class_names())
     classes = sorted(known, key=class_order)
-    columns = {
-        "joints": store.Column("float32", (len(get_layout(reader.layout)), 3), flat=True),
-        "offset": store.Column("int64"),
-        "frames": store.Column("int32"),
-        "persons": store.Column("int8"),
-        "labels": store.Column("int64"),
-        "subject": store.Column("int16"),
-        "camera": store.Column("int16"),
-        "setup": store.Column("int16"),
-        "split": store.Column("text"),
-    }
+    points = len(get_layout(reader.layout))
 
     def finish(h5: h5py.File) -> None:
         _number_rows(h5, classes, reader.class_names())
@@ -126,18 +119,22 @@ def prepare_skeletons(
             schema=SCHEMA,
             settings=settings.dump(),
             names=list(entries),
-            columns=columns,
+            columns=store.columns(SCHEMA, joints=(points, 3)),
             batch_size=BATCH,
-            work=lambda names: _batch([entries[name] for name in names], classes, read, source),
+            work=lambda names: _batch([entries[name] for name in names], classes, read, source, points),
             inputs=[Path(index), *map(Path, pose_stores)],
             finish=finish,
             attributes={"layout": reader.layout},
         )
 
 
-def class_order(action: str) -> list[str | int]:
-    """Sort key of a class id: its numbers count as numbers, so that a9 comes before a10."""
-    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", action)]
+def class_order(action: str) -> tuple[list[str | int], str]:
+    """Sort key of a class id: its numbers count as numbers, so that a9 comes before a10.
+
+    Ids whose numbers are equal, such as 1 and 01, are in the order of their characters: classes come from a set, whose
+    order changes from process to process, so that no two may have the same key.
+    """
+    return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", action)], action
 
 
 # ------------------------------------------------------------------------------------------- one batch
@@ -148,21 +145,30 @@ def _batch(
     classes: list[str],
     read: Callable[[list[ClipEntry]], Iterator[Result]],
     source: str,
+    points: int,
 ) -> store.Batch:
-    """One batch of rows; `source` is what a clip must have, `skeleton` or `video`."""
+    """One batch of rows.
+
+    Args:
+        entries: the clips.
+        classes: ids, in the order of the labels.
+        read: clips → their joints.
+        source: what a clip must have, `skeleton` or `video`.
+        points: joints of the layout.
+    """
     failed = {}
     wanted = []
     for entry in entries:
         reason = entry.left_out or ("" if getattr(entry, source) else f"no {source} file")
         if not reason and entry.action not in classes:
-            reason = f"class {entry.action} is not one of the data set's"
+            reason = f"class {shown(entry.action)} is not one of the data set's"
         if reason:
             failed[entry.name] = reason
         else:
             wanted.append(entry)
     joints, used = [], []
     for entry, (clip, reason) in zip(wanted, read(wanted), strict=True):
-        if clip is None:
+        if clip is None or (reason := _unfit(clip, entry, points)):
             failed[entry.name] = reason
         else:
             used.append(entry)
@@ -184,6 +190,17 @@ def _batch(
         },
         failed=failed,
     )
+
+
+def _unfit(clip: np.ndarray, entry: ClipEntry, points: int) -> str:
+    """Why a clip's joints are none, or do not fit into a store; "" if they do."""
+    if clip.ndim != 4 or clip.shape[2:] != (points, 3) or not clip.size:
+        return (
+            f"{entry.skeleton or entry.video}: read as an array of {clip.shape}, no clip of {points} joints"
+        )
+    if clip.shape[1] > MOST_PEOPLE:
+        return f"{entry.skeleton or entry.video}: has {clip.shape[1]} people, more than {MOST_PEOPLE}"
+    return "" if np.isfinite(clip).all() else f"{entry.skeleton or entry.video}: a joint is not finite"
 
 
 def _number_rows(h5: h5py.File, classes: list[str], names: dict[str, str]) -> None:
@@ -214,6 +231,7 @@ _reader: Reader | None = None
 
 def _start(opening: Opening) -> None:
     global _reader
+    end_with_parent()
     _reader = open_reader(*opening)
 
 
@@ -224,11 +242,9 @@ def _read_in_process(entry: ClipEntry) -> Result:
 
 def _read(reader: Reader, entry: ClipEntry) -> Result:
     try:
-        return reader.read_clip(entry), ""
+        return read_recording(reader.read_clip, entry), ""
     except UserError as error:
-        # without the folder: the same recordings give the same store wherever they lie
-        text = str(error)
-        return None, text[max(text.find(entry.skeleton), 0) :]
+        return None, reason_of(error, entry.skeleton)
 
 
 @contextmanager
@@ -272,6 +288,9 @@ class SkeletonStore:
         self.settings, self.fingerprint = shards.settings, shards.fingerprint
         with store.opened(self.path, SCHEMA) as h5:
             self.layout = str(h5.attrs["layout"])
+            joints, expected = h5["joints"].shape[1], len(get_layout(self.layout))
+            if joints != expected:
+                raise UserError(f"{path}: has {joints} joints, its layout {self.layout} {expected}")
             self.class_ids: list[str] = h5["classes/id"].asstr()[:].tolist()
             self.class_names: list[str] = h5["classes/name"].asstr()[:].tolist()
             self.labels = h5["labels"][:]
@@ -303,10 +322,13 @@ class SkeletonStore:
 
     @cached_property
     def joints(self) -> np.ndarray:
-        """(sum of frames × persons, V, 3) float32; read when first asked for."""
+        """(sum of frames × persons, V, 3) float32; read when first asked for.
+
+        Raises:
+            UserError: they are not finite.
+        """
         with store.opened(self.path, SCHEMA) as h5:
-            joints: np.ndarray = h5["joints"][:]
-        return joints
+            return require_finite(h5, "joints", h5["joints"][:])
 
     def place(self, i: int) -> tuple[int, int, int]:
         """Where clip i lies in `joints`: first row, frames and people, see `slice_clip`."""

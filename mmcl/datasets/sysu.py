@@ -16,7 +16,7 @@ from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.files import numbered_names, walk
 from mmcl.datasets.mat_file import read_joints
 from mmcl.datasets.one_person import one_person
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line, shown
 from mmcl.settings import base
 
 JOINTS = 20
@@ -117,15 +117,15 @@ class SysuReader:
     def read_clip(self, entry: ClipEntry) -> np.ndarray:
         """(T, 1, 20, 3), without the frames that hold no position; times the option `unit`."""
         path = self.skeletons / entry.skeleton
-        joints = read_joints(path, "SW", JOINTS, (3,)) if path.suffix == ".mat" else read_text(path)
+        joints = read_joints(path, "SW", JOINTS, (3,)) if path.suffix.lower() == ".mat" else read_text(path)
         return one_person(path, joints * self.options.unit, self.layout)
 
     def pixel_joints(self, entry: ClipEntry, width: int, height: int) -> np.ndarray:
         """(T, 1, 20, 2): `S` of `sklImage.mat` beside the skeleton, on a picture of `picture_size`."""
         path = self.skeletons / entry.skeleton
-        if path.suffix != ".mat":
+        if path.suffix.lower() != ".mat":
             raise UserError(f"{path}: only sklImage.mat holds where joints lie in the picture")
-        pixels = read_joints(path.with_name("sklImage.mat"), "S", JOINTS, (2, 3))[..., :2]
+        pixels = read_joints(path.with_name(f"sklImage{path.suffix}"), "S", JOINTS, (2, 3))[..., :2]
         pixels = np.where(np.abs(pixels) <= MAX_PIXEL, pixels, np.nan)
         scale = np.array([width, height]) / np.array(self.options.picture_size)
         scaled: np.ndarray = (pixels * scale)[:, None]
@@ -139,18 +139,19 @@ def _find(
     found: dict[tuple[int, str], str] = {}
     for path in walk(folder):
         stem, ending = os.path.splitext(path)
-        if ending not in endings:
+        if ending.lower() not in endings:
             continue
         match = next((match for pattern in patterns if (match := pattern.search(stem))), None)
         if not match:
             continue
-        action, subject = match["action"], match["subject"]
+        action, subject = match["action"] or "", match["subject"] or ""
         if not action.isdecimal():
-            raise UserError(f"{folder}: {path}: activity {action!r} is not a number")
+            raise UserError(f"{folder}: {one_line(path)}: activity {shown(action)} is not a number")
         key = int(action), str(int(subject)) if subject.isdecimal() else subject
         if key in found:
             raise UserError(
-                f"{folder}: {found[key]} and {path} are both activity {key[0]} of subject {key[1]}"
+                f"{folder}: {one_line(found[key])} and {one_line(path)} are both activity {key[0]} of subject"
+                f" {one_line(key[1])}"
             )
         found[key] = path
     return found
@@ -197,7 +198,7 @@ def read_text(path: Path) -> np.ndarray:
         try:
             values.append([float(field) for field in fields])
         except ValueError as error:
-            fail(str(error)[:120], line)
+            fail(one_line(str(error), 120), line)
     if len(values) * width % (3 * JOINTS):
         fail(f"{len(values)} joints are no multiple of {JOINTS}: the last frame is incomplete", rows[-1][0])
     joints = np.array(values).reshape(-1, JOINTS, 3)

@@ -4,11 +4,13 @@ import json
 import logging
 import multiprocessing
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +21,19 @@ from mmcl.demo.kinect import jitter, track
 from mmcl.demo.seeding import generator
 from mmcl.demo.write import skeleton_text, write_mat, write_video
 from mmcl.errors import UserError
-from mmcl.files import write_text
+from mmcl.files import locked, read_json, write_json, write_text
+from mmcl.helpers import end_with_parent
 from mmcl.settings.jobs import Drawing
 
 WORKING = ".drawing"
 """Folder of unfinished files inside the data set's; deleted when all recordings are drawn."""
+
+DRAWN = re.compile(
+    r"S\d{3}C\d{3}P\d{3}R\d{3}A\d{3}(\.skeleton|_rgb\.avi)|a\d+_s\d+_t\d+_(skeleton\.mat|color\.avi)"
+)
+"""Names of recordings."""
+LOCK = "lock"
+"""The file there that a process holds while it draws."""
 
 log = logging.getLogger(__name__)
 
@@ -89,50 +99,58 @@ def draw_dataset(folder: Path, settings: Drawing, processes: int) -> None:
         processes: how many draw in parallel; the files do not depend on it.
 
     Raises:
-        UserError: settings that cannot be drawn.
+        UserError: settings that cannot be drawn, or another process draws into this folder.
     """
     folder = Path(folder)
     working = folder / WORKING
     recordings = plan(settings)
-    stamp = json.dumps({"settings": settings.dump()}, sort_keys=True)
-    _continue_or_begin(folder, stamp)
-    todo = [r for r in recordings if not _finished(folder, r)]
-    if len(todo) < len(recordings):
-        log.info(
-            "%s: %d of %d recordings are there already", folder, len(recordings) - len(todo), len(recordings)
-        )
-    _draw_all(folder, settings, todo, processes)
-    clips = [json.loads((working / f"{r.name}.json").read_text()) for r in recordings]
-    damaged = {r.name: damage.KINDS[r.damage] for r in recordings if r.damage}
-    lines = ",\n".join(json.dumps(clip) for clip in clips)
-    head = json.dumps({"settings": settings.dump(), "damaged": damaged}, indent=1)
-    text = head[:-2] + ',\n "clips": [\n' + lines + "\n ]\n}\n"
-    write_text(folder / "drawn.json", text)
-    shutil.rmtree(working)
+    with locked(working / LOCK, f"{folder} is being written by another process; wait for it or stop it"):
+        _continue_or_begin(folder, settings)
+        todo = [r for r in recordings if _record(folder, r) is None]
+        if there := len(recordings) - len(todo):
+            log.info("%s: %d of %d recordings are there already", folder, there, len(recordings))
+        _draw_all(folder, settings, todo, processes)
+        clips = [_record(folder, r) for r in recordings]
+        damaged = {r.name: damage.KINDS[r.damage] for r in recordings if r.damage}
+        lines = ",\n".join(json.dumps(clip) for clip in clips)
+        head = json.dumps({"settings": settings.dump(), "damaged": damaged}, indent=1)
+        text = head[:-2] + ',\n "clips": [\n' + lines + "\n ]\n}\n"
+        write_text(folder / "drawn.json", text)
+        shutil.rmtree(working)
 
 
-def _continue_or_begin(folder: Path, stamp: str) -> None:
-    """Keep the files of an interrupted run with the same settings; otherwise delete those of an earlier run."""
-    working, done = folder / WORKING, folder / "drawn.json"
-    marker = working / "settings.json"
-    if marker.exists() and marker.read_text() == stamp:
-        done.unlink(missing_ok=True)
-    else:
-        former = [json.loads(path.read_text()) for path in (marker, done) if path.exists()]
-        for old in former:
-            for recording in plan(Drawing.model_validate(old["settings"])):
-                for file in recording.files:
-                    (folder / file).unlink(missing_ok=True)
-        done.unlink(missing_ok=True)
-        shutil.rmtree(working, ignore_errors=True)
-    for part in ("skeletons", "videos", WORKING):
+def _continue_or_begin(folder: Path, settings: Drawing) -> None:
+    """Keep the files of an interrupted run with the same settings; otherwise delete all that was drawn before."""
+    marker = folder / WORKING / "settings.json"
+    wanted = {"settings": settings.dump()}
+    (folder / "drawn.json").unlink(missing_ok=True)
+    for part in ("skeletons", "videos"):
         (folder / part).mkdir(parents=True, exist_ok=True)
-    marker.write_text(stamp)
+    if marker.exists():
+        try:
+            if read_json(marker) == wanted:
+                return
+        except UserError as error:  # of a full disk, or after a power failure
+            log.warning("%s: all recordings are drawn again", error)
+    for part in ("skeletons", "videos"):
+        # by name: which settings drew them is not always known
+        for file in (folder / part).iterdir():
+            if DRAWN.fullmatch(file.name):
+                file.unlink()
+    for file in (folder / WORKING).iterdir():
+        if file.name != LOCK:
+            file.unlink()
+    write_json(marker, wanted)
 
 
-def _finished(folder: Path, recording: PlannedClip) -> bool:
-    record = folder / WORKING / f"{recording.name}.json"
-    return record.exists() and all((folder / file).exists() for file in recording.files)
+def _record(folder: Path, recording: PlannedClip) -> dict[str, Any] | None:
+    """What is listed of a finished recording; None if it is not finished."""
+    try:
+        record: dict[str, Any] = read_json(folder / WORKING / f"{recording.name}.json")
+        sizes = [(folder / file).stat().st_size for file in recording.files]
+        return record["clip"] if record["bytes"] == sizes else None
+    except (UserError, OSError, LookupError, TypeError):
+        return None
 
 
 def _draw_all(folder: Path, settings: Drawing, todo: list[PlannedClip], processes: int) -> None:
@@ -153,7 +171,8 @@ def _run(folder: Path, settings: Drawing, todo: list[PlannedClip], processes: in
         return
     chunk = max(len(todo) // (processes * 6), 1)
     chunks = [todo[i : i + chunk] for i in range(0, len(todo), chunk)]
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=end_with_parent) as pool:
         jobs = [pool.submit(_draw_chunk, folder, settings, part) for part in chunks]
         for job in jobs:
             yield from [None] * job.result()
@@ -190,7 +209,7 @@ def draw_recording(folder: Path, settings: Drawing, recording: PlannedClip) -> N
     sensor = generator("sensor", seed, r.form, r.name)
     if r.form == "ntu":
         text = skeleton_text(track(shot.joints, sensor), shot.view)
-        skeleton.write_text(damage.damage_skeleton(text, r.damage))
+        write_text(skeleton, damage.damage_skeleton(text, r.damage))
     else:
         write_mat(skeleton, utd_joints(jitter(shot.joints[:, 0], sensor)[0]))
     empty = r.damage == "nobody_in_video"
@@ -212,6 +231,7 @@ def draw_recording(folder: Path, settings: Drawing, recording: PlannedClip) -> N
         "object_pixels": [] if empty else shot.object_pixels[::every].tolist(),
         "boxes": [] if empty else boxes.tolist(),
     }
+    sizes = [file.stat().st_size for file in (skeleton, video)]
     for temporary, final in zip((skeleton, video), r.files, strict=True):
         os.replace(temporary, folder / final)
-    write_text(working / f"{r.name}.json", json.dumps(record))
+    write_text(working / f"{r.name}.json", json.dumps({"clip": record, "bytes": sizes}))

@@ -21,6 +21,7 @@ from mmcl.demo.draw import UTD_ACTIONS, Shot
 from mmcl.demo.keypoints import coco17
 from mmcl.demo.objects import KINDS
 from mmcl.demo.seeding import generator
+from mmcl.helpers import end_with_parent
 from mmcl.settings.demo import PicturesSettings
 from mmcl.settings.video import VideoSettings
 from mmcl.video import jpeg, sampling
@@ -112,7 +113,7 @@ def draw_training_pictures(output: Path, settings: PicturesSettings, processes: 
         processes: clips drawn in parallel.
     """
     jobs = {job.name: job for job in plan(settings)}
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, end_with_parent) as pool:
 
         def work(names: list[str]) -> store.Batch:
             rows = pool.map(functools.partial(draw_one, settings=settings), [jobs[n] for n in names], 4)
@@ -123,15 +124,13 @@ def draw_training_pictures(output: Path, settings: PicturesSettings, processes: 
             schema=SCHEMA,
             settings=settings.dump(),
             names=list(jobs),
-            columns={
-                "montage": store.Column("bytes"),
-                "frames": store.Column("bytes", (VIDEO.count,)),
-                "empty": store.Column("bytes"),
-                "boxes": store.Column("float32", (VIDEO.count, PERSONS, 4)),
-                "keypoints": store.Column("float32", (VIDEO.count, PERSONS, 17, 2)),
-                "object_at": store.Column("float32", (VIDEO.count, 2)),
-                "facts": store.Column("text"),
-            },
+            columns=store.columns(
+                SCHEMA,
+                frames=(VIDEO.count,),
+                boxes=(VIDEO.count, PERSONS, 4),
+                keypoints=(VIDEO.count, PERSONS, 17, 2),
+                object_at=(VIDEO.count, 2),
+            ),
             batch_size=settings.batch,
             work=work,
         )

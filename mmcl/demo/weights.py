@@ -70,7 +70,7 @@ def train_and_measure(
         "loss": losses,
         "held_out": trained.measure(trained.weights, settings, Pictures(held_out)),
         "bytes": trained.file.stat().st_size,
-        "sha256": sha256(trained.file),
+        "sha256": sha256(trained.weights),
     }
     write_text(output, json.dumps(note, indent=1) + "\n")
 
@@ -90,7 +90,7 @@ def write_figures(held_out: Path, recordings: dict[str, Path], settings: DemoWei
     figures: dict[str, dict[str, Any]] = {}
     for name, network in NETWORKS.items():
         figures[name] = {part: measured[name] for part, measured in parts.items() if name in measured}
-        figures[name] |= {"bytes": network.file.stat().st_size, "sha256": sha256(network.file)}
+        figures[name] |= {"bytes": network.file.stat().st_size, "sha256": sha256(network.weights)}
         figures[name]["settings"] = {"seed": settings.seed, **network.settings(settings).dump()}
     write_text(FOLDER / "figures.json", json.dumps(figures, indent=1) + "\n")
 

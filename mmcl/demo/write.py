@@ -9,6 +9,9 @@ import numpy as np
 from mmcl.demo.camera import Camera
 from mmcl.demo.kinect import TrackedBody
 from mmcl.demo.kinematics import Array, unit
+from mmcl.errors import UserError
+from mmcl.files import written
+from mmcl.video.decode import Recording
 
 DEPTH_FOCAL, DEPTH_MIDDLE = 365.0, (256.0, 212.0)
 """Kinect v2's depth camera (512x424)."""
@@ -71,21 +74,36 @@ def write_mat(path: Path, joints: Array) -> None:
     buffer = io.BytesIO()
     scipy.io.savemat(buffer, {"d_skel": np.ascontiguousarray(joints.transpose(1, 2, 0), np.float64)})
     # the first 116 bytes are free text, into which SciPy writes the time of day
-    path.write_bytes(b"MATLAB 5.0 MAT-file, drawn by mmcl".ljust(116) + buffer.getvalue()[116:])
+    with written(path) as temporary:
+        temporary.write_bytes(b"MATLAB 5.0 MAT-file, drawn by mmcl".ljust(116) + buffer.getvalue()[116:])
 
 
 def write_video(path: Path, pictures: Iterable[Array], size: tuple[int, int], fps: float) -> None:
     """Motion-JPEG AVI of RGB pictures (H, W, 3) uint8.
 
     Raises:
-        OSError: the file cannot be written.
+        UserError: the file cannot be written, or not all of it.
     """
     import cv2
 
     code = cv2.VideoWriter.fourcc(*"MJPG")
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, fps, size)
     if not writer.isOpened():
-        raise OSError(f"{path}: the video cannot be written")
+        raise UserError(f"{path}: the video cannot be written; is the disk full? Free space and run again")
+    count = 0
     for picture in pictures:
         writer.write(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        count += 1
     writer.release()
+    # the writer says nothing about a full disk
+    if not _is_whole(path, count):
+        raise UserError(
+            f"{path}: the video was not written whole; is the disk full? Free space and run again"
+        )
+
+
+def _is_whole(path: Path, frames: int) -> bool:
+    try:
+        return Recording(path).frames == frames
+    except UserError:
+        return False

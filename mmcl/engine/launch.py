@@ -14,7 +14,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +23,9 @@ import torch.distributed as dist
 
 from mmcl.device import pick_device
 from mmcl.engine.processes import Processes
-from mmcl.errors import UserError
+from mmcl.errors import Damaged, UserError, memory_reported
 from mmcl.files import write_json
-from mmcl.logs import log_files, log_to
+from mmcl.logs import LESS_MEMORY, log_files, log_to
 from mmcl.naming import PROJECT
 
 STARTER = "MMCL_STARTER"
@@ -49,12 +49,13 @@ def joined() -> Iterator[Processes]:
     if rank:
         logging.getLogger("mmcl").setLevel(logging.WARNING)  # the first process logs for all
     if starter:
-        threading.Thread(target=_end_with_starter, daemon=True).start()
+        threading.Thread(target=_end_with_starter, args=(Path(starter),), daemon=True).start()
     try:
         device = pick_device()
         if world > 1:
             device = _join(device, rank, world, starter)
-        yield Processes(rank, world, device)
+        with memory_reported(LESS_MEMORY):
+            yield Processes(rank, world, device)
         if world > 1:
             dist.destroy_process_group()
     except KeyboardInterrupt:
@@ -63,7 +64,9 @@ def joined() -> Iterator[Processes]:
         known = isinstance(error, UserError)
         text = str(error) if known else traceback.format_exc()
         if starter:
-            write_json(Path(starter, f"failed-{rank}.json"), {"known": known, "text": text})
+            damaged = str(error.path) if isinstance(error, Damaged) else None
+            failed = {"known": known, "text": text, "damaged": damaged}
+            write_json(Path(starter, f"failed-{rank}.json"), failed)
         else:
             logging.getLogger("mmcl").error("%s", text)
         raise SystemExit(1) from None
@@ -90,9 +93,13 @@ def _enough_gpus(wanted: int) -> None:
         )
 
 
-def _end_with_starter() -> None:
-    """End this process when the one that started it has ended."""
+def _end_with_starter(folder: Path) -> None:
+    """End this process when the one that started it has ended, which could then not delete its folder."""
     os.read(0, 1)  # nothing is written there; it returns when the other end is closed
+    with suppress(OSError):  # a process beside this one does the same
+        for file in (folder / "job.json", folder / "meeting", *folder.glob("failed-*.json")):
+            file.unlink(missing_ok=True)
+        folder.rmdir()
     os._exit(1)
 
 
@@ -143,6 +150,8 @@ def _all_done(started: list[subprocess.Popen[bytes]], folder: Path) -> bool:
     errors = [json.loads(path.read_text()) for path in failed]
     # errors of the other processes about a lost connection come after the cause
     for error in errors:
+        if error.get("damaged"):
+            raise Damaged(error["text"], error["damaged"])
         if error["known"]:
             raise UserError(error["text"])
     for rank, code in enumerate(codes):

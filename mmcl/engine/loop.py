@@ -26,7 +26,7 @@ from mmcl.engine.progress import progress
 from mmcl.engine.resume import LastState, Mark, only_writer
 from mmcl.engine.schedule import sgd_factor
 from mmcl.engine.seeds import epoch_seed
-from mmcl.errors import UserError
+from mmcl.errors import UserError, memory_reported
 from mmcl.settings.training import AdamWSettings, SgdSettings
 
 log = logging.getLogger(__name__)
@@ -163,8 +163,8 @@ def fit(
         elsewhere: where the state of the same training may lie if there is none beside the target.
 
     Raises:
-        UserError: another process trains there; the loss or a weight is not finite, then `last.pt` stays that of the
-            epoch before.
+        UserError: another process trains there; memory does not suffice; the loss or a weight is not finite, then
+            `last.pt` stays that of the epoch before.
     """
     target = Path(target)
     with only_writer(target.parent) if processes.first else nullcontext():
@@ -173,10 +173,19 @@ def fit(
             last.adopt(elsewhere, lambda state: _goes_on(mark, state, task, settings))
         optimizing = build_optimizer(task.net, settings, task.steps)
         fitted = _resumed(task, settings, optimizing, last, processes)
-        _train(task, settings, optimizing, fitted, last, target, processes)
+        with memory_reported(_for_less_memory(task, settings)):
+            _train(task, settings, optimizing, fitted, last, target, processes)
         yield fitted
         if processes.first:
             last.remove()
+
+
+def _for_less_memory(task: Task[Any], settings: SgdSettings | AdamWSettings) -> str:
+    section = task.rate_key.rpartition("learning_rate")[0]
+    fewer = f"lower {section}batch (now {settings.batch}), and the learning rate in proportion"
+    if isinstance(settings, SgdSettings) and task.precision == "fp32":
+        return f"{fewer}, or set {section}precision: bf16"
+    return fewer
 
 
 def _resumed(

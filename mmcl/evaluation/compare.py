@@ -101,7 +101,7 @@ def find_runs(path: Path, member: str | None = None) -> Runs:
     """
     if benchmark := find_benchmark(path):
         return _of_ensemble(benchmark, member)
-    files = [path / "scores.h5"] if _is_seed(path / "scores.h5") else path.glob("seed-*/scores.h5")
+    files = [path / "scores.h5"] if _is_seed(path / "scores.h5") else sorted(path.glob("seed-*/scores.h5"))
     found = {int(file.parent.name[5:]): [file] for file in files if _is_seed(file) and file.exists()}
     if not found:
         raise UserError(

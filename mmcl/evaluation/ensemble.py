@@ -1,6 +1,5 @@
 """Fusion of several streams' scores."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 
 from mmcl.errors import UserError
 from mmcl.evaluation.metrics import FIGURES, confusion, figures, hits, per_class, percent, rounded, summary
-from mmcl.files import write_json
+from mmcl.files import read_json, write_json
 from mmcl.settings.jobs import Fusion
 from mmcl.store import Shards, opened
 from mmcl.versions import versions
@@ -141,7 +140,9 @@ def write_ensemble(
         case "equal":
             weights = np.full(len(members), 1.0 / len(members))
         case "preset":
-            weights = np.asarray(settings.ensemble.preset, float)
+            weights = np.asarray(settings.ensemble.preset_weights(members), float)
+    if len(members) == 1:
+        weights = np.ones(1)  # whatever it is, it changes nothing
     # what is written down is what was used, so that others can add the members up again
     weights = weights.round(6)
     total = float(weights.sum())
@@ -156,7 +157,7 @@ def write_ensemble(
     logits, labels, names = read_scores(scores[: len(members)])
     fused = fuse(logits, weights)
     ids, class_names = read_classes(scores[0])
-    read = [json.loads(Path(path).read_text()) for path in metrics]
+    read = [read_json(path) for path in metrics]
     written: dict[str, Any] = {
         "benchmark": settings.benchmark,
         "question": settings.question,

@@ -68,7 +68,7 @@ def find_benchmark(named: Path) -> FinishedBenchmark | None:
     candidates = [named / "ensemble.json"]
     if len(named.parts) == 1:
         candidates.append(Path(paths.at(paths.ENSEMBLE, benchmark=str(named))))
-    if named.suffix == ".json":
+    if named.suffix.lower() == ".json":
         candidates = [named]
     path = next((path for path in candidates if path.is_file()), None)
     return None if path is None else _read(path)

@@ -1,16 +1,15 @@
 """`ikem/result.json`: the probes of all seeds, averaged."""
 
-import json
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mmcl.evaluation.metrics import rounded
-from mmcl.files import write_json
+from mmcl.files import read_json, write_json
 from mmcl.settings.jobs import IkemResult
+from mmcl.versions import versions
 
 PACKAGES = ("mmcl", "torch", "numpy", "h5py", "snakemake")
 
@@ -32,9 +31,9 @@ def write_result(output: Path, *, metrics: Mapping[str, Sequence[Path]], setting
             **{part: _over_seeds([one[part] for one in read]) for part in ("encoders", "together")},
         }
         for what, paths in metrics.items()
-        for read in [[json.loads(path.read_text()) for path in paths]]
+        for read in [[read_json(path) for path in paths]]
     }
-    about = {"settings": settings.dump(), "versions": {package: version(package) for package in PACKAGES}}
+    about = {"settings": settings.dump(), "versions": versions(*PACKAGES)}
     write_json(
         output, {"benchmark": settings.benchmark, "seeds": list(settings.seeds), "probes": found, **about}
     )

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 
 from mmcl.datasets import open_reader, reader_class, reader_settings, reads_file
+from mmcl.datasets.listing import list_clips, read_recording
+from mmcl.datasets.names import clip_name
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fuse
@@ -59,6 +61,7 @@ def open_recordings(
     recordings = (
         _of_store(path) if reader is None else _of_folder(path, reader_settings(reader, options or {}))
     )
+    names = [clip_name(name) for name in names]
     if unknown := sorted(set(names) - set(recordings.names)):
         raise UserError(f"{path}: has no clip {', '.join(unknown)}")
     if names:
@@ -85,12 +88,14 @@ def _of_folder(path: Path, settings: ReaderSettings) -> Recordings:
     folder = path.parent if one else path
     reader = open_reader(settings, folder)
     # the name alone may keep a clip out of training and scoring; to recognise it, its skeleton is enough
-    entries = {entry.name: entry for entry in reader.list_clips() if entry.skeleton}
+    entries = {entry.name: entry for entry in list_clips(reader) if entry.skeleton}
     if one:
         entries = {name: entry for name, entry in entries.items() if folder / entry.skeleton == path}
         if not entries:
             raise UserError(f"{path}: no recording for the reader {settings.reader}. {reader.what_belongs}")
-    return Recordings(reader.layout, list(entries), lambda name: reader.read_clip(entries[name]))
+    return Recordings(
+        reader.layout, list(entries), lambda name: read_recording(reader.read_clip, entries[name])
+    )
 
 
 @dataclass
@@ -177,16 +182,17 @@ def write_csv(
     """
     table = csv.writer(output, lineterminator="\n")
     table.writerow(("name", "rank", "class_id", "class_name", "score"))
-    found = 0
+    found, first = 0, ""
     for name, predictions in recognise(recogniser, recordings, top):
         if isinstance(predictions, UserError):
             report(f"{name}: {predictions}")
+            first = first or f"{name}: {predictions}"
             continue
         found += 1
         for rank, one in enumerate(predictions, start=1):
             table.writerow((name, rank, one.class_id, one.class_name, f"{one.score:.4f}"))
     if not found:
-        raise UserError("none of the clips could be read")
+        raise UserError(f"none of the clips could be read; the first is {first}")
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

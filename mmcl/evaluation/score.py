@@ -191,10 +191,7 @@ def write_logits(
         schema=SCHEMA,
         settings=settings.dump(),
         names=list(rows),
-        columns={
-            "logits": store.Column("float32", (len(source.class_ids),)),
-            "labels": store.Column("int64"),
-        },
+        columns=store.columns(SCHEMA, logits=(len(source.class_ids),)),
         batch_size=BATCH,
         work=work,
         inputs=inputs,

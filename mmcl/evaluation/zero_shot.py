@@ -1,6 +1,5 @@
 """Trained models evaluated as they are on the clips of another data set (MMCL, section 4.3 and Table 10)."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ from mmcl.device import pick_device
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fuse
 from mmcl.evaluation.metrics import hits, percent, wilson
-from mmcl.files import write_json
+from mmcl.files import read_json, write_json
 from mmcl.settings.jobs import ZeroShot
 from mmcl.skeleton.mapping import map_joints
 from mmcl.store import Shards
@@ -59,7 +58,7 @@ def write_zero_shot(
     source = SkeletonStore(skeletons)
     class_map = {entry.target: entry for entry in read_class_map(settings.class_map)}
     members = [member.name for member in settings.members]
-    weights = [member["weight"] for member in json.loads(Path(ensemble).read_text())["members"]]
+    weights = [member["weight"] for member in read_json(ensemble)["members"]]
     trained = [load_model(path, pick_device()) for path in models]
     classes = trained[0].classes
 

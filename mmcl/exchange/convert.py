@@ -24,6 +24,7 @@ from mmcl.exchange.write_crosclr import write_crosclr
 from mmcl.exchange.write_npz import write_npz
 from mmcl.exchange.write_pyskl import write_pyskl
 from mmcl.layouts import get_layout
+from mmcl.schemas import require_finite, settings_of
 from mmcl.settings.base import narrowed
 from mmcl.settings.dataset import ReaderSettings
 from mmcl.settings.jobs import Indexing, Preparation
@@ -176,7 +177,7 @@ def map_store(source: Path, output: Path, target: str) -> None:
         UserError: the joints cannot be made from those of the source.
     """
     centre = get_layout(target).centre
-    with store.opened(source, SCHEMA) as h5, h5py.File(output, "w") as out:
+    with store.opened(source, SCHEMA) as h5, store.created(output) as out:
         own = str(h5.attrs["layout"])
         for key in h5:
             if key != "joints":
@@ -184,10 +185,11 @@ def map_store(source: Path, output: Path, target: str) -> None:
         joints = out.create_dataset("joints", (len(h5["joints"]), len(get_layout(target)), 3), "float32")
         places = (h5[key][:].tolist() for key in ("offset", "frames", "persons"))
         for start, frames, persons in zip(*places, strict=True):
-            people = map_joints(slice_clip(h5["joints"], start, frames, persons), own, target)
+            clip = require_finite(h5, "joints", slice_clip(h5["joints"], start, frames, persons))
+            people = map_joints(clip, own, target)
             people = centred(people, (people != 0).any((2, 3)), centre)
             joints[start : start + frames * persons] = people.reshape(-1, *people.shape[2:])
-        settings = {**json.loads(h5.attrs["settings"]), "mapped_from": own, "layout": target}
+        settings = {**settings_of(h5), "mapped_from": own, "layout": target}
         out.attrs.update(h5.attrs)
         out.attrs["layout"], out.attrs["settings"] = target, json.dumps(settings, sort_keys=True)
         names = h5["names"].asstr()[:].tolist()

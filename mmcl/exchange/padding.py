@@ -1,6 +1,5 @@
 """What the writers share: clips of a store read one at a time, zero-padded, in files written whole or not at all."""
 
-import errno
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,8 +15,9 @@ from mmcl.errors import UserError
 from mmcl.exchange.names import label_order, stored_clips
 from mmcl.exchange.order import both_sides
 from mmcl.exchange.people import PERSONS
-from mmcl.files import written
+from mmcl.files import disk_full_named, written
 from mmcl.layouts import get_layout
+from mmcl.schemas import require_finite
 from mmcl.store import opened
 
 FRAMES = 300
@@ -28,7 +28,7 @@ FRAMES = 300
 def clips_of(skeletons: SkeletonStore) -> Iterator[Callable[[int], np.ndarray]]:
     """A function that reads clip i of a store, (T, M, V, 3), and no other."""
     with opened(skeletons.path, SCHEMA) as h5:
-        yield lambda i: slice_clip(h5["joints"], *skeletons.place(i))
+        yield lambda i: require_finite(h5, "joints", slice_clip(h5["joints"], *skeletons.place(i)))
 
 
 class PaddedRows(NamedTuple):
@@ -93,21 +93,16 @@ def whole(path: Path, folder: bool = False) -> Iterator[Path]:
     Raises:
         UserError: the disk is full, or a folder there holds other files.
     """
-    try:
-        if not folder:
-            with written(path) as new:
-                yield new
-            return
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as work:
-            new = Path(work, path.name)
-            new.mkdir()
+    if not folder:
+        with written(path) as new:
             yield new
-            if path.is_dir():
-                if other := {file.name for file in path.iterdir()} - {file.name for file in new.iterdir()}:
-                    raise UserError(f"{path}: holds {min(other)} too; not replaced")
-                os.replace(path, Path(work, "old"))
-            os.replace(new, path)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise UserError(f"{path}: disk full; nothing was written") from None
-        raise
+        return
+    with disk_full_named(path), tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as work:
+        new = Path(work, path.name)
+        new.mkdir()
+        yield new
+        if path.is_dir():
+            if other := {file.name for file in path.iterdir()} - {file.name for file in new.iterdir()}:
+                raise UserError(f"{path}: holds {min(other)} too; not replaced")
+            os.replace(path, Path(work, "old"))
+        os.replace(new, path)

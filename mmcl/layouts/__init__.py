@@ -81,7 +81,7 @@ def get_layout(name: str) -> Layout:
     Raises:
         UserError: there is no such layout, or something is wrong with its file.
     """
-    if name.endswith(".json"):
+    if name.lower().endswith(".json"):
         return _build(name, read_layout(Path(name)))
     if name not in names():
         raise UserError(

@@ -1,6 +1,5 @@
 """Θ of FAM: an image classifier of torchvision that gives a montage's feature (MMCL, Eq. 3)."""
 
-import json
 import re
 from pathlib import Path
 from typing import TypeVar
@@ -10,9 +9,10 @@ import torch
 from torch import nn
 
 from mmcl.errors import UserError
+from mmcl.files import read_json
 from mmcl.naming import find_weights, sha256
 from mmcl.settings.model import CnnSettings
-from mmcl.state_dict import read_tensors
+from mmcl.state_dict import check_finite, read_tensors
 
 S = TypeVar("S", bound=CnnSettings)
 
@@ -99,7 +99,7 @@ def pretrained(settings: S, weights: Path) -> S:
         settings: of the network; `weights`, `sha256` and `num_classes` are replaced.
         weights: the file; its classes and sha256 are in the `.json` of the same name beside it.
     """
-    about = json.loads(weights.with_suffix(".json").read_text())
+    about = read_json(weights.with_suffix(".json"))
     found = {"weights": str(weights), "sha256": about["sha256"], "num_classes": len(about["classes"])}
     # a copy without validation, which wants `weights` to be null with `pretrain`
     return settings.model_copy(update=found)
@@ -143,6 +143,7 @@ def _load(net: nn.Module, path: Path, settings: CnnSettings) -> None:
     except (RuntimeError, TypeError, AttributeError) as error:
         what = f"{settings.architecture} with {settings.num_classes} classes"
         raise UserError(f"{path}: does not fit {what}: {' '.join(str(error).split())[:300]}") from None
+    check_finite(path, net.state_dict())
 
 
 def _drop_last_linear(net: nn.Module, architecture: str) -> int:

@@ -6,6 +6,7 @@ the backbone alone, its batch norms in its weights.
 
 import json
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -87,14 +88,14 @@ def export(
             written gives other logits than the network; then nothing is left at `output`.
     """
     output = Path(output)
-    if output.suffix not in FORMATS:
+    if output.suffix.lower() not in FORMATS:
         raise UserError(f"{output}: the suffix must be one of {', '.join(FORMATS)}")
     people = net.persons if people is None else people
     if not 1 <= people <= net.persons:
         raise UserError(f"people {people}: the model knows 1 to {net.persons}")
     about = {**about, "input": ["clips", *shape, people], "people": people}
     model = Exported(net, shape, people).eval()
-    write = _write_onnx if output.suffix == ".onnx" else _write_pt2
+    write = _write_onnx if output.suffix.lower() == ".onnx" else _write_pt2
     with written(output) as temporary:
         run = write(model, torch.zeros(2, *shape, people), temporary, about)
         difference = _difference(net, run, shape, people)
@@ -106,6 +107,7 @@ def export(
 def _write_onnx(
     model: nn.Module, example: Tensor, path: Path, about: dict[str, object]
 ) -> Callable[[Tensor], Tensor]:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime reads it while it is imported
     try:
         import onnxruntime
         import onnxscript  # noqa: F401  torch.onnx needs it

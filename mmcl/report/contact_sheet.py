@@ -1,6 +1,6 @@
 """Thumbnails of a picture store on one sheet."""
 
-import io
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +9,14 @@ import numpy as np
 from mmcl.errors import UserError
 from mmcl.files import written
 from mmcl.store import opened
+from mmcl.video import jpeg
 
 PICTURES = ("mmcl.crops/1", "mmcl.montages/1")
 THUMBNAIL = 192
 CAPTION = 18
 MARGIN = 4
+
+log = logging.getLogger(__name__)
 
 
 def contact_sheet(
@@ -54,9 +57,13 @@ def contact_sheet(
         x, y = MARGIN + place % across * cell[0], MARGIN + place // across * cell[1]
         width = THUMBNAIL // len(images)
         for number, image in enumerate(images):
-            with Image.open(io.BytesIO(image.tobytes())) as picture:
-                picture.thumbnail((width, THUMBNAIL))
-                sheet.paste(picture, (x + number * width, y))
+            try:
+                picture = Image.fromarray(jpeg.decode(image))
+            except UserError as error:
+                log.warning("%s: picture of %s left out (%s)", path, name, error)
+                continue
+            picture.thumbnail((width, THUMBNAIL))
+            sheet.paste(picture, (x + number * width, y))
         draw.text((x, y + THUMBNAIL + 2), (captions or {}).get(name, name), fill="black")
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     with written(output) as temporary:

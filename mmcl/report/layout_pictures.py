@@ -10,6 +10,7 @@ import numpy as np
 from mmcl.errors import UserError
 from mmcl.files import written
 from mmcl.layouts import Layout, get_layout
+from mmcl.report.plots import pyplot
 
 CENTRE_POSE = {
     "head": (0, 1.74), "nose": (0, 1.72), "neck": (0, 1.54), "spine_shoulder": (0, 1.38),
@@ -53,10 +54,7 @@ def draw_layouts(names: list[str], output: Path) -> None:
     Raises:
         UserError: no such layout, or joints whose place is not known.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
+    plt = pyplot()
     from PIL import Image
 
     columns = min(2, len(names))

@@ -7,6 +7,9 @@ import numpy as np
 
 from mmcl.files import written
 
+LARGEST = 400.0
+"""Inches of a side; matplotlib draws no picture of more than 65,535 pixels."""
+
 
 def plot_confusion(counts: np.ndarray, names: list[str], title: str, output: Path) -> None:
     """Confusion matrix, rows normalised to the class's clips.
@@ -18,8 +21,8 @@ def plot_confusion(counts: np.ndarray, names: list[str], title: str, output: Pat
         output: PNG file.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    plt = _pyplot()
-    side = max(5.0, 0.28 * len(names) + 2.5)
+    plt = pyplot()
+    side = min(LARGEST, max(5.0, 0.28 * len(names) + 2.5))
     figure, axes = plt.subplots(figsize=(side + 1, side), layout="constrained")
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axes.set_xticks(range(len(names)), names, rotation=90, fontsize=7)
@@ -49,7 +52,7 @@ def plot_history(histories: dict[str, Path], title: str, output: Path) -> None:
     """
     import pandas as pd
 
-    plt = _pyplot()
+    plt = pyplot()
     figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for label, path in histories.items():
         history = pd.read_csv(path)
@@ -64,10 +67,12 @@ def plot_history(histories: dict[str, Path], title: str, output: Path) -> None:
     plt.close(figure)
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """matplotlib.pyplot that writes files; a name with dollar signs is no formula."""
     import matplotlib
 
     matplotlib.use("Agg")
+    matplotlib.rcParams["text.parse_math"] = False
     import matplotlib.pyplot as plt
 
     return plt

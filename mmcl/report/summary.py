@@ -3,20 +3,18 @@
 `python -m mmcl.report.summary demo_ikem demo_xsub` after the workflow has run; `make demo` ends with it.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import h5py
-
 from mmcl import paths
 from mmcl.errors import UserError
 from mmcl.evaluation.finished import FinishedBenchmark, find_benchmark
+from mmcl.files import read_json
 from mmcl.report.contact_sheet import contact_sheet
 from mmcl.report.plots import plot_confusion, plot_history
 from mmcl.report.probes import probes
-from mmcl.store import Shards
+from mmcl.store import Shards, opened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,9 +35,9 @@ def summarise(benchmark: str) -> None:
     if not finished and not probed.exists():
         path = paths.at(paths.ENSEMBLE, benchmark=benchmark)
         raise UserError(f"{path}: not there; run `snakemake --cores 2 {path}` first")
-    console = Console(highlight=False, width=max(100, Console().width))
+    console = Console(highlight=False, markup=False, emoji=False, width=max(100, Console().width))
     if probed.exists():
-        console.print(probes(json.loads(probed.read_text())))
+        console.print(probes(read_json(probed)))
     if finished:
         _supervised(finished, console)
 
@@ -50,7 +48,7 @@ def _supervised(finished: FinishedBenchmark, console: "Console") -> None:
     console.print(_accuracies(ensemble))
     targets = sorted((finished.path.parent / "zero-shot").glob("*.json"))
     if targets:
-        console.print(_transfer([json.loads(target.read_text()) for target in targets]))
+        console.print(_transfer([read_json(target) for target in targets]))
     for line in _left_out(ensemble["settings"]["dataset"]):
         console.print(line)
     console.print("Pictures:")
@@ -128,7 +126,7 @@ def _pictures(finished: FinishedBenchmark) -> list[Path]:
         contact_sheet(montages, folder / "montages.png", captions=_answers(ensemble))
         made.append(folder / "montages.png")
     first = finished.members[0]
-    with h5py.File(first.run / "scores.h5", "r") as h5:
+    with opened(first.run / "scores.h5", "mmcl.scores/1") as h5:
         names = h5["classes/name"].asstr()[:].tolist()
         counts = h5["confusion"][:]
     plot_confusion(counts, names, f"{benchmark}, {first.name}", folder / "confusion.png")

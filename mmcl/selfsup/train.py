@@ -9,13 +9,11 @@ import json
 import logging
 import sys
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from mmcl import __version__
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
 from mmcl.engine.history import Row, as_csv
@@ -37,6 +35,7 @@ from mmcl.selfsup.views import AugmentedViews
 from mmcl.settings.jobs import Pretraining, StudentTraining
 from mmcl.settings.selfsup import ContrastSettings, DistillationSettings
 from mmcl.skeleton.ragged import Ragged, join
+from mmcl.versions import versions
 
 log = logging.getLogger(__name__)
 
@@ -264,10 +263,9 @@ def _train(
     with fit(task, used, target=output, mark=mark, processes=processes) as fitted:
         if not processes.first:
             return
-        packages = {name: version(name) for name in ("torch", "numpy", "h5py")}
         made: dict[str, Any] = {
             "settings": settings.dump(),
-            "versions": {"mmcl": __version__, **packages},
+            "versions": versions("mmcl", "torch", "numpy", "h5py"),
         }
         description: EncodersDescription = task.net.description
         write_text(output.with_name("history.csv"), as_csv(fitted.history))

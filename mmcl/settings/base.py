@@ -57,7 +57,12 @@ class Section(BaseModel):
     """A section of the configuration, or the settings of a stage."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, protected_namespaces=(), ser_json_inf_nan="constants"
+        # NaN compares false with every bound, so it would pass them all
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        protected_namespaces=(),
+        allow_inf_nan=False,
     )
 
     @model_serializer(mode="wrap")

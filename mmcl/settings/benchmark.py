@@ -1,5 +1,6 @@
 """Benchmarks: a data set, a protocol, and how streams are trained, fused and evaluated."""
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -37,6 +38,18 @@ class Member(Section):
         return f"{self.backbone}-{self.graph}-{self.stream}"
 
 
+class PresetWeight(Section):
+    """A fusion weight that belongs to what a member sees, wherever it stands among the members."""
+
+    stream: Stream = Field(description="Stream of the members that it is for.")
+    graph: Graph = Field(description="Graph of the members that it is for.")
+    backbone: Backbone | None = Field(
+        None,
+        description="Backbone of the members that it is for; null for all that have no row of their own.",
+    )
+    weight: AtLeastZero = Field(description="The weight.")
+
+
 class EnsembleSettings(Section):
     """Which streams are trained and how their scores are added."""
 
@@ -55,17 +68,18 @@ class EnsembleSettings(Section):
     weights: Literal["fitted", "equal", "preset"] = Field(
         "fitted", description="Fitted on held-out training subjects, all equal, or as given in preset."
     )
-    preset: Items[AtLeastZero] = Field(
+    preset: Items[PresetWeight] = Field(
         (
-            2.361693262051476,
-            4.35402786600752,
-            3.6038236890242237,
-            1.0158095311333564,
-            3.0574845840597544,
-            5.0,
+            PresetWeight(stream="joint", graph="natural", weight=2.361693262051476),
+            PresetWeight(stream="bone", graph="natural", weight=4.35402786600752),
+            PresetWeight(stream="joint_motion", graph="natural", weight=3.6038236890242237),
+            PresetWeight(stream="bone_motion", graph="natural", weight=1.0158095311333564),
+            PresetWeight(stream="joint", graph="hd21", weight=3.0574845840597544),
+            PresetWeight(stream="bone", graph="hd21", weight=5.0),
         ),
         min_length=1,
-        description="Weights for `preset`, one a member; the default are those published for NTU-120 X-Sub.",
+        description="Weights for `preset`, each of a stream on a graph, in any order; rows of what is no member are "
+        "not used. The default are those published for NTU-120 X-Sub.",
     )
     fit_epochs: Count | None = Field(
         None,
@@ -79,19 +93,47 @@ class EnsembleSettings(Section):
             raise ValueError("has non-unique elements")
         return value
 
-    @model_validator(mode="after")
-    def _a_weight_for_each(self) -> "EnsembleSettings":
-        if self.weights == "preset" and len(self.preset) != len(self.members):
-            raise ValueError(f"preset: {len(self.preset)} weights for {len(self.members)} members")
-        return self
+    @field_validator("preset")
+    @classmethod
+    def _one_weight_each(cls, value: tuple[PresetWeight, ...]) -> tuple[PresetWeight, ...]:
+        seen = set()
+        for row in value:
+            if (which := (row.backbone, row.graph, row.stream)) in seen:
+                raise ValueError(f"two weights for {' '.join(filter(None, which))}")
+            seen.add(which)
+        return value
+
+    def preset_weights(self, members: Sequence[Member]) -> tuple[float, ...]:
+        """The weight in `preset` of each member.
+
+        They are not rescaled to those that are there: neither accuracy nor calibration depends on their scale.
+
+        Raises:
+            ValueError: a member has none, or all are zero.
+        """
+        rows = {(row.backbone, row.graph, row.stream): row.weight for row in self.preset}
+        weights = []
+        for member in members:
+            own = (member.backbone, member.graph, member.stream)
+            found = rows.get(own, rows.get((None, *own[1:])))
+            if found is None:
+                there = ", ".join(" ".join(filter(None, row)) for row in rows)
+                raise ValueError(
+                    f"preset: no weight for member {member.name} (there are weights for {there}); add one, or set "
+                    "ensemble.weights to fitted or equal"
+                )
+            weights.append(found)
+        if not any(weights):
+            raise ValueError("preset: all weights of the members are zero")
+        return tuple(weights)
 
     def resolved(self, backbone: str) -> tuple[Member, ...]:
         """The members with their networks, `backbone` where they name none.
 
         Raises:
-            ValueError: a backbone does not take a graph.
+            ValueError: a backbone does not take a graph, or two members are the same.
         """
-        members = []
+        members: list[Member] = []
         for stated in self.members:
             name = stated.backbone or backbone
             graph = stated.graph or default_graph(name)
@@ -99,7 +141,10 @@ class EnsembleSettings(Section):
                 raise ValueError(
                     f"members: {name} takes graph {', '.join(BACKBONES[name].graphs)}, not {graph}"
                 )
-            members.append(Member(backbone=name, graph=graph, stream=stated.stream))
+            member = Member(backbone=name, graph=graph, stream=stated.stream)
+            if member in members:
+                raise ValueError(f"members: {member.name} is there twice")
+            members.append(member)
         return tuple(members)
 
 
@@ -178,7 +223,9 @@ class BenchmarkSettings(CommonSections):
     @model_validator(mode="after")
     def _fits_together(self) -> "BenchmarkSettings":
         try:
-            self.ensemble.resolved(self.model.backbone)
+            members = self.ensemble.resolved(self.model.backbone)
+            if self.ensemble.weights == "preset":
+                self.ensemble.preset_weights(members)
         except ValueError as error:
             raise ValueError(f"ensemble.{error}") from None
         pretrain = self.model.fam.cnn.pretrain

@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
-from mmcl.errors import UserError, meant
+from mmcl.errors import UserError, meant, shown
 from mmcl.settings.base import S, Section
 
 NUMBER_AS_TEXT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")
@@ -23,6 +23,9 @@ TYPES = {
     "tuple": "array",
     "list": "array",
 }
+
+LONGEST = 200
+"""Characters of a value that are shown as JSON."""
 
 KeyPath = tuple[str | int, ...]
 """The path of a key, such as ("train", "steps", 0)."""
@@ -134,10 +137,12 @@ def _message(error: Any, path: KeyPath, model: type[Section], inside: KeyPath, a
             return f"{key}: {value} is greater than the maximum of {context['le']}{about}"
         case "less_than":
             return f"{key}: {value} is greater than or equal to the maximum of {context['lt']}{about}"
+        case "finite_number":
+            return f"{key}: {value} is not a finite number{about}"
         case "multiple_of":
             return f"{key}: {value} is not a multiple of {context['multiple_of']}{about}"
         case "string_pattern_mismatch":
-            return f"{key}: {error['input']!r} does not match {context['pattern']!r}{about}"
+            return f"{key}: {shown(error['input'])} does not match {context['pattern']!r}{about}"
         case "too_short" | "string_too_short":
             return f"{key}: {value} is too short{about}"
         case "too_long" | "string_too_long":
@@ -171,7 +176,8 @@ def _exponent(value: Any, wanted: str) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, Section):
         value = value.dump()
-    return json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= LONGEST else shown(value)
 
 
 def _description(model: type[Section], path: KeyPath) -> str:

@@ -29,7 +29,9 @@ class VlmSettings(Section):
         "weights/blip-vqa-capfilt-large", description="Folder with config, tokenizer and model.safetensors."
     )
     sha256: Sha256 | None = Field(
-        None, description="sha256 of the folder's model.safetensors in hex; null accepts any file."
+        None,
+        description="sha256 in hex of the list of the folder's files, as `sha256sum *.json *.safetensors *.txt | "
+        "LC_ALL=C sort -k2 | sha256sum` gives it; null accepts any.",
     )
     image_size: Annotated[int, Field(ge=32)] | None = Field(
         480, description="Side of the picture the model sees; null for its own."

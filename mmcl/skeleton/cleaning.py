@@ -46,8 +46,25 @@ def pack_frames(tracks: list[Track]) -> list[Track]:
 
 
 def motion(joints: np.ndarray) -> float:
-    """Sum over x, y, z of the variance of all points of (F, V, 3): a body's movement and size together."""
-    return float(joints.reshape(-1, 3).var(axis=0, dtype=np.float64).sum())
+    """Sum over the axes of the variance of all points (…, C): a body's movement and size together."""
+    return float(joints.reshape(-1, joints.shape[-1]).var(axis=0, dtype=np.float64).sum())
+
+
+def most_moving(people: np.ndarray, most: int) -> np.ndarray:
+    """At most so many of the people of (T, M, V, C), those with the most motion, as (T, M', V, C).
+
+    If there are no more, they are as they are. Else the order of those who are kept is that of their motion too, so
+    that nothing depends on the order in which they are listed.
+    """
+    if people.shape[1] <= most:
+        return people
+
+    def rank(person: np.ndarray) -> tuple[float, ...]:
+        shown = person[(person != 0).any((1, 2))]
+        return (-motion(shown), *shown.mean((0, 1)).tolist()) if len(shown) else (0.0,)
+
+    order = sorted(range(people.shape[1]), key=lambda i: rank(people[:, i]))
+    return people[:, order[:most]]
 
 
 def plausible_frames(joints: np.ndarray) -> np.ndarray:

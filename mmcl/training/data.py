@@ -50,10 +50,17 @@ def read_training_data(
         source.layout,
     )
     clips = Clips(names, device, settings.seed, workers)
-    for term in settings.model.enabled_terms.values():
+    for key, term in settings.model.enabled_terms.items():
         for name in term.inputs:
-            if name not in data.inputs:
-                data.inputs[name] = open_input(name, inputs.get(name, ()), clips, settings.model)
+            if name in data.inputs:
+                continue
+            paths = inputs.get(name, ())
+            data.inputs[name] = one = open_input(name, paths, clips, settings.model)
+            if len(one.without) == len(names):
+                raise UserError(
+                    f"{paths[0]}: {key} has nothing to learn from: none of the {len(names)} training clips of "
+                    f"{settings.protocol} has this input ({name}). `mmcl inspect` shows why clips failed"
+                )
     missing = ", ".join(f"{name}: {len(one.without)}" for name, one in data.inputs.items())
     missing = missing or "pictures and answers"
     log.info("%d training clips, %d classes; without %s", len(names), len(source.class_ids), missing)

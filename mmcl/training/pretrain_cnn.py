@@ -6,7 +6,6 @@ classifier of torchvision is trained from random weights to classify the action 
 
 import logging
 from collections.abc import Iterator, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from mmcl.engine.resume import Mark, digest
 from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError
 from mmcl.files import write_json, written
+from mmcl.helpers import end_with_parent
 from mmcl.models.cnn import CNN, open_cnn, shrink
 from mmcl.naming import sha256
 from mmcl.settings.jobs import CnnTraining
@@ -32,6 +32,7 @@ from mmcl.settings.model import CnnSettings
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.store import Shards
 from mmcl.training.augment import MontageDraw, augment, draw_montages
+from mmcl.versions import versions
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ def pretrain_cnn(
             output.with_suffix(".json"),
             {
                 "settings": settings.dump(),
-                "versions": {name: version(name) for name in ("mmcl", "torch", "torchvision", "numpy")},
+                "versions": versions("mmcl", "torch", "torchvision", "numpy"),
                 "sha256": sha256(output),
                 "classes": source.class_ids,
                 "class_names": source.class_names,
@@ -220,6 +221,7 @@ class Pictures:
                 self._files,
                 batch_sampler=[part.tolist() for part in rows],
                 num_workers=self._workers,
+                worker_init_fn=end_with_parent,
                 collate_fn=collate,
                 pin_memory=torch.cuda.is_available(),
             )

@@ -18,6 +18,7 @@ from mmcl.datasets.prepare import SkeletonStore
 from mmcl.engine.precision import autocast
 from mmcl.engine.seeds import EVERY_EPOCH, epoch_seed
 from mmcl.errors import UserError
+from mmcl.files import read_json
 from mmcl.naming import sha256
 from mmcl.settings.jobs import StreamTraining
 from mmcl.skeleton.ragged import Ragged
@@ -96,7 +97,7 @@ class Teachers(Input):
     @torch.no_grad()
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Joints (B, 3, T, V, M) -> features (U, B, D) and logits (B, C)."""
-        views = to_streams(x, list({stream for stream, _ in self.networks}), self._layout)
+        views = to_streams(x, list(dict.fromkeys(stream for stream, _ in self.networks)), self._layout)
         features, logits = [], torch.zeros((), device=x.device)
         with autocast(self._precision, x.device):
             for weight, (stream, net) in zip(self._weights, self.networks, strict=True):
@@ -119,7 +120,7 @@ class Teachers(Input):
 
 def _weights(ensemble: Path, found: Sequence[Trained]) -> list[float]:
     """The fusion weights, of models that are the members of an ensemble."""
-    members = json.loads(Path(ensemble).read_text())["members"]
+    members = read_json(ensemble)["members"]
     stated = [(one["backbone"], one["graph"], one["stream"]) for one in members]
     given = [(one.settings.model.backbone, one.settings.model.graph, one.settings.stream) for one in found]
     if stated != given:

@@ -8,14 +8,13 @@ import json
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from mmcl import __version__, checkpoints
+from mmcl import checkpoints
 from mmcl.colearn.distil import Distillation
 from mmcl.colearn.learner import CoLearner, build_model
 from mmcl.colearn.term import Batch, Form
@@ -38,6 +37,7 @@ from mmcl.training.loader import Loader, TrainingData
 from mmcl.training.predict import ScoredClips
 from mmcl.training.teachers import Teachers
 from mmcl.training.trained import SCHEMA, ModelForm
+from mmcl.versions import versions
 
 log = logging.getLogger("mmcl.training.train")  # also where it is run as __main__
 
@@ -187,10 +187,7 @@ def _train(
         if processes.first:
             about = {
                 "settings": settings,
-                "versions": {
-                    "mmcl": __version__,
-                    **{name: version(name) for name in ("torch", "numpy", "h5py")},
-                },
+                "versions": versions("mmcl", "torch", "numpy", "h5py"),
                 "classes": source.class_ids,
                 "class_names": source.class_names,
                 **form.dump(),

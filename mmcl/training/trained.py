@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from mmcl import checkpoints
+from mmcl import __version__, checkpoints
 from mmcl.colearn.learner import CoLearner, build_model
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
@@ -115,7 +114,7 @@ class Trained:
             "window": self.settings.train.window,
             "test_crop": self.settings.train.test_crop,
             "persons": self.persons,
-            "mmcl_version": version("mmcl"),
+            "mmcl_version": __version__,
         }
 
 

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,12 +88,13 @@ def crop_people(
             schema=SCHEMA,
             settings=settings.dump(),
             names=members(list(entries), shard),
-            columns={
-                "boxes": store.Column("float32", (video.count, 4)),
-                "scores": store.Column("float32", (video.count,)),
-                "frame": store.Column("int32", (video.count,)),
-                "images": store.Column("bytes", (video.count,)),
-            },
+            columns=store.columns(
+                SCHEMA,
+                boxes=(video.count, 4),
+                scores=(video.count,),
+                frame=(video.count,),
+                images=(video.count,),
+            ),
             batch_size=video.batch,
             work=lambda names: cropper.batch([entries[name] for name in names]),
             inputs=[index],
@@ -143,10 +145,10 @@ class Cropper:
         crops: dict[str, list[Crop]] = {}
         found = [self._search(clip) for clip in clips] if everywhere else self._search_chosen(clips)
         for clip, people in zip(clips, found, strict=True):
-            if people:
-                crops[clip.entry.name] = people
+            if isinstance(people, str):
+                failed[clip.entry.name] = people
             else:
-                failed[clip.entry.name] = "no person"
+                crops[clip.entry.name] = people
         flat = [crop for people in crops.values() for crop in people]
         coded = iter(list(self.pool.map(self._encode, flat)))
         columns = {
@@ -167,11 +169,11 @@ class Cropper:
                 return Clip(entry, recording, [], {})
             rule = sampling.RULES[self.settings.frames]
             return Clip(entry, recording, *recording.choose(lambda frames: rule(frames, self.settings.count)))
-        except UserError as error:
+        except jpeg.Unreadable as error:
             return f"cannot decode: {error}"
 
-    def _search_chosen(self, clips: list[Clip]) -> list[list[Crop]]:
-        """Per clip its crops, none if it shows nobody; all chosen pictures are searched together."""
+    def _search_chosen(self, clips: list[Clip]) -> list[list[Crop] | str]:
+        """Per clip its crops, or the reason why there are none; all chosen pictures are searched together."""
         chosen = [(clip, frame) for clip in clips for frame in clip.images]
         located = self._people([clip.picture(frame, clip.images[frame]) for clip, frame in chosen])
         seen = {(clip.entry.name, frame): crop for (clip, frame), crop in zip(chosen, located, strict=True)}
@@ -179,34 +181,41 @@ class Cropper:
             self._complete(clip, [seen[clip.entry.name, frame] for frame in clip.chosen]) for clip in clips
         ]
 
-    def _complete(self, clip: Clip, crops: list[Crop | None]) -> list[Crop]:
+    def _complete(self, clip: Clip, crops: list[Crop | None]) -> list[Crop] | str:
         """Replace frames without people by neighbouring frames, then by other chosen frames."""
-        crops = [crop or self._neighbour(clip, frame) for crop, frame in zip(crops, clip.chosen, strict=True)]
+        try:
+            crops = [
+                crop or self._neighbour(clip, frame) for crop, frame in zip(crops, clip.chosen, strict=True)
+            ]
+        except jpeg.Unreadable as error:
+            return f"cannot decode: {error}"
         found = [crop is not None for crop in crops]
         nearest = [
             sampling.nearest_found(i, clip.chosen, found) if not crops[i] else i for i in range(len(crops))
         ]
-        return [crop for i in nearest if i is not None and (crop := crops[i])]
+        return [crop for i in nearest if i is not None and (crop := crops[i])] or "no person"
 
     def _neighbour(self, clip: Clip, frame: int) -> Crop | None:
         """The first of the frames around `frame`, in the order of search, that has a person."""
         order = sampling.search_order(frame, clip.recording.frames, self.settings.count)
-        images = clip.recording.read(order) if order else {}
-        for i in range(0, len(order), SEARCHED_TOGETHER):
-            pictures = [clip.picture(n, images[n]) for n in order[i : i + SEARCHED_TOGETHER]]
-            if crop := next(filter(None, self._people(pictures)), None):
+        pictures = (clip.picture(*found) for found in clip.recording.read_in_turn(order))
+        while part := list(islice(pictures, SEARCHED_TOGETHER)):
+            if crop := next(filter(None, self._people(part)), None):
                 return crop
         return None
 
-    def _search(self, clip: Clip) -> list[Crop]:
+    def _search(self, clip: Clip) -> list[Crop] | str:
         """Search every frame and sample evenly among those with a person, as the released pipeline did."""
         with_person: list[Crop] = []
-        for pictures in _chunks(clip, detect.CHUNK):
-            # without the pictures: those of a long recording do not fit into memory
-            with_person += [crop._replace(image=np.empty(0)) for crop in self._people(pictures) if crop]
-        taken = [with_person[i] for i in sampling.uniform_indices(len(with_person), self.settings.count)]
-        images = clip.recording.read(crop.frame for crop in taken)
-        return [crop._replace(image=images[crop.frame]) for crop in taken]
+        try:
+            for pictures in _chunks(clip, detect.CHUNK):
+                # without the pictures: those of a long recording do not fit into memory
+                with_person += [crop._replace(image=np.empty(0)) for crop in self._people(pictures) if crop]
+            taken = [with_person[i] for i in sampling.uniform_indices(len(with_person), self.settings.count)]
+            images = clip.recording.read(crop.frame for crop in taken)
+        except jpeg.Unreadable as error:
+            return f"cannot decode: {error}"
+        return [crop._replace(image=images[crop.frame]) for crop in taken] or "no person"
 
     def _people(self, pictures: list[Picture]) -> list[Crop | None]:
         """Per picture its one box, None without people."""

@@ -4,14 +4,16 @@ ultralytics is AGPL-3.0 and optional: it is imported here and in `mmcl.video.pos
 and so runs only in the processes of the rules that need it.
 """
 
-import atexit
 import functools
 import os
 import shutil
 import tempfile
+import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -21,6 +23,7 @@ from mmcl.errors import UserError
 from mmcl.naming import find_weights
 from mmcl.settings.tables import DETECTORS, resolve
 from mmcl.settings.video import DetectorSettings, PoseSettings
+from mmcl.state_dict import check_finite
 from mmcl.video import weights
 
 if TYPE_CHECKING:
@@ -33,6 +36,10 @@ MOST = 1000
 """People per picture that are kept."""
 CHUNK = 16
 """Pictures per forward pass."""
+FOLDERS = "mmcl-ultralytics-"
+"""What the names of the folders for ultralytics' settings begin with."""
+STALE = 3600.0
+"""Seconds after which such a folder is nobody's any more: it is needed for one import."""
 
 WHAT_BELONGS = (
     "A person detector's weights belong there: yolov5{n,s,m,l,x}u.pt as published by ultralytics (AGPL-3.0), "
@@ -82,20 +89,29 @@ def import_ultralytics() -> ModuleType:
     Raises:
         UserError: it is not installed.
     """
-    folder = tempfile.mkdtemp(prefix="mmcl-ultralytics-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ |= {
         "YOLO_OFFLINE": "true",  # no test for a network connection
         "YOLO_AUTOINSTALL": "false",  # no pip install of missing packages
         "YOLO_VERBOSE": "false",
-        "YOLO_CONFIG_DIR": folder,  # not the user's home
     }
-    try:
-        import ultralytics
-    except ModuleNotFoundError as error:
-        raise UserError(f"the detector needs ultralytics: pip install mmcl[yolo] ({error})") from None
-    ultralytics.settings.update(sync=False)  # usage events
+    _remove_stale_folders()
+    # its settings are read and written in these lines alone: a job that is killed while it works leaves no folder
+    with tempfile.TemporaryDirectory(prefix=FOLDERS, ignore_cleanup_errors=True) as folder:
+        os.environ["YOLO_CONFIG_DIR"] = folder  # not the user's home
+        try:
+            import ultralytics
+        except ModuleNotFoundError as error:
+            raise UserError(f"the detector needs ultralytics: pip install mmcl[yolo] ({error})") from None
+        ultralytics.settings.update(sync=False)  # usage events
     return ultralytics
+
+
+def _remove_stale_folders() -> None:
+    """Delete the folders of processes that were killed while they imported ultralytics."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDERS}*"):
+        with suppress(OSError):  # another process deletes it, or it is another user's
+            if time.time() - folder.stat().st_mtime > STALE:
+                shutil.rmtree(folder)
 
 
 class Yolo(ABC):
@@ -123,6 +139,7 @@ class Yolo(ABC):
         except RuntimeError as error:
             what = f"{settings.architecture} with {classes} class(es)"
             raise UserError(f"{path}: does not fit {what}: {' '.join(str(error).split())[:300]}") from None
+        check_finite(path, state)
         self.net.requires_grad_(False).eval().fuse(verbose=False)
         # as the pictures are stored, and faster on CPUs
         self.net.to(device).to(memory_format=torch.channels_last)

@@ -1,5 +1,6 @@
 """Features of a frozen CNN for every montage (rule `encode_montages`)."""
 
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from mmcl import store
 from mmcl.device import pick_device
-from mmcl.errors import UserError
+from mmcl.errors import memory_reported
 from mmcl.settings.jobs import Encoding
 from mmcl.video import jpeg
 
@@ -48,11 +49,16 @@ def encode_montages(
         failed = {name: table.failed[name] for name in names if name in table.failed}
         images: dict[str, np.ndarray] = {}
         left = [name for name in names if name not in failed]
-        for name, picture in zip(
-            left, pool.map(_decode, [table.row("images", n) for n in left]), strict=True
-        ):
+        pictures = list(pool.map(_decode, [table.row("images", n) for n in left]))
+        sizes = Counter(picture.shape for picture in pictures if isinstance(picture, np.ndarray))
+        size = max(sizes, key=lambda shape: sizes[shape], default=())
+        for name, picture in zip(left, pictures, strict=True):
             if isinstance(picture, str):
                 failed[name] = picture
+            elif picture.shape != size:
+                failed[name] = (
+                    f"a montage of {picture.shape[1]} × {picture.shape[0]} pixels, unlike the others"
+                )
             else:
                 images[name] = picture
         features = np.empty((0, net.feature_dim), np.float32)
@@ -60,15 +66,17 @@ def encode_montages(
             with torch.inference_mode():
                 batch = torch.from_numpy(np.stack(list(images.values()))).to(device)
                 features = net(batch).float().cpu().numpy()
-        return store.Batch(list(images), {"features": features}, failed)
+        found = store.Batch(list(images), {"features": features}, failed)
+        return store.only_finite(found, "features", "the CNN's features are not finite")
 
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    remedy = f"lower model.fam.cnn.batch (now {settings.batch})"
+    with memory_reported(remedy), ThreadPoolExecutor(max(1, threads)) as pool:
         store.write(
             output,
             schema=SCHEMA,
             settings=used.dump(),
             names=sorted([*table.names, *table.failed]),
-            columns={"features": store.Column("float32", (net.feature_dim,))},
+            columns=store.columns(SCHEMA, features=(net.feature_dim,)),
             batch_size=settings.batch,
             work=work,
             inputs=[montages],
@@ -78,5 +86,5 @@ def encode_montages(
 def _decode(data: np.ndarray) -> np.ndarray | str:
     try:
         return jpeg.decode(data)
-    except UserError as error:
+    except jpeg.Unreadable as error:
         return str(error)

@@ -21,6 +21,7 @@ from mmcl.settings.jobs import PoseEstimation
 from mmcl.settings.video import PoseSettings
 from mmcl.video.decode import Recording
 from mmcl.video.detect import CHUNK
+from mmcl.video.jpeg import Unreadable
 from mmcl.video.pose import KEYPOINTS, Estimator, People, known_weights, open_estimator
 from mmcl.video.track import follow
 
@@ -68,14 +69,7 @@ def estimate_poses(
         schema=SCHEMA,
         settings=replaced(settings, poses=known_weights(settings.poses)).dump(),
         names=members(list(entries), shard),
-        columns={
-            "keypoints": store.Column("float32", (KEYPOINTS, 3), flat=True),
-            "offset": store.Column("int64"),
-            "frames": store.Column("int32"),
-            "persons": store.Column("int8"),
-            "size": store.Column("int32", (2,)),
-            "rate": store.Column("float32"),
-        },
+        columns=store.columns(SCHEMA),
         batch_size=settings.poses.batch,
         work=lambda names: worker.batch([entries[name] for name in names]),
         inputs=[index],
@@ -114,7 +108,7 @@ class Worker:
         for entry in entries:
             try:
                 found[entry.name] = self._clip(entry, estimator)
-            except UserError as error:
+            except Unreadable as error:
                 failed[entry.name] = str(error)
         clips = list(found.values())
         rows = [clip.poses.reshape(-1, KEYPOINTS, 3) for clip in clips]
@@ -130,18 +124,18 @@ class Worker:
 
     def _clip(self, entry: ClipEntry, estimator: Estimator) -> Estimated:
         if not entry.video:
-            raise UserError("no video")
-        try:
-            recording = Recording(self.videos / entry.video)
-        except UserError as error:
-            raise UserError(f"cannot decode: {str(error).removeprefix(f'{self.videos}/')}") from None
+            raise Unreadable("no video")
         every = self.settings.every
         frames: list[People] = []
-        pictures = islice(recording.stream(), 0, None, every)
-        # a few pictures at a time: those of a long recording do not fit into memory
-        while chunk := list(islice(pictures, CHUNK)):
-            frames += estimator.poses(chunk)
+        try:
+            recording = Recording(self.videos / entry.video)
+            pictures = islice(recording.stream(), 0, None, every)
+            # a few pictures at a time: those of a long recording do not fit into memory
+            while chunk := list(islice(pictures, CHUNK)):
+                frames += estimator.poses(chunk)
+        except Unreadable as error:
+            raise Unreadable(f"cannot decode: {str(error).removeprefix(f'{self.videos}/')}") from None
         poses = follow(frames, PERSONS)
         if not poses.size:
-            raise UserError("no person")
+            raise Unreadable("no person")
         return Estimated(poses, recording.size, recording.rate / every)

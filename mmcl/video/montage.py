@@ -71,7 +71,7 @@ def concatenate_frames(crops: Path, output: Path, settings: Montages) -> None:
         schema=SCHEMA,
         settings=settings.dump(),
         names=sorted([*table.names, *table.failed]),
-        columns={"images": store.Column("bytes")},
+        columns=store.columns(SCHEMA),
         batch_size=settings.batch,
         work=work,
         inputs=[crops],

@@ -54,7 +54,7 @@ def read_state(path: Path) -> tuple[dict[str, "torch.Tensor"], dict[int, str] | 
         UserError: not a weights file, one of the classic anchor-based YOLOv5, or one that names anything but
             tensors and known layers. Nothing of the file has been executed then.
     """
-    if path.suffix == ".safetensors":
+    if path.suffix.lower() == ".safetensors":
         return read_tensors(path, "weights file"), None
     content = _unpickle(path)
     network = content.get("ema") or content.get("model") if isinstance(content, Mapping) else content

@@ -8,15 +8,16 @@ import numpy as np
 
 from mmcl import store
 from mmcl.device import pick_device
-from mmcl.errors import UserError
+from mmcl.errors import UserError, memory_reported
 from mmcl.naming import find, sha256, slug
 from mmcl.settings.base import replaced
 from mmcl.settings.jobs import Answering
 from mmcl.video import jpeg
-from mmcl.vlm import VisionLanguageModel, open_vlm
+from mmcl.vlm import open_vlm
 from mmcl.vlm.questions import freeze_question, read_question
 
 SCHEMA = "mmcl.answers/1"
+NOT_FINITE = "the model's states are not finite; with vlm.dtype float16 take bfloat16 or float32"
 
 
 def answer_question(
@@ -63,7 +64,9 @@ def answer_question(
             schema=SCHEMA,
             settings=settings.dump(),
             names=sorted([*source.names, *source.failed]),
-            columns=_columns(vlm),
+            columns=store.columns(
+                SCHEMA, states=(vlm.tokens, vlm.dim), mask=(vlm.tokens,), ids=(vlm.tokens,)
+            ),
             batch_size=settings.batch,
             inputs=[montages, file],
             attributes={"question": other, "vlm": about},
@@ -77,9 +80,12 @@ def answer_question(
             return [store.Batch([], {}, failed) for _ in lacking]
         texts = [targets[number].attributes["question"] for number in lacking]
         answers = vlm.answer(list(pictures.values()), texts)
-        return [store.Batch(list(pictures), answer._asdict(), failed) for answer in answers]
+        batches = [store.Batch(list(pictures), answer._asdict(), failed) for answer in answers]
+        return [store.only_finite(batch, "states", NOT_FINITE) for batch in batches]
 
-    store.write_together(targets, work, wait=True)
+    half = ", or set vlm.dtype: bfloat16" if settings.dtype == "float32" else ""
+    with memory_reported(f"lower vlm.batch (now {settings.batch}){half}"):
+        store.write_together(targets, work, wait=True)
 
 
 def _pictures(source: store.Shards, names: list[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
@@ -94,13 +100,3 @@ def _pictures(source: store.Shards, names: list[str]) -> tuple[dict[str, np.ndar
         except UserError as error:
             failed[name] = f"montage: {error}"
     return pictures, failed
-
-
-def _columns(vlm: VisionLanguageModel) -> dict[str, store.Column]:
-    return {
-        "states": store.Column("float32", (vlm.tokens, vlm.dim)),
-        "mask": store.Column("bool", (vlm.tokens,)),
-        "ids": store.Column("int64", (vlm.tokens,)),
-        "text": store.Column("text"),
-        "p_yes": store.Column("float32"),
-    }

@@ -5,7 +5,6 @@ FRM reads (MMCL, section 3.3.2) is the decoder's last layer at the positions tha
 """
 
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mmcl.errors import UserError
-from mmcl.naming import find_weights
 from mmcl.settings.vlm import VlmSettings
+from mmcl.vlm.foreign import STRICT, check_words, find_folder, go_offline, load_strictly, opened
 from mmcl.vlm.protocol import Answers, is_yes_no
 
 if TYPE_CHECKING:
@@ -22,12 +21,14 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_DISABLE_TELEMETRY")
 WHAT_BELONGS = (
     "A BLIP question-answering model in transformers' form belongs there (config.json, model.safetensors, "
     "preprocessor_config.json and the tokenizer's files), such as the files of "
     "Salesforce/blip-vqa-capfilt-large"
 )
+ENC = "[ENC]"
+BLIP_WORDS = 30524
+"""Words of BLIP's vocabulary: the 30522 of BERT's, [DEC], and [ENC]."""
 IMAGE_BACKEND = "pil"  # as in the original; with torchvision pixels differ by up to 0.015
 
 
@@ -39,32 +40,32 @@ class Blip:
     """
 
     def __init__(self, settings: VlmSettings, device: "torch.device"):
-        # the libraries read these while they are imported
-        os.environ.update(dict.fromkeys(OFFLINE, "1"))
+        go_offline()
         import torch
         from transformers import AutoImageProcessor, AutoTokenizer, BlipForQuestionAnswering
 
-        folder = find_folder(settings)
+        folder = find_folder(settings, "blip", WHAT_BELONGS)
         self.device = device
         self.tokens = settings.max_new_tokens
         self.dtype: torch.dtype = getattr(torch, settings.dtype)
-        try:
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self.processor: Any = AutoImageProcessor.from_pretrained(
-                folder, backend=IMAGE_BACKEND, local_files_only=True
+
+        def load() -> tuple[Any, Any, Any]:
+            return (
+                AutoTokenizer.from_pretrained(folder, **STRICT),
+                AutoImageProcessor.from_pretrained(folder, backend=IMAGE_BACKEND, **STRICT),
+                load_strictly(BlipForQuestionAnswering, folder, dtype=self.dtype),
             )
-            model: Any = BlipForQuestionAnswering.from_pretrained(
-                folder, local_files_only=True, dtype=self.dtype
-            )
-        except (OSError, ValueError) as error:
-            raise UserError(f"{folder}: not a BLIP question-answering model: {error}") from error
+
+        self.tokenizer, self.processor, model = opened(folder, "a BLIP question-answering model", load)
         self.model = model.to(device).eval()
         text, vision = self.model.config.text_config, self.model.config.vision_config
+        self._check_vocabulary(folder)
         self.dim = text.hidden_size
         self.start, self.end, self.padding = text.bos_token_id, text.sep_token_id, text.pad_token_id
         self.image_size = int(settings.image_size or vision.image_size)
         self.interpolate = self.image_size != vision.image_size
         self.longest_question = text.max_position_embeddings
+        self.question_start = self._question_start()
         self.yes, self.no = (self._first_token(word) for word in ("yes", "no"))
 
     def describe(self) -> dict[str, str]:
@@ -140,21 +141,41 @@ class Blip:
         """The question encoder's last layer (B, L, D), with cross-attention to `picture` (B, patches + 1, D).
 
         Raises:
-            UserError: the question has more tokens than the model takes.
+            UserError: the question has more tokens than the model takes, or none that it knows.
         """
         import torch
 
+        check_words(self.tokenizer, question)
         tokens = self.tokenizer(question, return_tensors="pt")["input_ids"].to(self.device)
         if tokens.shape[1] > self.longest_question:
             raise UserError(
                 f"instruction: {question[:40]!r}… has {tokens.shape[1]} tokens; "
                 f"the model takes {self.longest_question}"
             )
+        if self.question_start is not None:
+            tokens[:, 0] = self.question_start
         tokens = tokens.expand(len(picture), -1)
         states: torch.Tensor = self.model.text_encoder(
             input_ids=tokens, attention_mask=torch.ones_like(tokens), encoder_hidden_states=picture
         ).last_hidden_state
         return states
+
+    def _check_vocabulary(self, folder: Path) -> None:
+        text, own = self.model.config.text_config, self.tokenizer
+        fits = own.sep_token_id == text.sep_token_id and own.pad_token_id == text.pad_token_id
+        if not fits or max(len(own), text.bos_token_id + 1) > text.vocab_size:
+            raise UserError(
+                f"{folder}: the tokenizer's vocabulary ({len(own)} words, [SEP] {own.sep_token_id}, [PAD] "
+                f"{own.pad_token_id}) is not the model's ({text.vocab_size} words, {text.sep_token_id}, "
+                f"{text.pad_token_id})"
+            )
+
+    def _question_start(self) -> int | None:
+        """Id of [ENC], which replaces [CLS] at the head of a question as in BLIP's own code; None without it."""
+        if ENC in self.tokenizer.get_vocab():
+            return int(self.tokenizer.convert_tokens_to_ids(ENC))
+        # transformers' conversions have its embedding, but the tokenizer of BERT, which does not know it
+        return BLIP_WORDS - 1 if self.model.config.text_config.vocab_size == BLIP_WORDS else None
 
     def _first_token(self, word: str) -> int | None:
         """Id of the first token of `word`; None if the vocabulary has none."""
@@ -163,16 +184,3 @@ class Blip:
             log.warning("the model's vocabulary has no %r: p_yes stays NaN", word)
             return None
         return token
-
-
-def find_folder(settings: VlmSettings) -> Path:
-    """The weights folder that the settings name.
-
-    Raises:
-        UserError: it is missing, incomplete, or has another sha256 than the settings state.
-    """
-    folder = find_weights(settings.weights, None, WHAT_BELONGS)
-    for name in ("config.json", "model.safetensors", "preprocessor_config.json"):
-        if not (folder / name).is_file():
-            raise UserError(f"{folder}: {name} is missing. {WHAT_BELONGS}")
-    return find_weights(folder, settings.sha256, WHAT_BELONGS)

@@ -260,3 +260,14 @@ def test_utd_mhad_has_no_leak(mmcl_data: Path, tmp_path: Path) -> None:
         "zero_bone": 1,
         "label_doubt": 1,
     }
+
+
+def test_names_with_brackets_are_printed_as_they_are(tmp_path):
+    for name in ("a[red]", ":smile:"):
+        (tmp_path / f"{name}.json").write_text(json.dumps([[[0.0, 0.0, 0.0]] * 25] * 8))
+    printed = CliRunner().invoke(
+        app, ["audit", "own", "--skeletons", str(tmp_path), "--option", "layout=ntu25"], terminal_width=200
+    )
+    assert printed.exception is None or isinstance(printed.exception, SystemExit)
+    for name in ("a[red]", ":smile:"):
+        assert name in printed.stdout

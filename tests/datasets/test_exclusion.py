@@ -36,5 +36,5 @@ def test_found_from_the_working_directory_or_the_project(tmp_path, monkeypatch, 
 
 def test_not_text(tmp_path):
     (tmp_path / "list.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserError, match="cannot be read as a list of names"):
+    with pytest.raises(UserError, match="damaged UTF-16; save it as UTF-8"):
         read_exclusion(str(tmp_path / "list.txt"))

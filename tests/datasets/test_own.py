@@ -2,12 +2,14 @@
 
 import json
 import os
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
 from made_readers import opened, prepared
 
+from mmcl.datasets import own_files
 from mmcl.datasets.own_files import read_joints
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
@@ -17,8 +19,11 @@ JOINTS = get_layout("utd20").joints
 
 
 def walking(frames=6, persons=1, seed=0):
-    """(T, M, 20, 3) metres."""
-    return np.random.default_rng(seed).normal(0, 0.5, (frames, persons, 20, 3)).round(4)
+    """(T, M, 20, 3) metres; people stand 2 m apart, and the first moves most."""
+    rng = np.random.default_rng(seed)
+    body = rng.normal(0, 0.5, (20, 3)) + 2 * np.arange(persons)[:, None, None] * (1, 0, 0)
+    moved = rng.normal(0, 0.1, (frames, persons, 1, 3)) / np.arange(1, persons + 1)[:, None, None]
+    return (body + moved + rng.normal(0, 0.01, (frames, persons, 20, 3))).round(4)
 
 
 def write_csv(path, clip, delimiter=",", encoding="utf-8", persons=False):
@@ -75,7 +80,7 @@ def test_the_table_says_what_the_clips_are(folder):
     assert open_own(folder).class_names() == {"sit down": "sit down", "wave": "wave"}
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_delimiters_byte_order_marks_and_line_ends_do_not_matter(folder, delimiter, encoding):
     text = delimiter.join(["label", "name"]) + "\r\n" + delimiter.join(["trinken: süß", "a"]) + "\r\n\r\n"
@@ -102,6 +107,15 @@ def test_delimiters_byte_order_marks_and_line_ends_do_not_matter(folder, delimit
         ("name,label,skeleton\na,x,/etc/passwd\n", "line 2, column skeleton: '/etc/passwd' leads out of"),
         ("name,label,skeleton\na,x,clips.txt\n", None),
         ("name,label,video\na,x,a.mp4\n", "line 2, column video: 'a.mp4', but no folder of videos"),
+        ("name,label,subject\na,x,P01\nb,x,2\n", "line 2, column subject: 'P01' is no number"),
+        ("name,label,subject\na,x,P01\nb,x,S01\n", "line 2, column subject: 'P01' is no number"),
+        ("name,label,subject\na,x,1.5\n", "line 2, column subject: '1.5' is no number"),
+        (
+            "name,label,split\na,x,val\nb,x,test\n",
+            "line 2, column split: 'val' is not train, test or empty; leave",
+        ),
+        ("name,label,\na,x,why\n", "line 2: 'why' is in a column without a name"),
+        (f"name,label\na,{'x' * 201}\n", "is longer than 200 characters"),
     ],
 )
 def test_a_mistake_is_reported_with_line_and_column(folder, text, message):
@@ -116,9 +130,47 @@ def test_a_mistake_is_reported_with_line_and_column(folder, text, message):
     assert message in str(mistake.value)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=,\r\nname,label,subject,split\r\na,x,1,train\r\nb,y,2,test\r\n",  # as Excel states the delimiter
+        "sep=;\nname;label;subject;split\na;x;1;train\nb;y;2;test\n",
+        ",name,label,subject,split\n0,a,x,1,train\n1,b,y,2,test\n",  # the row numbers of a data frame
+        "Unnamed: 0,name,label,subject,split\n0,a,x,1,train\n1,b,y,2,test\n",
+        "name,label,subject,split,,\na,x,1,train,,\nb,y,2,test,,\n",  # empty columns of a spreadsheet
+        "Name,LABEL,Subject ,Split\na,x,1.0,Train\nb,y,2.0,TEST\n",
+        "name,label,subject,split\na,x,P01,train\nb,y,P02,test\n",
+        "name,label,subject,split\na,x,S 1,train\nb,y,S 2,val\n",
+        "name,label,subject,split\ra,x,1,train\rb,y,2,test\r",  # an old Mac
+    ],
+)
+def test_a_table_as_other_programs_write_it(folder, text):
+    (folder / "clips.csv").write_bytes(text.encode())
+    entries = open_own(folder).list_clips()
+    assert [(e.name, e.action, e.subject, e.split) for e in entries] == [
+        ("a", "x", 1, "train"),
+        ("b", "y", 2, "test"),
+    ]
+
+
+def test_letters_with_marks_in_either_form(folder):
+    """macOS decomposes them in file names, tables and lists have them composed."""
+    np.savez(folder / "mu\u0308ller.npz", joints=walking()[:, 0])
+    np.savez(folder / "more" / "jo\u0308rg.npz", joints=walking()[:, 0])
+    table(folder, "name,label,skeleton\nmüller,x,\nother,y,more/jörg.npz\n", encoding="utf-8")
+    entries = open_own(folder).list_clips()
+    assert [(e.name, e.skeleton) for e in entries] == [
+        ("müller", "mu\u0308ller.npz"),
+        ("other", "more/jo\u0308rg.npz"),
+    ]
+
+
 def test_another_encoding_is_reported(folder):
     (folder / "clips.csv").write_bytes("name,label\na,süß\n".encode("latin-1"))
-    with pytest.raises(UserError, match=r"clips\.csv: not UTF-8 .*byte"):
+    with pytest.raises(
+        UserError,
+        match=r"clips\.csv: line 2: not UTF-8 \(byte 14 is 0xfc\); save it as UTF-8",
+    ):
         open_own(folder).list_clips()
 
 
@@ -202,6 +254,39 @@ def test_a_decimal_comma_is_read_between_semicolons(folder):
     np.testing.assert_allclose(read(folder, "b", centre=False), walking(seed=2), atol=1e-6)
 
 
+def test_csv_as_other_programs_write_it(folder):
+    clip = walking(seed=2)
+    for delimiter, encoding in (("\t", "utf-8"), (";", "utf-16"), ("\t", "utf-8-sig")):
+        write_csv(folder / "more" / "b.csv", clip, delimiter, encoding)
+        text = (folder / "more" / "b.csv").read_bytes().decode(encoding)
+        lines = text.replace(".", ",").split("\n")
+        # a data frame's frame numbers and row numbers
+        changed = [line.replace(delimiter, f",0{delimiter}", 1) for line in lines[1:]]
+        text = "\r\n".join(f"{i}{delimiter}{line}" for i, line in enumerate([lines[0].title(), *changed]))
+        (folder / "more" / "b.csv").write_bytes(text.replace("0", "", 1).encode(encoding))
+        np.testing.assert_array_equal(read_joints(folder / "more" / "b.csv", JOINTS, 1), clip)
+
+
+def test_millions_of_empty_lines_take_little_memory(folder, monkeypatch):
+    path = folder / "more" / "b.csv"
+    whole = path.read_text()
+    path.write_text(whole + "\n" * 300_000)
+    tracemalloc.start()
+    read_joints(path, JOINTS, 1)
+    assert tracemalloc.get_traced_memory()[1] < 5 << 20
+    tracemalloc.stop()
+    path.write_text(whole + "\n" * 1_000_000)
+    with pytest.raises(UserError, match=r"b.csv: has more than 1000000 lines"):
+        read_joints(path, JOINTS, 1)
+    path.write_text(whole + "," * 200_000)
+    with pytest.raises(UserError, match=r"b.csv: line 7: has more than 100000 characters"):
+        read_joints(path, JOINTS, 1)
+    monkeypatch.setattr(own_files, "MAX_ROWS", 5)
+    path.write_text(whole)
+    with pytest.raises(UserError, match=r"b.csv: has more than 5 lines"):
+        read_joints(path, JOINTS, 1)
+
+
 def test_unknown_joints_are_refused_or_interpolated(folder):
     clip = walking(seed=5)
     clip[2:4, 0, 7] = np.nan
@@ -215,6 +300,139 @@ def test_unknown_joints_are_refused_or_interpolated(folder):
     np.savez(folder / "a.npz", joints=clip[:, 0])
     with pytest.raises(UserError, match=rf"person 0, {JOINTS[7]}: not finite in any frame"):
         read(folder, missing_joints="interpolate")
+
+
+def pixels(frames=8, seed=0, persons=1):
+    """(T, M, 20, 2) px, y down."""
+    return 500 + 200 * walking(frames, persons, seed)[..., :2] * (1, -1)
+
+
+def straight(clip, first, last):
+    """A clip (T, M, V, C) whose joint 7 of person 0 goes straight from one frame to another."""
+    clip = clip.copy()
+    share = np.arange(1, last - first)[:, None] / (last - first)
+    clip[first + 1 : last, 0, 7] = clip[first, 0, 7] * (1 - share) + clip[last, 0, 7] * share
+    return clip
+
+
+@pytest.mark.parametrize("ending", ["npz", "json", "csv"])
+@pytest.mark.parametrize("size", [2, 3])
+def test_a_joint_at_zero_was_not_seen(folder, ending, size):
+    clip = pixels() if size == 2 else walking(8) + np.array([0, 0, 3])
+    zero, name = clip.copy(), {"npz": "a", "json": "c", "csv": "b"}[ending]
+    zero[3:5, 0, 7] = 0
+    np.savez(folder / "a.npz", joints=zero[:, 0])
+    (folder / "c.json").write_text(json.dumps(zero.tolist()))
+    write_csv(folder / "more" / "b.csv", zero)
+    options = {"picture_height": 1000} if size == 2 else {}
+    with pytest.raises(UserError, match=rf"frame 3, person 0, {JOINTS[7]}: not seen .* \(2 such in all\)"):
+        read(folder, name, **options)
+    filled = read(folder, name, missing_joints="interpolate", centre=False, **options)
+    wanted = straight(clip, 2, 5) * ((0.001, -0.001) if size == 2 else 1)
+    np.testing.assert_allclose(filled[..., :size], wanted, atol=1e-6)
+    kept = read(folder, name, zeros="places", centre=False, **options)
+    assert not kept[3:5, 0, 7].any()
+    if size == 2:
+        seen = open_own(folder, **options).pixel_joints(
+            _entry(f"{'more/b' if name == 'b' else name}.{ending}"), 9, 1000
+        )
+        assert np.isnan(seen[3:5, 0, 7]).all()
+        assert np.isfinite(np.delete(seen, 7, 2)).all()
+
+
+def test_the_joint_that_a_clip_is_centred_on_is_a_place(folder):
+    centre = get_layout("utd20").centre
+    clip = walking(8, persons=2)
+    for origin in (clip[:1, :1, centre : centre + 1], clip[:, :, 9:10]):
+        np.savez(folder / "a.npz", joints=clip - origin)
+        np.testing.assert_allclose(read(folder, centre=False), clip - origin, atol=1e-6)
+
+
+def test_a_third_column_of_scores(folder):
+    clip, scores = pixels(), np.random.default_rng(0).uniform(0.3, 1, (8, 1, 20, 1))
+    np.savez(folder / "a.npz", joints=clip)
+    wanted = read(folder, picture_height=1000)
+    np.savez(folder / "a.npz", joints=np.concatenate([clip, scores], -1))
+    np.testing.assert_array_equal(read(folder, picture_height=1000), wanted)
+    np.testing.assert_array_equal(read(folder, picture_height=1000, third="score"), wanted)
+    np.savez(folder / "a.npz", joints=np.concatenate([clip, 0 * scores], -1))
+    np.testing.assert_array_equal(read(folder, picture_height=1000), wanted)
+    scores[3:5, 0, 7] = 0
+    np.savez(folder / "a.npz", joints=np.concatenate([clip, scores], -1))
+    with pytest.raises(UserError, match=rf"frame 3, person 0, {JOINTS[7]}: not seen"):
+        read(folder, picture_height=1000)
+    filled = read(folder, picture_height=1000, missing_joints="interpolate", centre=False)
+    np.testing.assert_allclose(filled[..., :2], straight(clip, 2, 5) * (0.001, -0.001), atol=1e-6)
+
+
+def test_a_third_column_that_may_be_either_is_refused(folder):
+    clip, scores = pixels(), np.random.default_rng(0).uniform(0.3, 1, (8, 1, 20, 1))
+    depths = np.concatenate([clip / 1000, scores], -1)
+    np.savez(folder / "a.npz", joints=depths)
+    with pytest.raises(
+        UserError, match="scores rather than depths; the option third: depth, or third: score with"
+    ):
+        read(folder)
+    np.testing.assert_allclose(read(folder, third="depth", centre=False), depths, atol=1e-6)
+    np.savez(folder / "a.npz", joints=np.concatenate([clip, 3 * scores], -1))
+    with pytest.raises(UserError, match=r"third numbers are 0\.\d+ … 2\.\d+, no scores of 2-D joints"):
+        read(folder, picture_height=1000)
+
+
+# ---------------------------------------------------------------------------------------------- people
+
+
+def test_lists_of_whoever_was_found_are_followed(folder):
+    clip = walking(20, persons=2, seed=3)
+    frames = clip.tolist()
+    frames[8] = frames[8][1:]  # person 1 was not found
+    frames[12] = frames[12][::-1]  # the other one comes first
+    (folder / "c.json").write_text(json.dumps(frames))
+    wanted = clip.copy()
+    wanted[8, 0] = 0
+    np.testing.assert_allclose(read(folder, "c", centre=False), wanted, atol=1e-6)
+    listed = np.zeros_like(clip)  # the same lists as an array
+    for frame, people in zip(listed, frames, strict=True):
+        frame[: len(people)] = people
+    np.savez(folder / "a.npz", joints=listed)
+    np.testing.assert_allclose(read(folder, centre=False), wanted, atol=1e-6)
+
+
+def numbered_csv(path, rows):
+    """Lines of frame, person and joints (20, 3)."""
+    head = ["frame", "person", *(f"{joint}_{axis}" for joint in JOINTS for axis in "xyz")]
+    lines = [[str(t), str(person), *map(str, joints.ravel())] for t, person, joints in rows]
+    path.write_text("\n".join(",".join(line) for line in [head, *lines]))
+
+
+def test_a_number_that_changes_is_one_person(folder):
+    clip = walking(20, persons=2, seed=4)
+    one = [(t, 1 if t < 10 else 7, clip[t, 0]) for t in range(20) if t != 9]
+    two = [(t, 2 if t < 5 else 3, clip[t, 1]) for t in range(20)]
+    numbered_csv(folder / "more" / "b.csv", one + two)
+    wanted = clip.copy()
+    wanted[9, 0] = 0
+    np.testing.assert_allclose(read(folder, "b", centre=False), wanted, atol=1e-6)
+
+
+def test_false_detections_take_nobodys_place(folder, caplog):
+    clip = walking(20, persons=4, seed=5)
+    real = [(t, 3 + person, clip[t, person]) for t in range(20) for person in (0, 1)]
+    numbered_csv(folder / "more" / "b.csv", [(5, 1, clip[5, 3]), (6, 2, clip[6, 2]), *real])
+    np.testing.assert_allclose(read(folder, "b", centre=False), clip[:, :2], atol=1e-6)
+    assert "b.csv: kept 2 people, dropped 2 tracks that are short or have less motion" in caplog.text
+
+
+def test_of_more_people_those_with_the_most_motion_are_kept_whatever_their_order(folder, caplog):
+    clip = walking(20, persons=3, seed=6)
+    for order in ([0, 1, 2], [2, 0, 1], [1, 2, 0]):
+        np.savez(folder / "a.npz", joints=clip[:, order])
+        np.testing.assert_allclose(read(folder, centre=False), clip[:, :2], atol=1e-6)
+        assert "a.npz: kept 2 people, dropped 1 tracks" in caplog.text
+        caplog.clear()
+    np.savez(folder / "a.npz", joints=clip[:, [1, 0]])
+    np.testing.assert_allclose(read(folder, centre=False), clip[:, :2], atol=1e-6)
+    assert not caplog.text
 
 
 def damaged_json(text):
@@ -233,14 +451,14 @@ def changed_csv(old, new):
     ("name", "change", "message"),
     [
         ("a", lambda f: np.savez(f / "a.npz", joints=np.zeros((4, 25, 3))), "has 25 joints of 3"),
-        ("a", lambda f: np.savez(f / "a.npz", joints=np.ones((4, 3, 20, 3))), "has 3 people, more than"),
+        ("a", lambda f: np.savez(f / "a.npz", joints=np.ones((4, 51, 20, 2))), "frame 0 has 51 people, more than"),
         ("a", lambda f: np.savez(f / "a.npz", joints=np.zeros((4, 20, 3))), "no frame with joints"),
         ("a", lambda f: np.savez(f / "a.npz", poses=np.zeros((4, 20, 3))), "has no array joints, only poses.npy"),
         ("a", lambda f: np.savez(f / "a.npz", joints=np.array([{}], object)), "joints holds object"),
         ("a", lambda f: (f / "a.npz").write_bytes((f / "a.npz").read_bytes()[:-90]), "cannot be read as npz"),
         ("a", lambda f: (f / "a.npz").write_bytes(b""), "cannot be read as npz"),
         ("b", changed_csv("head_y", "hat_y"), "line 1: unknown column 'hat_y'; did you mean 'head_y'"),
-        ("b", changed_csv(",head_x", ""), "line 2: has 61 fields, line 1 names 60 columns"),
+        ("b", changed_csv(",head_x", ""), "line 1: no column 'head_x' (1 of 60 are missing)"),
         ("b", changed_csv("\n3,", "\n2,"), "line 5: frame 2, person 0 is in line 4 already"),
         ("b", changed_csv("\n3,", "\nx,"), "line 5, column frame: 'x' is no whole number"),
         ("b", changed_csv("\n3,", "\n3,?"), "line 5, column head_x: '?"),
@@ -266,7 +484,7 @@ def test_what_a_header_promises_is_checked_before_memory_is_taken(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("joints.npy", b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
     with pytest.raises(UserError, match="has 50000000000 frames of 1 people, more than"):
-        read_joints(tmp_path / "a.npz", JOINTS, 2)
+        read_joints(tmp_path / "a.npz", JOINTS)
 
 
 # ---------------------------------------------------------------------------------------------- stores

@@ -1,9 +1,8 @@
 import logging
 
-import h5py
 import numpy as np
 import pytest
-from made_stores import make_stores
+from made_stores import edited, make_stores
 
 from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.datasets.prepare import SkeletonStore
@@ -71,7 +70,7 @@ def test_a_failed_clip_counts_in_its_half(path, tmp_path):
     """So whether a skeleton can be read moves no other clip."""
     copy = tmp_path / "copy.h5"
     copy.write_bytes(path.read_bytes())
-    with h5py.File(copy, "r+") as h5:
+    with edited(copy) as h5:
         h5["failed/action"][:] = np.array(["a0", "a0"], object)
     selection = select(SkeletonStore(copy), SelectionSettings(protocol="sysu_setting1"))
     left_out = {entry["name"] for entry in selection.train_left_out + selection.test_left_out}

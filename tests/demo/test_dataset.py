@@ -2,6 +2,10 @@
 
 import hashlib
 import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,7 @@ from mmcl.demo import dataset
 from mmcl.demo.damage import KINDS
 from mmcl.demo.dataset import draw_dataset, plan
 from mmcl.errors import UserError
+from mmcl.files import Busy, write_json
 from mmcl.settings.jobs import Drawing
 
 NTU = {
@@ -195,6 +200,66 @@ def test_interrupted_drawing_goes_on(utd: Path, tmp_path: Path, monkeypatch: pyt
     assert len(again) == 2
     assert not set(drawn) & set(again)
     assert _hashes(tmp_path) == _hashes(utd)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"settings": 1}'])
+@pytest.mark.parametrize("file", ["settings.json", "a7_s2_t1.json"])
+def test_a_damaged_marker_or_record_is_drawn_anew(
+    utd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, damage: str
+):
+    """As after a full disk or a power failure."""
+    shutil.copytree(utd, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "drawn.json").unlink()
+    (tmp_path / "videos" / "a6_s1_t1_color.avi").write_bytes(b"of other settings")
+    (tmp_path / "videos" / "a7_s2_t1_color.avi").write_bytes(b"half")
+    working = tmp_path / dataset.WORKING
+    working.mkdir()
+    monkeypatch.setattr(dataset, "draw_recording", _copied(utd))
+    with pytest.raises(KeyboardInterrupt):
+        draw_dataset(tmp_path, drawing(UTD), 1)
+    (working / file).write_text(damage)
+    monkeypatch.undo()
+    draw_dataset(tmp_path, drawing(UTD), 1)
+    assert _hashes(tmp_path) == _hashes(utd)
+
+
+def _copied(source: Path) -> Callable[[Path, Drawing, dataset.PlannedClip], None]:
+    """Draws all but the last recording of a data set by copying them."""
+
+    def draw(folder: Path, settings: Drawing, recording: dataset.PlannedClip) -> None:
+        if recording.name == "a7_s2_t2":
+            raise KeyboardInterrupt
+        for file in recording.files:
+            shutil.copy(source / file, folder / file)
+        clip = _clips(source)[recording.name]
+        sizes = [(folder / file).stat().st_size for file in recording.files]
+        write_json(folder / dataset.WORKING / f"{recording.name}.json", {"clip": clip, "bytes": sizes})
+
+    return draw
+
+
+def test_a_second_process_stops(utd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def draw_again(folder: Path, settings: Drawing, recording: dataset.PlannedClip) -> None:
+        with pytest.raises(Busy, match=f"{tmp_path} is being written by another process"):
+            draw_dataset(tmp_path, drawing(UTD), 1)
+        whole(folder, settings, recording)
+
+    whole = dataset.draw_recording
+    monkeypatch.setattr(dataset, "draw_recording", draw_again)
+    draw_dataset(tmp_path, drawing(UTD), 1)
+    assert _hashes(tmp_path) == _hashes(utd)
+
+
+def test_a_full_disk_is_noticed(tmp_path: Path):
+    """A limit on the size of a file stands for it."""
+    code = (
+        "import resource, signal, sys, numpy as np; from pathlib import Path; from mmcl.demo.write import write_video\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))\n"
+        "pictures = np.random.default_rng(0).integers(0, 256, (20, 48, 64, 3), np.uint8)\n"
+        "write_video(Path(sys.argv[1]), pictures, (64, 48), 10)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.avi"], capture_output=True, text=True)
+    assert "a.avi: the video was not written whole; is the disk full?" in done.stderr
 
 
 def test_other_settings_leave_nothing_of_the_former(tmp_path: Path):

@@ -70,15 +70,20 @@ def test_ctrl_c_ends_all(order, tmp_path):
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_process_ends_with_its_starter():
+def test_a_process_ends_with_its_starter_and_leaves_no_folder(tmp_path):
+    folder = tmp_path / "mmcl-1"
+    folder.mkdir()
+    for name in ("job.json", "failed-1.json"):
+        (folder / name).write_text("{}")
     code = "from mmcl.engine.launch import joined\nwith joined(): import time; time.sleep(60)"
     process = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, env=os.environ | {"MMCL_STARTER": "/"}
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, env=os.environ | {"MMCL_STARTER": str(folder)}
     )
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(0.5)
     process.stdin.close()  # as the system does when the starter is killed
     assert process.wait(60) == 1
+    assert not folder.exists()
 
 
 def test_too_few_gpus_are_an_error(monkeypatch):

@@ -312,3 +312,28 @@ def test_precision_is_named_where_it_may_be_the_cause(tmp_path):
     with pytest.raises(UserError, match=r"lower line\.learning_rate, or set line\.precision: fp32$"):
         run(task, tmp_path)
     assert not (tmp_path / "last.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "remedy"),
+    [
+        (
+            SGD,
+            r"lower line\.batch \(now 4\), and the learning rate in proportion, or set line\.precision: bf16",
+        ),
+        (ADAMW, r"lower line\.batch \(now 4\), and the learning rate in proportion"),
+    ],
+)
+def test_memory_that_does_not_suffice_names_the_settings_that_take_less(settings, remedy, tmp_path):
+    task = Fitting()
+
+    def full(batch):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    task.losses = full
+    message = rf"Tried to allocate 20\.00 GiB\.\); {remedy}$"
+    with (
+        pytest.raises(UserError, match=message),
+        fit(task, settings, target=tmp_path / "m.pt", mark=Mark({}, {}), processes=Processes()),
+    ):
+        pass

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from made_scores import CLASSES, LEFT_OUT, fusion, member, scores
+from made_scores import CLASSES, LEFT_OUT, fusion, member, preset, scores
 from seeds import shifted
 
 from mmcl.errors import UserError
@@ -68,7 +68,7 @@ def test_the_result_over_two_seeds(tmp_path, kind):
         for i, z in enumerate(pair)
     ]
     output = tmp_path / "ensemble.json"
-    settings = fusion(members, [1, 2], weights=kind, preset=[3.0, 1.0])
+    settings = fusion(members, [1, 2], weights=kind, preset=preset([1.0, 3.0], members[::-1]))
     fit = files[:2] if kind == "fitted" else []
     metrics = [file.parent / "metrics.json" for file in files[:2]]
     metrics[0].write_text(json.dumps({"left_out": LEFT_OUT, "best_on_test": {"epoch": 3, "top1": 99.0}}))
@@ -107,7 +107,7 @@ def ensemble_of(tmp_path, files, weights, seeds=(1,)):
     """The result of members that are all alike but for their scores."""
     count = len(files) // len(seeds)
     members = [member(stream) for stream in ("joint", "bone")[:count]]
-    settings = fusion(members, list(seeds), weights="preset", preset=weights)
+    settings = fusion(members, list(seeds), weights="preset", preset=preset(weights, members))
     metrics = [file.parent / "metrics.json" for file in files[:count]]
     write_ensemble(tmp_path / "e.json", scores=files, metrics=metrics, fit=[], settings=settings)
     return json.loads((tmp_path / "e.json").read_text())
@@ -145,9 +145,24 @@ def test_weights_are_written_as_they_were_used(tmp_path):
 
 
 def test_weights_that_are_all_zero_are_refused(tmp_path):
-    a = scores(tmp_path / "a/scores.h5", ["x"], [[1, 0, 0]], [0])
+    files = [scores(tmp_path / f"{i}/scores.h5", ["x"], [[1, 0, 0]], [0]) for i in "ab"]
     with pytest.raises(UserError, match="all fusion weights are zero"):
-        ensemble_of(tmp_path, [a], [0.0])
+        ensemble_of(tmp_path, files, [1e-9, 1e-9])
+
+
+def test_published_weights_belong_to_streams_and_graphs(tmp_path):
+    chosen = [("bone", "hd21", 5.0), ("joint", "natural", 2.361693), ("bone", "natural", 4.354028)]
+    members = [member(stream, graph) for stream, graph, _ in chosen]
+    files = [scores(tmp_path / f"{i}/scores.h5", ["x"], [[1, 0, 0]], [0]) for i in range(3)]
+
+    def weights(count):
+        used, metrics = files[:count], [file.parent / "metrics.json" for file in files[:count]]
+        settings = fusion(members[:count], [1], weights="preset")
+        write_ensemble(tmp_path / "e.json", scores=used, metrics=metrics, fit=[], settings=settings)
+        return [one["weight"] for one in json.loads((tmp_path / "e.json").read_text())["members"]]
+
+    assert weights(3) == [weight for _, _, weight in chosen]
+    assert weights(1) == [1.0]  # a member alone
 
 
 def test_members_with_other_labels_are_refused(tmp_path):

@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import onnx
@@ -11,6 +14,7 @@ import pytest
 import torch
 from datasets.made_recordings import write_ntu
 from made_stores import make_stores, stream_settings
+from system_calls import asked_for, can_trace, need_trace, traced
 from typer.testing import CliRunner
 
 from mmcl.cli import app
@@ -98,6 +102,19 @@ def test_recordings_of_another_layout(trained, tmp_path):
     assert wrong.exit_code == 1
     assert "options.person3: unknown key; did you mean 'person2'?" in wrong.stderr
     assert run("predict", model, folder, "--option", "person2=duplicated").exit_code == 2
+
+
+def test_an_export_asks_nobody_and_leaves_nothing(trained, tmp_path):
+    model, _ = trained
+    home, calls = tmp_path / "home", tmp_path / "calls"
+    home.mkdir()
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("ORT_", "XDG_"))}
+    command = [sys.executable, "-m", "mmcl", "export", str(model), str(tmp_path / "joint.onnx")]
+    prefix = traced(calls) if can_trace() else ()
+    subprocess.run([*prefix, *command], env={**env, "HOME": str(home)}, check=True, capture_output=True)
+    assert [path for path in home.rglob("*") if path.is_file()] == []
+    need_trace()
+    assert asked_for(calls) == []
 
 
 def test_an_exported_model_holds_the_backbone_alone(trained, tmp_path):

@@ -53,6 +53,10 @@ def skeletons(path):
         h5["offset"] = np.arange(len(CLIPS))
         h5["classes/id"] = np.array(IDS, dtype=TEXT)
         h5["classes/name"] = np.array(IDS, dtype=TEXT)
+        for key in ("subject", "camera", "setup"):
+            h5[f"failed/{key}"] = [1]
+        for key, text in (("action", "a6"), ("split", "")):
+            h5[f"failed/{key}"] = np.array([text], dtype=TEXT)
 
     columns = {"joints": Column("float32", (20, 3), flat=True), "labels": Column("int64")}
     columns |= {k: Column("int32") for k in ("frames", "persons", "subject", "camera", "setup")}

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 from made_exchange import NAMES, action, camera, in_rows, make_store, save_names, save_xsub, subject
+from made_stores import edited
 from typer.testing import CliRunner
 
 from mmcl.cli import app
@@ -166,7 +167,7 @@ def test_recordings_to_anything(store, tmp_path):
 
 
 def test_clips_of_neither_side(store, tmp_path):
-    with h5py.File(store, "r+") as h5:
+    with edited(store) as h5:
         h5["subject"][0] = 99
     result = run(store, tmp_path / "a.npz", "--protocol", "ntu60_xsub")
     assert "left out: 1 clips that ntu60_xsub neither trains nor tests with" in result.stderr

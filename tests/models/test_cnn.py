@@ -131,6 +131,13 @@ def test_the_head_follows_the_number_of_classes(saved):
         open_cnn(settings(weights=str(saved[1]), num_classes=1000))
 
 
+def test_weights_that_are_no_numbers_are_refused(saved, tmp_path):
+    state = saved[0].state_dict()
+    torch.save(state | {"fc.bias": torch.full((6,), torch.inf)}, tmp_path / "net.pth")
+    with pytest.raises(UserError, match=r"net\.pth: values of 1 of \d+ tensors are not finite: fc\.bias"):
+        open_cnn(settings(weights=str(tmp_path / "net.pth")))
+
+
 def test_nothing_is_downloaded(tmp_path):
     with pytest.raises(
         UserError, match=r"weights not found: .*none\.pth\. The weights of torchvision's resnet34"

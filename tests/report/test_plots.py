@@ -1,6 +1,7 @@
 import numpy as np
 from PIL import Image
 
+from mmcl.report import plots
 from mmcl.report.plots import plot_confusion, plot_history
 
 
@@ -25,3 +26,12 @@ def test_history_draws_a_line_a_run(tmp_path):
     orange = [(p[..., 0] > 200) & (p[..., 2] < 80) for p in (two, one)]  # matplotlib's second colour
     assert orange[0].sum() > 100
     assert orange[1].sum() == 0
+
+
+def test_names_are_no_formulas_and_many_classes_fit(tmp_path):
+    plot_confusion(np.eye(2, dtype=int), ["$x^", r"$\frac$"], "100 $ or $\\more", tmp_path / "c.png")
+    plots.LARGEST, before = 4.0, plots.LARGEST
+    plot_confusion(np.eye(60, dtype=int), list(map(str, range(60))), "t", tmp_path / "d.png")
+    plots.LARGEST = before
+    with Image.open(tmp_path / "d.png") as image:
+        assert image.size == (600, 480)

@@ -4,6 +4,8 @@ import csv
 import json
 import logging
 
+import h5py
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -238,3 +240,33 @@ def test_a_loss_that_is_not_finite_stops(stores, settings, tmp_path):
 def test_bf16_trains(stores, settings, tmp_path):
     content = run(stores, tmp_path, changed(settings, train__precision="bf16", train__epochs=1))
     assert content["state"]["backbone.head.weight"].dtype == torch.float32
+
+
+@pytest.mark.parametrize(("kind", "column"), [("answers", "states"), ("rgb", "features")])
+def test_an_input_that_is_not_finite_is_named(stores, settings, tmp_path, kind, column):
+    with h5py.File(stores[kind], "r+") as h5:
+        row = h5["names"].asstr()[:].tolist().index("a2_s3")
+        h5[column][row] = np.nan
+    with pytest.raises(UserError, match=rf"{kind}\.h5: values of 1 of 15 clips are not finite \(a2_s3\)"):
+        run(stores, tmp_path / "run", settings)
+
+
+@pytest.mark.parametrize(("kind", "term"), [("answers", "frm"), ("rgb", "fam"), ("montages", "fam")])
+def test_a_term_with_nothing_to_learn_from_says_so(stores, settings, tmp_path, kind, term):
+    with h5py.File(stores[kind], "r+") as h5:
+        h5["names"][...] = [f"other{i}" for i in range(31)]
+    if kind == "montages":
+        cnn = {
+            "frozen": False,
+            "architecture": "shufflenet_v2_x0_5",
+            "weights": None,
+            "num_classes": 6,
+            "image_size": 32,
+        }
+        settings = changed(settings, model__fam__cnn=cnn)
+        stores["rgb"] = stores["montages"]
+    with pytest.raises(
+        UserError, match=f"{kind}\\.h5: {term} has nothing to learn from: none of the 16 training clips"
+    ):
+        run(stores, tmp_path / "run", settings)
+    assert not (tmp_path / "run/model.pt").exists()

@@ -8,7 +8,7 @@ from mmcl.datasets.index import write_index
 from mmcl.errors import UserError
 from mmcl.settings import tables
 from mmcl.settings.jobs import Cropping
-from mmcl.video import jpeg
+from mmcl.video import decode, jpeg
 from mmcl.video.crop import crop_people
 
 LEFT, RIGHT = (10, 8, 22, 40), (40, 12, 54, 44)
@@ -129,6 +129,20 @@ def test_failures_have_reasons(world, tmp_path):
     assert table.failed["damaged"].startswith("cannot decode: ")
     assert table.failed["absent"].startswith("cannot decode: ")
     assert "absent.avi: no such video" in table.failed["absent"]
+
+
+@pytest.mark.parametrize("frames", ["chosen", "all"])
+def test_one_recording_does_not_stop_the_others(world, tmp_path, monkeypatch, frames):
+    wide = b"YUV4MPEG2 W80000 H16 F10:1 Ip A1:1 C420jpeg\n" + (b"FRAME\n" + bytes(80000 * 24)) * 2
+    (tmp_path / "videos" / "wide.avi").write_bytes(wide)
+    monkeypatch.setattr(decode, "MAX_FRAMES", 20)
+    videos = {"long": [draw()] * 21, "good": moving(12)}
+    table = world(videos, [entry(name) for name in ("good", "long", "wide")], frames=frames)
+    assert table.names == ["good"]
+    assert table.failed["wide"].endswith(
+        "wide.avi: 80000 × 16 pixels; a side has at most 65500, a picture 33554432"
+    )
+    assert table.failed["long"].endswith("long.avi: more than 20 frames")
 
 
 def test_shards_take_every_nth_of_the_sorted_clips(world):

@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 
@@ -6,7 +8,9 @@ import pytest
 from rectangles import write_video
 
 from mmcl.errors import UserError
+from mmcl.video import decode
 from mmcl.video.decode import Recording
+from mmcl.video.jpeg import Unreadable
 from mmcl.video.sampling import uniform_indices
 
 
@@ -89,6 +93,94 @@ def test_a_recording_without_frames(tmp_path):
     path = truncated(write_video(tmp_path / "a.avi", noisy(40)), 0.05)
     with pytest.raises(UserError, match=r"a\.avi: (not a single frame|not a video)"):
         Recording(path)
+
+
+def test_files_that_only_list_others_are_no_recordings(tmp_path):
+    write_video(tmp_path / "a.avi", levels(3))
+    (tmp_path / "list.avi").write_text("ffconcat version 1.0\nfile a.avi\n")
+    (tmp_path / "hls.avi").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\na.avi\n#EXT-X-ENDLIST\n")
+    for name in ("list.avi", "hls.avi"):
+        with pytest.raises(Unreadable, match=f"{name}: not a video"):
+            Recording(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "http:x.avi",
+        "concat:a|b.avi",
+        "pipe:0.avi",
+        "%03d.avi",
+        "a*[b]?.avi",
+        "-i.avi",
+        "größe 1.avi",
+        b"\xff.avi",
+    ],
+)
+def test_every_name_that_a_file_may_have(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(write_video(tmp_path / "a.avi", levels(3)), os.fsencode(name))
+    assert Recording(os.fsdecode(name)).frames == 3
+
+
+@pytest.mark.parametrize("name", ["a.avi\0b", "\ud800.avi", "x" * 300 + ".avi", "folder", "fifo", "loop", ""])
+def test_names_that_no_recording_has(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(Unreadable, match=r"no such video|name too long") as caught:
+        Recording(tmp_path / name)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) <= 500
+
+
+def raw(path, width: int, height: int, frames: int = 1):
+    """An uncompressed black video."""
+    picture = b"FRAME\n" + bytes(width * height * 3 // 2)
+    path.write_bytes(b"YUV4MPEG2 W%d H%d F10:1 Ip A1:1 C420jpeg\n" % (width, height) + picture * frames)
+    return path
+
+
+@pytest.mark.parametrize("size", [(65_502, 2), (2, 65_502), (8192, 4098)])
+def test_pictures_that_are_too_large(tmp_path, size):
+    with pytest.raises(
+        Unreadable, match=rf"a.y4m: {size[0]} × {size[1]} pixels; a side has at most 65500, a picture"
+    ):
+        Recording(raw(tmp_path / "a.y4m", *size))
+
+
+def test_a_recording_without_end(tmp_path, monkeypatch):
+    path = write_video(tmp_path / "a.avi", levels(12))
+    monkeypatch.setattr(decode, "MAX_FRAMES", 11)
+    for use in (lambda one: one.frames, lambda one: one.choose(five), lambda one: list(one.stream())):
+        with pytest.raises(Unreadable, match="more than 11 frames"):
+            use(Recording(path))
+
+
+def test_frames_in_turn_are_read_as_memory_allows(tmp_path, monkeypatch):
+    recording = Recording(write_video(tmp_path / "a.avi", levels(23)))
+    sweeps = []
+    monkeypatch.setattr(decode, "TOGETHER", 3 * 64 * 48 * 3)
+    read = recording.read
+    monkeypatch.setattr(recording, "read", lambda part: sweeps.append(list(part)) or read(part))
+    found = [(frame, round(number(image))) for frame, image in recording.read_in_turn([9, 11, 8, 12, 99])]
+    assert found == [(9, 9), (11, 11), (8, 8), (12, 12)]
+    assert sweeps == [[9, 11, 8], [12, 99]]
+
+
+def test_frames_that_decode_but_cannot_be_converted_end_the_recording(tmp_path, monkeypatch):
+    recording = Recording(write_video(tmp_path / "a.avi", levels(23)))
+    convert = Recording._next_picture
+
+    def broken(self, capture):
+        picture = convert(self, capture)
+        return None if picture is None or number(picture) > 13.5 else picture
+
+    monkeypatch.setattr(Recording, "_next_picture", broken)
+    chosen, images = recording.choose(five)
+    assert chosen == five(recording.frames)
+    assert 0 < recording.frames <= 16
+    assert [round(number(images[i])) for i in chosen] == chosen
 
 
 def test_damage_is_not_reported_on_stderr(tmp_path):

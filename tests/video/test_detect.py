@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+import time
 
 import numpy as np
 import pytest
@@ -85,6 +87,12 @@ def test_state_dict_of_one_class(saved, tmp_path):
     assert [len(boxes) for boxes in detector.people([noise(0, (64, 64))])] == [0]
     with pytest.raises(UserError, match=r"person\.safetensors: does not fit yolov5n with 80 class"):
         open_detector(tmp_path / "person.safetensors")
+    broken = net.state_dict() | {"model.0.bn.weight": torch.full((16,), float("nan"))}
+    save_file(broken, tmp_path / "broken.safetensors")
+    with pytest.raises(
+        UserError, match=r"broken\.safetensors: values of 1 of \d+ tensors are not finite: model\.0\.bn"
+    ):
+        open_detector(tmp_path / "broken.safetensors", classes=1)
     with pytest.raises(UserError, match=r"yolov5nu\.pt: does not fit yolov5s with 80 class"):
         open_detector(saved, architecture="yolov5s")
 
@@ -194,3 +202,13 @@ def test_a_detector_may_have_options_of_its_own(monkeypatch):
     ):
         with pytest.raises(ValidationError, match=r"options\.scale"):
             DetectorSettings.model_validate({"architecture": architecture, "options": options})
+
+
+def test_folders_of_killed_imports_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name, age in (("mmcl-ultralytics-old", 4000), ("mmcl-ultralytics-new", 0), ("another", 4000)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "settings.json").touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    detect._remove_stale_folders()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["another", "mmcl-ultralytics-new"]

@@ -4,7 +4,7 @@ import torch
 from safetensors.torch import save_file
 
 from mmcl import store
-from mmcl.models.cnn import open_cnn
+from mmcl.models.cnn import CNN, open_cnn
 from mmcl.settings.base import replaced
 from mmcl.settings.jobs import Encoding
 from mmcl.video import jpeg
@@ -77,3 +77,31 @@ def test_a_shard_without_any_montage(tmp_path, settings):
     assert table.names == []
     assert table.failed == {"b": "no person"}
     assert table.shape("features") == (1024,)
+
+
+def test_features_that_are_not_finite_fail_their_clip(tmp_path, settings, monkeypatch):
+    rng = np.random.default_rng(0)
+    images = {name: jpeg.encode(rng.integers(0, 256, (80, 80, 3), np.uint8), 95) for name in "abc"}
+    path = write_montages(tmp_path / "m.h5", images, {})
+    forward = CNN.forward
+    monkeypatch.setattr(
+        CNN, "forward", lambda self, x: forward(self, x) + torch.tensor([0.0, torch.nan])[: len(x), None]
+    )
+    encode_montages(path, tmp_path / "rgb.h5", settings, threads=1)
+    table = store.Shards([tmp_path / "rgb.h5"], "mmcl.rgb/1")
+    assert table.names == ["a", "c"]
+    assert table.failed == {"b": "the CNN's features are not finite"}
+    assert np.isfinite(table.read("features")).all()
+
+
+def test_a_montage_of_another_size_is_left_out(tmp_path, settings):
+    grey = {
+        name: jpeg.encode(np.full((side, 80, 3), 99, np.uint8), 95)
+        for name, side in (("a", 40), ("b", 80), ("c", 80))
+    }
+    encode_montages(
+        write_montages(tmp_path / "m.h5", grey, {}), tmp_path / "rgb.h5", replaced(settings, batch=3), 1
+    )
+    table = store.Shards([tmp_path / "rgb.h5"], "mmcl.rgb/1")
+    assert table.names == ["b", "c"]
+    assert table.failed == {"a": "a montage of 80 × 40 pixels, unlike the others"}

@@ -53,9 +53,14 @@ def write_crops(path, clips: dict[str, list[np.ndarray]], failed: dict[str, str]
         good = [name for name in names if name in clips]
         images = [[jpeg.encode(image, 95) for image in clips[name]] for name in good]
         bad = {name: failed[name] for name in names if name in failed}
-        return store.Batch(good, {"images": images}, bad)
+        numbers = {
+            "boxes": np.zeros((len(good), 5, 4)),
+            "scores": np.ones((len(good), 5)),
+            "frame": np.zeros((len(good), 5)),
+        }
+        return store.Batch(good, {"images": images, **numbers}, bad)
 
-    columns = {"images": store.Column("bytes", (5,))}
+    columns = store.columns("mmcl.crops/1", boxes=(5, 4), scores=(5,), frame=(5,), images=(5,))
     names = sorted([*clips, *failed])
     store.write(
         path, schema="mmcl.crops/1", settings={}, names=names, columns=columns, batch_size=3, work=work

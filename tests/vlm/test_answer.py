@@ -138,3 +138,23 @@ def test_an_edited_question_is_refused(tmp_path, montages, blip_settings):
     freeze_question(colour, COLOUR)
     with pytest.raises(UserError, match="The file was edited"):
         answer_question(montages, colour, tmp_path / "out.h5", blip_settings, threads=1, also=[HOLDING])
+
+
+def test_an_answer_that_is_not_finite_fails_its_clip(tmp_path, montages, blip_settings, monkeypatch):
+    answer = Blip.answer
+
+    def overflowing(self, images, questions):
+        found = answer(self, images, questions)
+        for one in found:
+            one.states[0, 0, 0] = np.inf  # the first picture of each batch
+        return found
+
+    whole = ask(tmp_path / "whole", montages, HOLDING, blip_settings)
+    monkeypatch.setattr(Blip, "answer", overflowing)
+    table = ask(tmp_path / "part", montages, HOLDING, blip_settings)
+    assert table.names == ["b"]
+    np.testing.assert_array_equal(table.row("states", "b"), whole.row("states", "b"))
+    assert table.row("text", "b") == whole.row("text", "b")
+    assert {"c", "e"} < table.failed.keys()
+    for name in "ad":
+        assert table.failed[name].startswith("the model's states are not finite")

@@ -1,7 +1,12 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
 import torch
 from pydantic import Field, ValidationError
+from safetensors.torch import load_file, save_file
+from vlm.conftest import write_blip
 
 from mmcl.errors import UserError
 from mmcl.settings import base, tables
@@ -131,5 +136,145 @@ def test_mistakes_are_named(blip_settings, tmp_path, blip, pictures):
         open_vlm(replaced(blip_settings, weights=str(tmp_path)), torch.device("cpu"))
     with pytest.raises(UserError, match="sha256"):
         open_vlm(replaced(blip_settings, sha256="0" * 64), torch.device("cpu"))
+    for question in ("łąka", "", "漢字"):
+        with pytest.raises(UserError, match="instruction: the model's vocabulary has no word of"):
+            blip.answer(pictures, [question])
     with pytest.raises(UserError, match="the model takes 24"):
         blip.answer(pictures, ["objects " * 30])
+
+
+@pytest.fixture
+def folder(blip_folder, tmp_path):
+    """A copy of the tiny BLIP to change."""
+    return shutil.copytree(blip_folder, tmp_path / "blip")
+
+
+def refused(blip_settings, folder) -> str:
+    with pytest.raises(UserError) as refusal:
+        open_vlm(replaced(blip_settings, weights=str(folder)), torch.device("cpu"))
+    message = str(refusal.value)
+    assert message.startswith(str(folder))
+    assert len(message) < 700
+    return message
+
+
+def asked_with(folder, blip_settings, monkeypatch) -> list[int]:
+    """The tokens that the question encoder is given for COLOUR."""
+    blip = open_vlm(replaced(blip_settings, weights=str(folder)), torch.device("cpu"))
+    given = []
+    encoder = blip.model.text_encoder
+    encode = encoder.forward
+    monkeypatch.setattr(
+        encoder, "forward", lambda input_ids, **rest: given.append(input_ids) or encode(input_ids, **rest)
+    )
+    with torch.no_grad():
+        blip.encode_question(COLOUR, torch.zeros(2, 17, 16))
+    assert given[0][0].tolist() == given[0][1].tolist()
+    return given[0][0].tolist()
+
+
+def test_a_question_begins_with_enc_in_the_vocabulary_of_blip(
+    blip_settings, blip_folder, tmp_path, monkeypatch
+):
+    from transformers import AutoTokenizer
+
+    tokens = AutoTokenizer.from_pretrained(blip_folder)(COLOUR)["input_ids"]
+    # without [ENC], as in the demo's vocabulary: [CLS] … [SEP]
+    assert asked_with(blip_folder, blip_settings, monkeypatch) == tokens
+    # 30524 words, of which the tokenizer does not know the last, as in the conversions of Salesforce/blip-vqa-*
+    published = write_blip(tmp_path / "published", words=30524)
+    assert asked_with(published, blip_settings, monkeypatch) == [30523, *tokens[1:]]
+    # a tokenizer that knows it
+    named = write_blip(tmp_path / "named", words=400)
+    tokenizer = AutoTokenizer.from_pretrained(named)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["[ENC]"]})
+    tokenizer.save_pretrained(named)
+    assert asked_with(named, blip_settings, monkeypatch) == [len(tokenizer) - 1, *tokens[1:]]
+
+
+def test_weights_that_do_not_fit_are_refused_with_their_names(blip_settings, folder):
+    file = folder / "model.safetensors"
+    state = load_file(file)
+    first = "vision_model.encoder.layers.0.mlp.fc1.weight"
+
+    def saved(changed):
+        save_file(changed, file, metadata={"format": "pt"})
+        return refused(blip_settings, folder)
+
+    lacking = {key: value for key, value in state.items() if "decoder" not in key}
+    assert "missing: text_decoder.bert.embeddings.LayerNorm.bias, " in saved(lacking)
+    assert "left over: more" in saved(state | {"more": torch.zeros(3)})
+    assert f"of another shape: {first}" in saved(state | {first: torch.zeros(3, 3)})
+    infinite = state[first].clone()
+    infinite[0, 0] = float("inf")
+    assert f"are not finite: {first}" in saved(state | {first: infinite})
+    other = saved({f"conv{i}.weight": torch.zeros(2) for i in range(300)})
+    assert "missing: " in other
+    assert "left over: conv0.weight" in other
+    assert "and 295 more" in other
+    file.write_bytes(b"\x00" * 100)
+    assert "not a BLIP question-answering model" in refused(blip_settings, folder)
+    # buffers of older files are no weights
+    save_file(
+        state | {"text_encoder.embeddings.position_ids": torch.arange(24)}, file, metadata={"format": "pt"}
+    )
+    assert open_vlm(replaced(blip_settings, weights=str(folder)), torch.device("cpu")).dim == 16
+
+
+def test_a_model_in_several_files(blip, blip_settings, folder, pictures):
+    file = folder / "model.safetensors"
+    state = load_file(file)
+    names = sorted(state)
+    for number, part in enumerate((names[::2], names[1::2])):
+        save_file(
+            {name: state[name] for name in part}, folder / f"m{number}.safetensors", metadata={"format": "pt"}
+        )
+    file.unlink()
+    index = {"metadata": {}, "weight_map": {name: f"m{i % 2}.safetensors" for i, name in enumerate(names)}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    opened = open_vlm(replaced(blip_settings, weights=str(folder)), torch.device("cpu"))
+    np.testing.assert_array_equal(
+        opened.answer(pictures, [COLOUR])[0].ids, blip.answer(pictures, [COLOUR])[0].ids
+    )
+    index["weight_map"][names[0]] = "../m0.safetensors"
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "'../m0.safetensors' is no .safetensors file beside it" in refused(blip_settings, folder)
+
+
+def test_a_model_without_its_tokenizer_is_refused(blip_settings, folder):
+    tokenizer = folder / "tokenizer.json"
+    known = json.loads(tokenizer.read_text())
+    vocabulary = known["model"]["vocab"]
+    known["model"]["vocab"] |= {f"w{i}": len(vocabulary) + i for i in range(200)}
+    tokenizer.write_text(json.dumps(known))
+    assert "the tokenizer's vocabulary" in refused(blip_settings, folder)
+    tokenizer.write_text("{}")
+    assert "not a BLIP question-answering model" in refused(blip_settings, folder)
+    tokenizer.unlink()
+    assert "has no tokenizer" in refused(blip_settings, folder)
+
+
+@pytest.mark.parametrize("part", ["", "preprocessor_", "tokenizer_", "processor_"])
+@pytest.mark.parametrize("deep", [False, True])
+def test_code_in_a_folder_is_refused_without_a_question(blip_settings, folder, part, deep, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked"))
+    (folder / "evil.py").write_text(f"open({str(folder / 'CANARY')!r}, 'w')\nclass Evil: pass\n")
+    path = folder / f"{part}config.json"
+    content = json.loads(path.read_text()) if path.exists() else {}
+    classes = ("AutoConfig", "AutoImageProcessor", "AutoTokenizer")
+    stated = {"auto_map": dict.fromkeys(classes, "evil.Evil")}
+    path.write_text(json.dumps(content | ({"image_processor": stated} if deep else stated)))
+    assert "states auto_map" in refused(blip_settings, folder)
+    assert not (folder / "CANARY").exists()
+
+
+def test_a_folder_of_something_else_is_refused(blip_settings, folder):
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "llava"}))
+    assert "model_type is 'llava', expected 'blip'" in refused(blip_settings, folder)
+    for text in ("[1]", "{", "[" * 100_000):
+        (folder / "config.json").write_text(text)
+        refused(blip_settings, folder)
+    config["text_config"]["hidden_size"] = "large"
+    (folder / "config.json").write_text(json.dumps(config))
+    assert "not a BLIP question-answering model" in refused(blip_settings, folder)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from made_stores import make_stores
+from system_calls import can_trace, traced
 
 from mmcl.config import Config
 from mmcl.plan import Plan
@@ -146,6 +147,9 @@ def finished(tmp_path_factory) -> Run:
     # what the Makefile sets is not set here: the code itself has to be quiet
     env = {"PYTHONPATH": os.pathsep.join(paths), "MMCL_WATCH": str(run.attempts)}
     prefix = ("unshare", "-rn") if can_unshare() else ()
+    run.calls = watch / "calls" if can_trace() else None
+    if run.calls:
+        prefix += traced(run.calls)
     run.said = run(
         "results/tiny/ensemble.json", "results/tiny/zero-shot/tiny_target.json", prefix=prefix, env=env
     )

@@ -106,6 +106,16 @@ def test_a_typo_stops_at_once(run):
     assert "train.epoch: unknown key; did you mean 'epochs'?" in said
 
 
+def test_a_template_in_the_folders_configuration_is_refused_and_not_run(run):
+    program = f"?__import__('pathlib').Path('{run.folder}/ran').touch()"
+    text = run.config.read_text().replace('"whether the people are holding objects?"', f'"{program}"')
+    (run.folder / "config.yaml").write_text(f"__use_yte__: true\n{text}")
+    shutil.copy(PROJECT / "config.yaml", run.config)
+    said = run("--dry-run", fails=True)
+    assert "config.yaml: has the key __use_yte__, with which Snakemake runs Python code" in said
+    assert not (run.folder / "ran").exists()
+
+
 def test_a_list_of_excluded_clips_must_be_there(ntu):
     ntu.edit("    dataset: ntu120\n", "    dataset: ntu120\n    exclude: clips.txt\n")
     said = ntu("--dry-run", TARGET, fails=True)

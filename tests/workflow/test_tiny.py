@@ -7,6 +7,7 @@ import sys
 import h5py
 import pytest
 from PIL import Image
+from system_calls import asked_for, need_trace
 
 from mmcl.naming import slug
 
@@ -100,6 +101,11 @@ def test_settings_are_beside_the_model(finished):
 
 def test_no_connection_is_attempted(finished):
     assert finished.attempts.read_text() == ""
+
+
+def test_no_system_call_asks_for_an_address(finished):
+    need_trace()
+    assert asked_for(finished.calls) == []
 
 
 def test_nothing_is_installed_at_run_time(finished):

@@ -1,0 +1,50 @@
+import pytest
+import torch
+
+from mmcl.device import pick_device, stated_device
+from mmcl.errors import UserError
+
+
+@pytest.mark.parametrize(
+    ("stated", "name"),
+    [("", None), (" ", None), ("cpu", "cpu"), ("CPU ", "cpu"), ("cuda", "cuda"), ("gpu", "cuda"), ("0", "cuda:0"),
+     ("3", "cuda:3"), ("cuda:3", "cuda:3"), ("Cuda:03", "cuda:03"), ("mps", "mps")],
+)  # fmt: skip
+def test_names_of_devices(monkeypatch, stated, name):
+    monkeypatch.setenv("MMCL_DEVICE", stated)
+    assert stated_device() == name
+
+
+@pytest.mark.parametrize(
+    "stated", ["cuda:", "cuda:-1", "cuda:x", "-1", "1.5", "meta", "cuda:128", "cpu:0", "²", "a" * 999]
+)
+def test_a_name_of_no_device_is_refused_with_those_there_are(monkeypatch, stated):
+    monkeypatch.setenv("MMCL_DEVICE", stated)
+    with pytest.raises(
+        UserError, match=r"^MMCL_DEVICE: .* is no device; it may be cpu, cuda, or cuda:N"
+    ) as refused:
+        pick_device()
+    assert len(str(refused.value)) < 250
+
+
+@pytest.mark.parametrize(("built", "why"), [("12.8", "sees no GPU"), (None, "is built without CUDA")])
+@pytest.mark.parametrize("stated", ["cuda", "gpu", "0", "cuda:3"])
+def test_a_gpu_that_is_not_there_is_said(monkeypatch, stated, built, why):
+    monkeypatch.setenv("MMCL_DEVICE", stated)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", built)
+    with pytest.raises(
+        UserError, match=f"^MMCL_DEVICE={stated}: .*{why}.*unset MMCL_DEVICE, or set it to cpu"
+    ):
+        pick_device()
+
+
+def test_a_number_beyond_the_gpus_is_said(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    for count, there in ((1, "cuda:0 alone"), (2, "cuda:0 to cuda:1")):
+        monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
+        monkeypatch.setenv("MMCL_DEVICE", "3")
+        with pytest.raises(UserError, match=f"^MMCL_DEVICE=3: this process sees {there}$"):
+            pick_device()
+        monkeypatch.setenv("MMCL_DEVICE", "cuda:0")
+        assert pick_device() == torch.device("cuda:0")
