@@ -334,6 +334,6 @@ def test_memory_that_does_not_suffice_names_the_settings_that_take_less(settings
     message = rf"Tried to allocate 20\.00 GiB\.\); {remedy}$"
     with (
         pytest.raises(UserError, match=message),
-        fit(task, settings, target=tmp_path / "m.pt", mark=Mark({}, {}, {}), processes=Processes()),
+        fit(task, settings, target=tmp_path / "m.pt", mark=Mark({}, {}), processes=Processes()),
     ):
         pass
