@@ -26,6 +26,7 @@ from mmcl.datasets.class_maps import read_class_map
 from mmcl.datasets.coverage import Coverage, Use, coverage
 from mmcl.datasets.exclusion import plan_exclusion, read_planned
 from mmcl.datasets.index import read_index
+from mmcl.datasets.listing import list_clips
 from mmcl.datasets.stamps import Stamps, planned_stamps
 from mmcl.errors import UserError, known
 from mmcl.naming import NO_QUESTION, members, parse_shard, sha256, shard_names, slug
@@ -662,7 +663,7 @@ class Plan:
         if settings.drawn or gone or (getattr(reader, "lists_content", False) and not anew):
             return None
         try:
-            return open_reader(settings, settings.skeletons, settings.videos).list_clips()
+            return list_clips(open_reader(settings, settings.skeletons, settings.videos))
         except UserError:
             return None  # a mistake that the job index_clips tells
 

@@ -20,7 +20,7 @@ from mmcl.datasets.index import read_index, write_index
 from mmcl.datasets.listing import list_clips, read_recording, reason_of
 from mmcl.datasets.protocols import Clips
 from mmcl.datasets.stamps import record
-from mmcl.errors import UserError, shown
+from mmcl.errors import Damaged, UserError, shown
 from mmcl.helpers import end_with_parent
 from mmcl.layouts import get_layout
 from mmcl.schemas import require_finite
@@ -243,6 +243,8 @@ def _read_in_process(entry: ClipEntry) -> Result:
 def _read(reader: Reader, entry: ClipEntry) -> Result:
     try:
         return read_recording(reader.read_clip, entry), ""
+    except Damaged:  # a store of poses, which is not this clip's alone
+        raise
     except UserError as error:
         return None, reason_of(error, entry.skeleton)
 
