@@ -19,8 +19,7 @@ def log_to(paths: Iterable[str | Path]) -> None:
     handlers: list[logging.Handler] = [terminal]
     for path in paths:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        # a path in a message may hold what is not UTF-8
-        handlers.append(logging.FileHandler(path, encoding="utf-8", errors="backslashreplace"))
+        handlers.append(logging.FileHandler(path))
     logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=handlers, force=True)
     logging.getLogger("mmcl").setLevel(logging.DEBUG)
     logging.captureWarnings(True)
