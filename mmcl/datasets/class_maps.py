@@ -3,7 +3,7 @@
 import json
 from typing import NamedTuple
 
-from mmcl.errors import UserError, shown
+from mmcl.errors import UserError
 from mmcl.naming import PROJECT
 
 FOLDER = PROJECT / "resources" / "class_maps"
@@ -34,8 +34,8 @@ def read_class_map(name: str) -> list[Counterpart]:
     path = FOLDER / f"{name}.json"
     if not path.is_file():
         there = ", ".join(sorted(file.stem for file in FOLDER.glob("*.json")))
-        raise UserError(f"no class map {shown(name)} in resources/class_maps; there are: {there}")
-    classes = json.loads(path.read_text(encoding="utf-8"))["classes"]
+        raise UserError(f"no class map {name!r} in resources/class_maps; there are: {there}")
+    classes = json.loads(path.read_text())["classes"]
     return [
         Counterpart(target, entry["to"], entry["subset"], entry["reason"])
         for target, entry in classes.items()

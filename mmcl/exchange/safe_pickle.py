@@ -181,7 +181,9 @@ def _check_size(content: Any) -> None:
             if type(item) in CONTAINERS:
                 seen += 1 + len(item) // 100
                 if seen > MAX_SEEN:
-                    raise PickleError(f"stands for more than {MAX_SEEN:,} lists, tuples and dicts")
+                    raise PickleError(
+                        f"stands for more than {MAX_SEEN:,} lists, tuples and dicts; coordinates belong in numpy arrays"
+                    )
                 inner += item.values() if type(item) is dict else item
         level = [item for item in inner if type(item) in CONTAINERS]
         if not level:

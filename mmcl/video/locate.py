@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mmcl.datasets import ClipEntry, Reader
+from mmcl.datasets.listing import read_recording
 from mmcl.device import pick_device
 from mmcl.errors import UserError
 from mmcl.settings.video import CropSettings, DetectorSettings
@@ -77,7 +78,9 @@ def _projected_joints(reader: Reader, margin: float) -> Locate:
         name = picture.entry.name
         if name not in joints:
             try:
-                joints[name] = reader.pixel_joints(picture.entry, width, height)
+                joints[name] = read_recording(
+                    lambda entry: reader.pixel_joints(entry, width, height), picture.entry
+                )
             except UserError as error:
                 log.warning("%s: no joints for a box (%s)", name, error)
                 joints[name] = np.empty((0, 0, 0, 2), np.float32)
