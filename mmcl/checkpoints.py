@@ -4,7 +4,6 @@ Nothing is unpickled but tensors and plain values.
 """
 
 import logging
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -17,7 +16,7 @@ from mmcl import archive
 from mmcl.errors import UserError, shown
 from mmcl.files import written
 from mmcl.released import COUNTER, DERIVED, HEADS, SIDE_HEAD, WRAPPERS, released_shape
-from mmcl.state_dict import read_tensors
+from mmcl.state_dict import check_finite, read_tensors
 
 log = logging.getLogger(__name__)
 
@@ -124,24 +123,7 @@ def check_state(state: Mapping[str, Tensor], build: Callable[[], nn.Module], pat
         raise UserError(
             f"{path}: its weights are not those of the network that it describes: {problems[0]}{others}"
         )
-    check_finite(state, f"{path}: its weights")
-
-
-def check_finite(state: Mapping[str, Tensor], what: str, remedy: str = "", most: float = math.inf) -> None:
-    """Check that all numbers of a state dict are finite, and below a limit. A GPU is waited for once.
-
-    Raises:
-        UserError: `what` they are, an entry that is not, and what to do.
-    """
-    names = [name for name, value in state.items() if value.is_floating_point() and value.numel()]
-    if not names:
-        return
-    fine = torch.stack([(state[name].abs() < most).all() for name in names]).tolist()  # not of NaN, either
-    if wrong := [name for name, good in zip(names, fine, strict=True) if not good]:
-        limit = f" or exceed {most:.0e}" if most < math.inf else ""
-        raise UserError(
-            f"{what} are not finite{limit} in {len(wrong)} of {len(state)} tensors, such as {wrong[0]}{remedy}"
-        )
+    check_finite(path, state)
 
 
 def _form(build: Callable[[], nn.Module]) -> dict[str, Tensor]:

@@ -1,5 +1,6 @@
 """Reading tensors from files without executing anything of them."""
 
+import math
 import re
 import warnings
 from collections.abc import Mapping
@@ -13,14 +14,24 @@ if TYPE_CHECKING:
     import torch
 
 
-def check_finite(where: str | Path, state: Mapping[str, Any]) -> None:
-    """Raise a UserError that names the tensors of a state dict with a value that is not a finite number."""
-    wrong = [
-        name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()
-    ]
-    if wrong:
+def check_finite(
+    where: str | Path, state: Mapping[str, Any], remedy: str = "", most: float = math.inf
+) -> None:
+    """Check that all numbers of a state dict are finite, and below a limit. A GPU is waited for once.
+
+    Raises:
+        UserError: names the tensors with a value that is not, and what to do.
+    """
+    import torch
+
+    names = [name for name, value in state.items() if value.is_floating_point()]
+    if not names:
+        return
+    fine = torch.stack([(state[name].abs() < most).all() for name in names]).tolist()  # false for NaN, too
+    if wrong := [name for name, good in zip(names, fine, strict=True) if not good]:
+        limit = f" or exceed {most:.0e}" if most < math.inf else ""
         raise UserError(
-            f"{where}: values of {len(wrong)} of {len(state)} tensors are not finite: {some(wrong)}"
+            f"{where}: values of {len(wrong)} of {len(state)} tensors are not finite{limit}: {some(wrong)}{remedy}"
         )
 
 

@@ -17,7 +17,6 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from mmcl import checkpoints
 from mmcl.engine.history import Row, as_line
 from mmcl.engine.optimizers import Optimizing, build_optimizer
 from mmcl.engine.precision import autocast
@@ -28,6 +27,7 @@ from mmcl.engine.schedule import sgd_factor
 from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError, memory_reported
 from mmcl.settings.training import AdamWSettings, SgdSettings
+from mmcl.state_dict import check_finite
 
 log = logging.getLogger(__name__)
 
@@ -315,8 +315,7 @@ def _check_weights(task: Task[Any], optimizing: Optimizing, epoch: int, target: 
         if isinstance(value, Tensor)
     }
     for numbers, most in ((task.net.state_dict(), LARGEST), (kept, math.inf)):
-        what = f"{target}: after epoch {epoch + 1} the weights"
-        checkpoints.check_finite(numbers, what, _instead(task, epoch), most)
+        check_finite(f"{target}: after epoch {epoch + 1}", numbers, _instead(task, epoch), most)
 
 
 def _instead(task: Task[Any], done: int) -> str:

@@ -18,6 +18,7 @@ from mmcl.settings.choices import Stream
 from mmcl.settings.explain import validated
 from mmcl.settings.selfsup import ViewSettings
 from mmcl.skeleton.ragged import Ragged
+from mmcl.state_dict import check_finite
 
 SCHEMA = "mmcl.selfsup/1"
 
@@ -110,7 +111,7 @@ def save_encoders(path: Path, nets: nn.ModuleDict, description: EncodersDescript
         UserError: a weight is not finite; the disk is full.
     """
     state = {name: value.detach().to("cpu", copy=True) for name, value in nets.state_dict().items()}
-    checkpoints.check_finite(state, f"{path}: the weights")
+    check_finite(path, state)
     checkpoints.save(path, {"schema": SCHEMA, "state": state, **description.dump(), **more})
 
 

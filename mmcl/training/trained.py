@@ -19,6 +19,7 @@ from mmcl.settings.base import Count, Items, Persons, Section
 from mmcl.settings.explain import validated
 from mmcl.settings.jobs import Scoring, StreamTraining
 from mmcl.skeleton.statistics import TrainingClips
+from mmcl.state_dict import check_finite
 
 SCHEMA = "mmcl.model/1"
 CNN = "fam.cnn."
@@ -147,7 +148,7 @@ def load_model(path: Path, device: torch.device | str = "cpu") -> Trained:
         return build_model(settings.model, **file.sizes, label_smoothing=settings.train.label_smoothing)
 
     checkpoints.check_state(own, build, path)
-    checkpoints.check_finite(cnn, f"{path}: its weights")
+    check_finite(path, cnn)
     model = build()
     model.load_state_dict(own)
     model.eval().to(device)

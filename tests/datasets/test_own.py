@@ -264,7 +264,7 @@ def test_csv_as_other_programs_write_it(folder):
         changed = [line.replace(delimiter, f",0{delimiter}", 1) for line in lines[1:]]
         text = "\r\n".join(f"{i}{delimiter}{line}" for i, line in enumerate([lines[0].title(), *changed]))
         (folder / "more" / "b.csv").write_bytes(text.replace("0", "", 1).encode(encoding))
-        np.testing.assert_array_equal(read_joints(folder / "more" / "b.csv", JOINTS, 1), clip)
+        np.testing.assert_array_equal(read_joints(folder / "more" / "b.csv", JOINTS), clip)
 
 
 def test_millions_of_empty_lines_take_little_memory(folder, monkeypatch):
@@ -272,19 +272,19 @@ def test_millions_of_empty_lines_take_little_memory(folder, monkeypatch):
     whole = path.read_text()
     path.write_text(whole + "\n" * 300_000)
     tracemalloc.start()
-    read_joints(path, JOINTS, 1)
+    read_joints(path, JOINTS)
     assert tracemalloc.get_traced_memory()[1] < 5 << 20
     tracemalloc.stop()
     path.write_text(whole + "\n" * 1_000_000)
     with pytest.raises(UserError, match=r"b.csv: has more than 1000000 lines"):
-        read_joints(path, JOINTS, 1)
+        read_joints(path, JOINTS)
     path.write_text(whole + "," * 200_000)
     with pytest.raises(UserError, match=r"b.csv: line 7: has more than 100000 characters"):
-        read_joints(path, JOINTS, 1)
+        read_joints(path, JOINTS)
     monkeypatch.setattr(own_files, "MAX_ROWS", 5)
     path.write_text(whole)
     with pytest.raises(UserError, match=r"b.csv: has more than 5 lines"):
-        read_joints(path, JOINTS, 1)
+        read_joints(path, JOINTS)
 
 
 def test_unknown_joints_are_refused_or_interpolated(folder):

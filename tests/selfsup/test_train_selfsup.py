@@ -283,7 +283,7 @@ def first(content, change):
             lambda c: {**c, "encoder": {**c["encoder"], "persons": 10**9}},
             "encoder.persons: 1000000000 is greater than the maximum",
         ),
-        (lambda c: first(c, lambda x: x * float("nan")), r"not finite in 1 of \d+ tensors"),
+        (lambda c: first(c, lambda x: x * float("nan")), r"values of 1 of \d+ tensors are not finite"),
         (lambda c: first(c, lambda x: x[:1]), r"\(1,\), not float32 \(60,\)"),
     ],
 )

@@ -4,12 +4,11 @@ import csv
 import json
 import logging
 
-import h5py
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from made_stores import changed, make_stores, stream_settings
+from made_stores import changed, edited, make_stores, stream_settings
 from made_stores import train as run
 
 from mmcl import checkpoints
@@ -244,7 +243,7 @@ def test_bf16_trains(stores, settings, tmp_path):
 
 @pytest.mark.parametrize(("kind", "column"), [("answers", "states"), ("rgb", "features")])
 def test_an_input_that_is_not_finite_is_named(stores, settings, tmp_path, kind, column):
-    with h5py.File(stores[kind], "r+") as h5:
+    with edited(stores[kind]) as h5:
         row = h5["names"].asstr()[:].tolist().index("a2_s3")
         h5[column][row] = np.nan
     with pytest.raises(UserError, match=rf"{kind}\.h5: values of 1 of 15 clips are not finite \(a2_s3\)"):
@@ -253,7 +252,7 @@ def test_an_input_that_is_not_finite_is_named(stores, settings, tmp_path, kind, 
 
 @pytest.mark.parametrize(("kind", "term"), [("answers", "frm"), ("rgb", "fam"), ("montages", "fam")])
 def test_a_term_with_nothing_to_learn_from_says_so(stores, settings, tmp_path, kind, term):
-    with h5py.File(stores[kind], "r+") as h5:
+    with edited(stores[kind]) as h5:
         h5["names"][...] = [f"other{i}" for i in range(31)]
     if kind == "montages":
         cnn = {
