@@ -241,12 +241,23 @@ def test_bf16_trains(stores, settings, tmp_path):
     assert content["state"]["backbone.head.weight"].dtype == torch.float32
 
 
-@pytest.mark.parametrize(("kind", "column"), [("answers", "states"), ("rgb", "features")])
-def test_an_input_that_is_not_finite_is_named(stores, settings, tmp_path, kind, column):
+@pytest.mark.parametrize(
+    ("kind", "column", "message"),
+    [
+        ("answers", "states", "'states' holds numbers that are not finite"),
+        ("rgb", "features", "'features' holds numbers that are not finite"),
+        ("answers", "p_yes", r"values of 1 of 15 clips are not finite \(a2_s3\)"),
+    ],
+)
+def test_an_input_that_is_not_finite_is_named(stores, settings, tmp_path, kind, column, message):
+    if column == "p_yes":
+        settings = changed(settings, model__frm__input="p_yes")
     with edited(stores[kind]) as h5:
         row = h5["names"].asstr()[:].tolist().index("a2_s3")
+        if column == "p_yes":
+            h5[column][:] = 0.5
         h5[column][row] = np.nan
-    with pytest.raises(UserError, match=rf"{kind}\.h5: values of 1 of 15 clips are not finite \(a2_s3\)"):
+    with pytest.raises(UserError, match=rf"{kind}\.h5: {message}"):
         run(stores, tmp_path / "run", settings)
 
 
