@@ -100,8 +100,16 @@ def of_other_settings(model: Path, file: str) -> list[Path]:
     if not SEED.fullmatch(seed.name) or not re.fullmatch("[0-9a-f]{8}", folder.name):
         return []
     there = folder.parent.glob(f"*/{seed.name}/{run / file}")
-    found = [path for path in there if folder not in path.parents]
-    return sorted(found, key=lambda path: (path.stat().st_mtime_ns, str(path)), reverse=True)
+    found = [(_time(path), str(path)) for path in there if folder not in path.parents]
+    return [Path(path) for _, path in sorted(found, reverse=True)]
+
+
+def _time(path: Path) -> int:
+    """When a file was changed; 0 where a job that runs beside has removed it."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def root_of(benchmark: str | Path) -> Path:
