@@ -1,6 +1,7 @@
-import h5py
 import numpy as np
 import pytest
+from made_scores import scores
+from made_stores import edited
 
 from mmcl import paths
 from mmcl.evaluation.finished import FinishedBenchmark, FinishedMember
@@ -16,9 +17,8 @@ def two_backbones(tmp_path, monkeypatch) -> FinishedBenchmark:
         run = tmp_path / backbone
         run.mkdir()
         (run / "history.csv").write_text(f"epoch,loss,accuracy\n1,{number}.0,50\n")
-        with h5py.File(run / "scores.h5", "w") as h5:
-            h5["classes/name"] = np.array(["drink", "eat"], dtype=h5py.string_dtype())
-            h5["confusion"] = np.eye(2, dtype=int)
+        with edited(scores(run / "scores.h5", ["a"], [[1.0, 0, 0]], [0])) as h5:
+            h5["confusion"] = np.eye(3, dtype=int)
         members.append(FinishedMember(f"{backbone}-natural-joint", run, 0.5, 50.0))
     result = {"benchmark": "b", "settings": {"dataset": "made"}}
     file = tmp_path / paths.at(paths.ENSEMBLE, benchmark="b")
