@@ -13,12 +13,15 @@ import torch
 from torch import Tensor, nn
 
 from mmcl import archive
-from mmcl.errors import UserError, shown
+from mmcl.errors import UserError, one_line, shown
 from mmcl.files import written
 from mmcl.released import COUNTER, DERIVED, HEADS, SIDE_HEAD, WRAPPERS, released_shape
 from mmcl.state_dict import check_finite, read_tensors
 
 log = logging.getLogger(__name__)
+
+MOST_NAMED = 20
+"""Reasons against a checkpoint that a message gives."""
 
 
 class Net(Protocol):
@@ -157,15 +160,18 @@ def load_reference(net: Net, state_or_path: Mapping[str, Any] | str | Path) -> l
         The entries that were left out because the net lacks the part they belong to, such as FAM in a backbone.
 
     Raises:
-        UserError: an entry is missing, left over, of another shape or not finite, or a graph is not the net's. All
-            of them are named.
+        UserError: an entry is missing, left over, of another shape or not finite, or a graph is not the net's; the
+            first MOST_NAMED are named.
     """
     where, state = reference_entries(state_or_path)
     form = _released_form(net)
     dropped = [name for name in state if name not in form and name.startswith(_unused_heads(form))]
     problems = [*_misfits(net, form, state, dropped)]
     if problems:
-        raise UserError(f"{where} does not fit {type(net).__name__}:\n  " + "\n  ".join(problems))
+        named = [one_line(problem, 200) for problem in problems[:MOST_NAMED]]
+        if more := problems[MOST_NAMED:]:
+            named.append(f"and {len(more)} more")
+        raise UserError(f"{where} does not fit {type(net).__name__}:\n  " + "\n  ".join(named))
     if dropped:
         log.info("%s: %s has no use for %s", where, type(net).__name__, _summary(dropped))
     values, own = form | state, net.state_dict()

@@ -33,7 +33,7 @@ import h5py
 import numpy as np
 
 from mmcl import __version__, checksum, schemas
-from mmcl.errors import Damaged, UserError, shown
+from mmcl.errors import Damaged, UserError, one_line, shown
 from mmcl.files import Busy, disk_full_named, locked, write_json, written
 from mmcl.naming import sha256
 from mmcl.schemas import BYTES, TEXT, Column, columns
@@ -604,7 +604,7 @@ def opened(path: str | Path, schema: str | None = None) -> Iterator[h5py.File]:
         if not file.attrs.get("complete", False):
             raise UserError(f"{path}: not complete")
         if schema and file.attrs["schema"] != schema:
-            raise UserError(f"{path}: holds {file.attrs['schema']}, expected {schema}")
+            raise UserError(f"{path}: holds {one_line(str(file.attrs['schema']), 80)}, expected {schema}")
         with damage_named(path):
             yield file
 

@@ -208,7 +208,9 @@ def _read_json(path: Path, joints: Sequence[str]) -> np.ndarray:
     _check_shape(path, (len(frames), most, len(joints), coordinates), len(joints))
     clip = np.full((len(frames), most, len(joints), coordinates), np.nan)
     for number, frame in enumerate(frames):
-        if len(frame) and frame.shape[2] != coordinates:
+        if not len(frame):
+            continue
+        if frame.shape[2] != coordinates:
             raise UserError(
                 f"{path}: frame {number}: {frame.shape[2]} coordinates per joint, elsewhere {coordinates}"
             )

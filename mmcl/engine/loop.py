@@ -197,12 +197,14 @@ def _resumed(
 ) -> Fitted:
     """The state that an earlier run left, loaded into network, optimizer and scheduler; an empty one without."""
     with processes.in_turn():  # the first process sets a damaged file aside
-        state = last.load(task.net)
+        state = last.load()
         if state is None:
             return Fitted()
         changes = last.mark.changes(state.get("mark"))
         if not _goes_on(last.mark, state, task, settings):
             last.set_aside(changes)
+            return Fitted()
+        if not last.fits(state, task.net, optimizing):
             return Fitted()
         task.net.load_state_dict(state["net"])
         optimizing.optimizer.load_state_dict(state["optimizer"])

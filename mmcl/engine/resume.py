@@ -4,15 +4,16 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from mmcl import checkpoints
+from mmcl.engine.optimizers import Optimizing
 from mmcl.errors import UserError, shown
 from mmcl.files import locked, written
 
@@ -20,6 +21,8 @@ log = logging.getLogger(__name__)
 
 KEPT = ("net", "optimizer", "scheduler", "history", "best", "processes")
 """What a state holds beside its mark."""
+BEST = {"epoch", "top1", "state"}
+"""What `best` holds if it is there."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,44 @@ class Mark:
             if self.inputs.get(name) != kept["inputs"].get(name)
         }
         return dict(_differences(kept["settings"], self.settings)) | inputs
+
+
+def _alike(kept: Any, own: Any) -> bool:
+    """Whether plain values have the same keys, lengths and kinds; numbers of one kind are alike."""
+    if isinstance(own, dict):
+        return (
+            isinstance(kept, dict)
+            and kept.keys() == own.keys()
+            and all(_alike(kept[key], value) for key, value in own.items())
+        )
+    if isinstance(own, list | tuple):
+        return (
+            isinstance(kept, list | tuple)
+            and len(kept) == len(own)
+            and all(_alike(one, other) for one, other in zip(kept, own, strict=True))
+        )
+    return isinstance(kept, int | float) if isinstance(own, int | float) else type(kept) is type(own)
+
+
+def _moments_fit(kept: Any, parameters: Sequence[Tensor]) -> bool:
+    """Whether an optimizer's state is number of a parameter → name → nothing, a number, or one for each weight."""
+
+    def fits(value: Any, parameter: Tensor) -> bool:
+        if isinstance(value, Tensor):
+            return value.is_floating_point() and value.shape in ((), parameter.shape)
+        return value is None or isinstance(value, int | float)
+
+    return isinstance(kept, dict) and all(
+        type(number) is int
+        and 0 <= number < len(parameters)
+        and isinstance(values, dict)
+        and all(fits(value, parameters[number]) for value in values.values())
+        for number, values in kept.items()
+    )
+
+
+def _is_row(row: Any) -> bool:
+    return isinstance(row, dict) and all(isinstance(value, int | float) for value in row.values())
 
 
 def _differences(
@@ -101,11 +142,10 @@ class LastState:
                 continue  # it is set aside by a run of its own settings
             log.info("%s is left as it is: begun with other settings or inputs (%s)", other, changes)
 
-    def load(self, net: nn.Module) -> dict[str, Any] | None:
+    def load(self) -> dict[str, Any] | None:
         """The state that an earlier run has kept; None if there is none, or if it is damaged.
 
-        Args:
-            net: the network of the run, whose state it should hold.
+        Whether its weights are those of this run's network is not checked yet, see `fits`.
         """
         if not self.path.exists():
             return None
@@ -113,18 +153,43 @@ class LastState:
             state = checkpoints.read(self.path)
             if missing := [key for key in KEPT if not isinstance(state, dict) or key not in state]:
                 raise UserError(f"{self.path}: {missing[0]} is missing")
-            if not self.mark.changes(state.get("mark")):
-                checkpoints.check_state(
-                    checkpoints.tensors({"state": state["net"]}, self.path), lambda: net, self.path
-                )
+            history, best = state["history"], state["best"]
+            self._require(isinstance(history, list) and all(map(_is_row, history)), "history")
+            self._require(best is None or (isinstance(best, dict) and best.keys() >= BEST), "best")
+            self._require(type(state["processes"]) is int, "processes")
         except UserError as error:
-            aside = self.path.with_name("last.unreadable.pt")
-            self.path.replace(aside)
-            log.warning(
-                "%s cannot be read (%s): set aside as %s, starting afresh", self.path, error, aside.name
-            )
+            self._set_aside_unreadable(error)
             return None
         return state
+
+    def fits(self, state: Mapping[str, Any], net: nn.Module, optimizing: Optimizing) -> bool:
+        """Whether weights, optimizer and schedule of a state are of the form of this run's; else it is set aside."""
+        kept = {"state": state["net"]}
+        optimizer = state["optimizer"]
+        parameters = [p for group in optimizing.optimizer.param_groups for p in group["params"]]
+        groups = optimizing.optimizer.state_dict()["param_groups"]
+        try:
+            checkpoints.check_state(checkpoints.tensors(kept, self.path), lambda: net, self.path)
+            self._require(
+                isinstance(optimizer, dict)
+                and _alike(optimizer.get("param_groups"), groups)
+                and _moments_fit(optimizer.get("state"), parameters),
+                "optimizer",
+            )
+            self._require(_alike(state["scheduler"], optimizing.scheduler.state_dict()), "scheduler")
+        except UserError as error:
+            self._set_aside_unreadable(error)
+            return False
+        return True
+
+    def _require(self, fits: bool, key: str) -> None:
+        if not fits:
+            raise UserError(f"{self.path}: {key} is not of the form that this run's is")
+
+    def _set_aside_unreadable(self, error: UserError) -> None:
+        aside = self.path.with_name("last.unreadable.pt")
+        self.path.replace(aside)
+        log.warning("%s cannot be read (%s): set aside as %s, starting afresh", self.path, error, aside.name)
 
     def set_aside(self, changes: Mapping[str, str]) -> None:
         """Keep the state of another run under another name; an earlier one of this name is replaced."""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmcl.errors import UserError, shown
+from mmcl.errors import UserError, one_line, shown
 from mmcl.settings.explain import ConfigError
 from mmcl.settings.merging import Plain
 
@@ -38,7 +38,9 @@ def read_config(path: str | Path) -> Plain:
         except ValueError:
             content = yaml.safe_load(text)
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError) as error:
-        raise UserError(f"{path}: cannot be read as a config file ({' '.join(str(error).split())})") from None
+        raise UserError(
+            f"{path}: cannot be read as a config file ({one_line(' '.join(str(error).split()))})"
+        ) from None
     if not isinstance(content, dict):
         raise UserError(f"{path}: a config file holds keys and values")
     if TEMPLATES in content:

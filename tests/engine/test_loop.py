@@ -249,6 +249,10 @@ def test_a_state_of_another_version_or_network_is_set_aside(tmp_path):
             "last.unreadable.pt",
         ),
         ({"net": 3}, "last.unreadable.pt"),
+        ({"optimizer": {"state": {0: []}, "param_groups": []}}, "last.unreadable.pt"),
+        ({"scheduler": {"step": 3}}, "last.unreadable.pt"),
+        ({"history": [1]}, "last.unreadable.pt"),
+        ({"best": []}, "last.unreadable.pt"),
     ):
         folder = tmp_path / f"{change}"[:20].replace("/", "")
         state = stopped(folder)
