@@ -75,18 +75,20 @@ def _alike(kept: Any, own: Any) -> bool:
 
 
 def _moments_fit(kept: Any, parameters: Sequence[Tensor]) -> bool:
-    """Whether an optimizer's state is number of a parameter → name → nothing, a number, or one for each weight."""
+    """Whether an optimizer's state is number of a parameter → name → one number for each weight; `step` is one number."""
 
-    def fits(value: Any, parameter: Tensor) -> bool:
-        if isinstance(value, Tensor):
-            return value.is_floating_point() and value.shape in ((), parameter.shape)
-        return value is None or isinstance(value, int | float)
+    def fits(name: Any, value: Any, parameter: Tensor) -> bool:
+        if name == "step":
+            return isinstance(value, int | float) or (isinstance(value, Tensor) and value.numel() == 1)
+        return value is None or (
+            isinstance(value, Tensor) and value.is_floating_point() and value.shape == parameter.shape
+        )
 
     return isinstance(kept, dict) and all(
         type(number) is int
         and 0 <= number < len(parameters)
         and isinstance(values, dict)
-        and all(fits(value, parameters[number]) for value in values.values())
+        and all(fits(name, value, parameters[number]) for name, value in values.items())
         for number, values in kept.items()
     )
 
