@@ -75,7 +75,7 @@ def _alike(kept: Any, own: Any) -> bool:
 
 
 def _moments_fit(kept: Any, parameters: Sequence[Tensor]) -> bool:
-    """Whether an optimizer's state is number of a parameter → name → one number for each weight; `step` is one number."""
+    """Whether an optimizer's state is a parameter's number → name → a number for each weight; `step` is one number."""
 
     def fits(name: Any, value: Any, parameter: Tensor) -> bool:
         if name == "step":

@@ -202,7 +202,8 @@ def differences(
     swapped = many and own.front is not None and float(np.median(front)) < -0.5
     found = []
     for one, angle, like in zip(measured, lean, front, strict=True):
-        here = [_proportions(own, one, mapped), _size(own, one), _depth(own, one)]
+        # depth first: a flat body has other proportions, too
+        here = [_depth(own, one), _proportions(own, one, mapped), _size(own, one)]
         here.append(_upright(own, one, fallen or bool(angle > max(TURNED, own.lean[1] + TURNED_MORE))))
         if here[-1] is None:
             mirrored = swapped or (own.front_fit > NOT_MIRRORED and like < MIRRORED)
