@@ -72,8 +72,9 @@ def _check_folder(folder: Path, model_type: str) -> None:
     if found != model_type:
         raise UserError(f"{folder / CONFIG}: model_type is {shown(found)}, expected {model_type!r}")
     parts = index.get("weight_map") if isinstance(index, dict) else {}
-    for part in set(parts.values()) if isinstance(parts, dict) else ():
-        if part not in (path.name for path in folder.glob("*.safetensors")):
+    there = [path.name for path in sorted(folder.glob("*.safetensors"))]
+    for part in parts.values() if isinstance(parts, dict) else ():
+        if part not in there:
             raise UserError(f"{folder / INDEX}: {shown(part)} is no .safetensors file beside it")
 
 
