@@ -20,6 +20,8 @@ CODE = "auto_map"
 TOKENIZERS = (("tokenizer.json",), ("vocab.txt",), ("vocab.json", "merges.txt"))
 """Any of these is a tokenizer. Without them transformers makes one that knows no word."""
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+MOST_LAYERS, MOST = 1000, 10**7
+"""Largest numbers of layers, and of anything else, in a model's configuration: it is built before weights are read."""
 BUFFERS = "position_ids"
 """Entries of older files that nothing is computed from."""
 
@@ -72,6 +74,10 @@ def _check_folder(folder: Path, model_type: str) -> None:
     if found != model_type:
         raise UserError(f"{folder / CONFIG}: model_type is {shown(found)}, expected {model_type!r}")
     parts = index.get("weight_map") if isinstance(index, dict) else {}
+    for key, value in _entries(config):
+        most = MOST_LAYERS if "layers" in key else MOST
+        if isinstance(value, int) and value > most:
+            raise UserError(f"{folder / CONFIG}: {shown(key)[1:-1]} is {shown(value)}, more than {most:,}")
     there = [path.name for path in sorted(folder.glob("*.safetensors"))]
     for part in parts.values() if isinstance(parts, dict) else ():
         if part not in there:

@@ -192,6 +192,14 @@ def test_a_question_begins_with_enc_in_the_vocabulary_of_blip(
     assert asked_with(named, blip_settings, monkeypatch) == [len(tokenizer) - 1, *tokens[1:]]
 
 
+@pytest.mark.parametrize(("key", "value"), [("num_hidden_layers", 10**20), ("hidden_size", 10**9)])
+def test_a_network_that_no_machine_can_build_is_refused_before(blip_settings, folder, key, value):
+    config = json.loads((folder / "config.json").read_text())
+    config["vision_config"][key] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    assert f"config.json: {key} is " in refused(blip_settings, folder)
+
+
 def test_weights_that_do_not_fit_are_refused_with_their_names(blip_settings, folder):
     file = folder / "model.safetensors"
     state = load_file(file)
