@@ -58,7 +58,7 @@ def write_zero_shot(
     source = SkeletonStore(skeletons)
     class_map = {entry.target: entry for entry in read_class_map(settings.class_map)}
     members = [member.name for member in settings.members]
-    weights = [member["weight"] for member in read_json(ensemble)["members"]]
+    weights = _weights(Path(ensemble), members)
     trained = [load_model(path, pick_device()) for path in models]
     classes = trained[0].classes
 
@@ -113,6 +113,17 @@ def write_zero_shot(
             ],
         }
     write_json(output, result)
+
+
+def _weights(ensemble: Path, members: Sequence[str]) -> list[float]:
+    """The fusion weight of each member, by its name."""
+    stated = {
+        f"{one['backbone']}-{one['graph']}-{one['stream']}": float(one["weight"])
+        for one in read_json(ensemble)["members"]
+    }
+    if lacking := [member for member in members if member not in stated]:
+        raise UserError(f"{ensemble}: has no fusion weight of member {lacking[0]}")
+    return [stated[member] for member in members]
 
 
 def _known(class_map: dict[str, Counterpart], action: str, classes: Sequence[str]) -> bool:

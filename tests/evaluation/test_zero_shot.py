@@ -102,10 +102,13 @@ def run(tmp_path, monkeypatch):
     monkeypatch.setattr(trained_streams, "load_model", load_model)
     monkeypatch.setattr(score, "predict", predict)
     ensemble = tmp_path / "ensemble.json"
-    ensemble.write_text(json.dumps({"members": [{"weight": 0.8}, {"weight": 0.2}]}))
     members = [member("joint"), member("bone", "hd21")]
 
     def evaluate(models=("right", "wrong"), answers=(), **settings):
+        first, second = settings.get("members", members)
+        # in another order: weights belong to members by name
+        weighted = [second | {"weight": 0.2}, first | {"weight": 0.8}]
+        ensemble.write_text(json.dumps({"members": weighted}))
         known = {"benchmark": "b", "target": "t", "class_map": "utd_mhad", "members": members, "seed": 1}
         output = tmp_path / "out.json"
         write_zero_shot(
@@ -143,8 +146,9 @@ def of_all_classes(tmp_path, monkeypatch):
         index, raw, reader = tmp_path / "index.tsv", tmp_path / "raw", {"reader": dataset}
         index_clips(Indexing.model_validate(reader), index, raw)
         prepare_skeletons(index, tmp_path / "target.h5", Preparation.model_validate(reader), raw)
-        (tmp_path / "ensemble.json").write_text(json.dumps({"members": [{"weight": 1.0}]}))
         members = [member("joint")]
+        weighted = [members[0] | {"weight": 1.0}]
+        (tmp_path / "ensemble.json").write_text(json.dumps({"members": weighted}))
         known = {"benchmark": "b", "target": "t", "class_map": class_map, "members": members, "seed": 1}
         write_zero_shot(
             tmp_path / "out.json",
