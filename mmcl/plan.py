@@ -854,10 +854,10 @@ class Plan:
     def _check_target(self, benchmark: str, target: str, class_map: str) -> None:
         """Whether a target has clips of classes that the models will know, told before they are trained."""
         source = self.config.benchmark(benchmark).dataset
+        counterparts = {one.target: one.source for one in read_class_map(class_map)}
         for anew in (False, True):  # an index may be of recordings that have changed since
             listed = [self._listed(name, anew) for name in (source, target)]
             known_to, clips = ({entry.action for entry in entries or ()} for entries in listed)
-            counterparts = {one.target: one.source for one in read_class_map(class_map)}
             if not known_to or not clips or any(counterparts.get(action) in known_to for action in clips):
                 return
         raise UserError(

@@ -37,6 +37,7 @@ from mmcl.errors import Damaged, UserError, one_line, shown
 from mmcl.files import Busy, disk_full_named, locked, write_json, written
 from mmcl.naming import sha256
 from mmcl.schemas import BYTES, TEXT, Column, columns
+from mmcl.settings.merging import flat
 
 __all__ = [
     "BYTES",
@@ -337,7 +338,7 @@ def _difference(plan: dict[str, Any] | None, target: Target) -> str:
     """What a store in progress was begun with, and what it is now."""
     if plan is None:
         return "settings, clips or inputs (its plan is lost)"
-    before, now = _flat(plan["settings"]), _flat(target.recipe["settings"])
+    before, now = flat(plan["settings"]), flat(target.recipe["settings"])
     changed = [
         f"{key}: {shown(before.get(key))} → {shown(now.get(key))}"
         for key in sorted(before.keys() | now.keys())
@@ -349,15 +350,6 @@ def _difference(plan: dict[str, Any] | None, target: Target) -> str:
     marks = zip(target.inputs, target.recipe["inputs"], plan.get("inputs", ()), strict=False)
     changed += [f"{path} has changed" for path, now_mark, mark in marks if mark != now_mark]
     return f"settings or inputs ({'; '.join(changed) or 'not known which'})"
-
-
-def _flat(settings: dict[str, Any], before: str = "") -> dict[str, Any]:
-    """`{"vlm": {"tokens": 3}}` as `{"vlm.tokens": 3}`."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        path = f"{before}{key}"
-        flat |= _flat(value, f"{path}.") if isinstance(value, dict) else {path: value}
-    return flat
 
 
 def batch_files(part: Path) -> list[Path]:

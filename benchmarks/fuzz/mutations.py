@@ -242,7 +242,7 @@ def of_yaml(path: Path, rng: Rng) -> None:
 
 def of_pickle(path: Path, rng: Rng) -> None:
     """A pickle of plain values and arrays with a value changed."""
-    tree = pickle.loads(path.read_bytes())
+    tree = pickle.loads(path.read_bytes())  # an example that the harness itself has just made
     tree = list(tree) if isinstance(tree, tuple) else tree
     path.write_bytes(pickle.dumps(change_tree(tree, rng, (*ODD, np.zeros((0, 3)), np.array(["x"])))))
 

@@ -1,6 +1,5 @@
 """Montages for a CNN that is trained along, decoded while the training runs."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -88,8 +87,9 @@ def collate(pictures: list[np.ndarray | None]) -> tuple[Tensor, Tensor]:
 
     Pictures of another size than most of the batch are as good as absent.
     """
-    sizes = Counter(picture.shape for picture in pictures if picture is not None)
-    shape = max(sizes, key=lambda one: sizes[one], default=(1, 1, 3))
+    from mmcl.video import jpeg
+
+    shape = jpeg.usual_shape(picture for picture in pictures if picture is not None) or (1, 1, 3)
     has = torch.tensor([picture is not None and picture.shape == shape for picture in pictures])
     stacked = torch.zeros(len(pictures), *shape, dtype=torch.uint8)
     for row, picture in zip(stacked, pictures, strict=True):

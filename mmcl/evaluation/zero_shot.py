@@ -12,8 +12,9 @@ from mmcl.datasets.prepare import SkeletonStore
 from mmcl.device import pick_device
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fuse
+from mmcl.evaluation.finished import find_benchmark
 from mmcl.evaluation.metrics import hits, percent, wilson
-from mmcl.files import read_json, write_json
+from mmcl.files import write_json
 from mmcl.settings.jobs import ZeroShot
 from mmcl.skeleton.mapping import map_joints
 from mmcl.store import Shards
@@ -117,10 +118,8 @@ def write_zero_shot(
 
 def _weights(ensemble: Path, members: Sequence[str]) -> list[float]:
     """The fusion weight of each member, by its name."""
-    stated = {
-        f"{one['backbone']}-{one['graph']}-{one['stream']}": float(one["weight"])
-        for one in read_json(ensemble)["members"]
-    }
+    found = find_benchmark(ensemble)
+    stated = {one.name: one.weight for one in found.members} if found else {}
     if lacking := [member for member in members if member not in stated]:
         raise UserError(f"{ensemble}: has no fusion weight of member {lacking[0]}")
     return [stated[member] for member in members]

@@ -164,7 +164,6 @@ def _train(
     loader = Loader(data, stated.stream, stated.train, stated.seed, processes.rank, processes.world)
     scored = ScoredClips(source, stated, processes) if stated.train.evaluate_every else None
     without = {name: one.without for name, one in data.inputs.items()}
-    seen = training_clips([data.clips.clip(i) for i in range(len(data.names))], source.layout)
 
     model, form = _open_model(stated, source, data)
     if encoders:
@@ -187,6 +186,7 @@ def _train(
         task, stated.train, target=target, mark=mark, processes=processes, elsewhere=elsewhere
     ) as fitted:
         if processes.first:
+            seen = training_clips([data.clips.clip(i) for i in range(len(data.names))], source.layout)
             about = {
                 "settings": settings,
                 "versions": versions("mmcl", "torch", "numpy", "h5py"),

@@ -94,9 +94,8 @@ class Recording:
         while missing := {*(chosen := list(rule(self._count)))} - {*images}:
             reached, more = self._sweep(missing, to_end=False)
             images |= more
-            if missing - {
-                *more
-            }:  # a frame that counts as decoded cannot be converted: the recording ends there
+            # a frame that counts as decoded cannot be converted: the recording ends there
+            if missing - {*more}:
                 self._count = min(self._count - 1, reached)
         return chosen, {number: images[number] for number in chosen}
 

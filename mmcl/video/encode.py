@@ -1,6 +1,5 @@
 """Features of a frozen CNN for every montage (rule `encode_montages`)."""
 
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -50,8 +49,7 @@ def encode_montages(
         images: dict[str, np.ndarray] = {}
         left = [name for name in names if name not in failed]
         pictures = list(pool.map(_decode, [table.row("images", n) for n in left]))
-        sizes = Counter(picture.shape for picture in pictures if isinstance(picture, np.ndarray))
-        size = max(sizes, key=lambda shape: sizes[shape], default=())
+        size = jpeg.usual_shape(picture for picture in pictures if isinstance(picture, np.ndarray))
         for name, picture in zip(left, pictures, strict=True):
             if isinstance(picture, str):
                 failed[name] = picture

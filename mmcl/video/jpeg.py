@@ -1,10 +1,12 @@
 """Pictures as JPEG bytes, and how large pictures from outside may be."""
 
 import io
+from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
-from mmcl.errors import UserError
+from mmcl.errors import UserError, one_line
 
 LONGEST = 500
 """Characters of a reason."""
@@ -17,7 +19,7 @@ class Unreadable(UserError):
     """
 
     def __init__(self, text: str):
-        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+        text = one_line(text, len(text))
         super().__init__(
             text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}...{text[3 - LONGEST // 2 :]}"
         )
@@ -43,6 +45,12 @@ def refuse_large(width: float, height: float, what: object) -> None:
         raise Unreadable(
             f"{what}: {width:.0f} × {height:.0f} pixels; a side has at most {MAX_SIDE}, a picture {MAX_PIXELS}"
         )
+
+
+def usual_shape(pictures: Iterable[np.ndarray]) -> tuple[int, ...]:
+    """The shape that most pictures have, the first of equals; () of none."""
+    counts = Counter(picture.shape for picture in pictures)
+    return max(counts, key=lambda shape: counts[shape], default=())
 
 
 def encode(rgb: np.ndarray, quality: int) -> bytes:

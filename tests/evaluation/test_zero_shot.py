@@ -107,8 +107,9 @@ def run(tmp_path, monkeypatch):
     def evaluate(models=("right", "wrong"), answers=(), **settings):
         first, second = settings.get("members", members)
         # in another order: weights belong to members by name
-        weighted = [second | {"weight": 0.2}, first | {"weight": 0.8}]
-        ensemble.write_text(json.dumps({"members": weighted}))
+        trained = {"run": "run", "top1": 50.0}
+        weighted = [second | trained | {"weight": 0.2}, first | trained | {"weight": 0.8}]
+        ensemble.write_text(json.dumps({"members": weighted, "seeds": []}))
         known = {"benchmark": "b", "target": "t", "class_map": "utd_mhad", "members": members, "seed": 1}
         output = tmp_path / "out.json"
         write_zero_shot(
@@ -147,8 +148,8 @@ def of_all_classes(tmp_path, monkeypatch):
         index_clips(Indexing.model_validate(reader), index, raw)
         prepare_skeletons(index, tmp_path / "target.h5", Preparation.model_validate(reader), raw)
         members = [member("joint")]
-        weighted = [members[0] | {"weight": 1.0}]
-        (tmp_path / "ensemble.json").write_text(json.dumps({"members": weighted}))
+        weighted = [members[0] | {"weight": 1.0, "run": "run", "top1": 50.0}]
+        (tmp_path / "ensemble.json").write_text(json.dumps({"members": weighted, "seeds": []}))
         known = {"benchmark": "b", "target": "t", "class_map": class_map, "members": members, "seed": 1}
         write_zero_shot(
             tmp_path / "out.json",
