@@ -51,6 +51,7 @@ def plot_history(histories: dict[str, Path], title: str, output: Path) -> None:
         output: PNG file.
     """
     import pandas as pd
+    from matplotlib.ticker import LogFormatter
 
     plt = pyplot()
     figure, (loss, accuracy) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
@@ -59,6 +60,9 @@ def plot_history(histories: dict[str, Path], title: str, output: Path) -> None:
         loss.plot(history["epoch"], history["loss"], label=label)
         accuracy.plot(history["epoch"], history["accuracy"], label=label)
     loss.set(xlabel="epoch", ylabel="total loss", yscale="log")
+    # matplotlib's own would write the numbers as formulas, see `pyplot`
+    loss.yaxis.set_major_formatter(LogFormatter())
+    loss.yaxis.set_minor_formatter(LogFormatter())
     accuracy.set(xlabel="epoch", ylabel="accuracy on training clips, %", ylim=(0, 101))
     accuracy.legend(fontsize=7)
     figure.suptitle(title, fontsize=10)

@@ -35,3 +35,14 @@ def test_names_are_no_formulas_and_many_classes_fit(tmp_path):
     plots.LARGEST = before
     with Image.open(tmp_path / "d.png") as image:
         assert image.size == (600, 480)
+
+
+def test_numbers_of_the_loss_are_written_plainly(tmp_path, monkeypatch):
+    (tmp_path / "a.csv").write_text("epoch,loss,accuracy\n1,12.0,10\n2,8.0,60\n")
+    closed = []
+    monkeypatch.setattr(plots.pyplot(), "close", closed.append)
+    plot_history({"a": tmp_path / "a.csv"}, "t", tmp_path / "h.png")
+    loss = closed[0].axes[0]
+    written = [label.get_text() for label in loss.get_yticklabels(which="both") if label.get_text()]
+    assert {"8", "9", "10"} <= set(written)
+    assert not any(mark in text for text in written for mark in "$\\{")
