@@ -11,6 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmcl.models.kernels.norm import added, batch_norm
+
 
 def fold(net: nn.Module) -> nn.Module:
     """Put batch norms into the convolutions that they follow: the same function in evaluation mode, in fewer steps.
@@ -103,7 +105,7 @@ class ChannelNorm(nn.BatchNorm1d):
             skip: what is added, of the same shape; None for nothing.
             relu: whether negative sums become zero.
         """
-        return added(super().forward(x.reshape(1, x.shape[0], -1)).view(x.shape), skip, relu)
+        return batch_norm(x, self, skip, relu)
 
     def scale_shift(self) -> tuple[Tensor, Tensor]:
         """Scale and shift of the channels in evaluation mode, (C) float64 each."""
@@ -119,14 +121,6 @@ class NoNorm(nn.Module):
     def forward(self, x: Tensor, skip: Tensor | None = None, relu: bool = False) -> Tensor:
         """See `ChannelNorm`."""
         return added(x, skip, relu)
-
-
-def added(y: Tensor, skip: Tensor | None, relu: bool) -> Tensor:
-    """y + skip, or ReLU(y + skip); without a skip path y, or ReLU(y)."""
-    if skip is None:
-        return F.relu(y) if relu else y
-    y = y + skip
-    return F.relu(y, inplace=True) if relu else y
 
 
 class Affine(nn.Module):

@@ -5,7 +5,8 @@ from torch import Tensor, nn
 
 from mmcl.errors import UserError
 from mmcl.models.graphs import spatial_partition
-from mmcl.models.layers import ChannelNorm, InputNorm, NoNorm, added, skip_path
+from mmcl.models.kernels.norm import added
+from mmcl.models.layers import ChannelNorm, InputNorm, NoNorm, skip_path
 from mmcl.models.reference import norm_names, point_norm_names, same_names
 from mmcl.models.shared_graph import FrameConv, JointsFirst, shared_graph_conv
 
