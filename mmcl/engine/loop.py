@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmcl.engine.footprint import estimated, remedy
 from mmcl.engine.history import Row, as_line
-from mmcl.engine.memory import estimated, remedy
 from mmcl.engine.optimizers import Optimizing, build_optimizer
 from mmcl.engine.processes import Processes
 from mmcl.engine.progress import progress
