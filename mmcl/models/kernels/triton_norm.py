@@ -5,12 +5,12 @@ What a chunk adds to a channel's statistics goes to a buffer, and each block of 
 for itself: the order of additions is fixed, and there are two launches in each direction.
 """
 
-import contextlib
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
+
+from mmcl.models.kernels.triton_common import joined, on
 
 BLOCK = 2048
 """Numbers that a block of threads reads at a time."""
@@ -77,14 +77,8 @@ def normalise_kernel(  # type: ignore[no-untyped-def]
     chunk = chunks - 1 - tl.program_id(0)
     row = rows - 1 - tl.program_id(1)
 
-    parts = tl.arange(0, CHUNKS)
-    there = parts < chunks
-    counts = tl.where(there, tl.minimum(tiles * BLOCK, length - parts * tiles * BLOCK), 0).to(tl.float32)
-    means = tl.load(partial + row * chunks + parts, mask=there, other=0)
-    spreads = tl.load(partial + (rows + row) * chunks + parts, mask=there, other=0)
     size = length.to(tl.float32)
-    mean = tl.sum(counts * means) / size
-    variance = tl.sum(spreads + counts * (means - mean) * (means - mean)) / size
+    mean, variance = joined(partial, row, rows, chunks, tiles * BLOCK, length, CHUNKS)
     inverse = 1 / tl.sqrt(variance + eps)
     if chunk == 0:
         tl.store(moments + row, mean)
@@ -230,7 +224,7 @@ def forward(
     out = x.new_empty(x.shape, dtype=torch.promote_types(x.dtype, of_skip.dtype))
     moments = x.new_empty((2, rows), dtype=torch.float32)
     partial = x.new_empty((2, rows, chunks), dtype=torch.float32)
-    with _on(x):
+    with on(x):
         moments_kernel[chunks, rows](x, partial, x.stride(0), length, tiles, chunks, BLOCK)
         normalise_kernel[chunks, rows](
             x,
@@ -279,7 +273,7 @@ def backward(
     masked = grad if out is None else torch.empty_like(grad, memory_format=torch.contiguous_format)
     from_x = relu and out is None
     sizes = (length, tiles, chunks)
-    with _on(x):
+    with on(x):
         sums_kernel[chunks, rows](
             x,
             grad,
@@ -325,8 +319,3 @@ def _cut(rows: int, length: int) -> tuple[int, int]:
     """Tiles in a chunk, and chunks in a row."""
     tiles = max(triton.cdiv(length, BLOCK * MOST_CHUNKS), triton.cdiv(rows * length, BLOCK * PROGRAMS))
     return tiles, triton.cdiv(length, BLOCK * tiles)
-
-
-def _on(x: Tensor) -> contextlib.AbstractContextManager[object]:
-    """Launch where the tensor is."""
-    return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
