@@ -18,9 +18,9 @@ TILE = 2048
 MOST_CHUNKS = 64
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["tiles"])  # type: ignore[untyped-decorator]
 def moments_kernel(  # type: ignore[no-untyped-def]
-    z, peaks, ties, partial, frames, columns, FRAMES: tl.constexpr, BLOCK: tl.constexpr
+    z, peaks, ties, partial, frames, columns, tiles, FRAMES: tl.constexpr, BLOCK: tl.constexpr
 ):
     """Maximum over frames and how many frames have it, (R, M); mean of a chunk and the sum of squares of what is apart
     from it, partial (2, R, chunks). See `mmcl.models.kernels.triton_norm.moments_kernel`."""
@@ -34,7 +34,7 @@ def moments_kernel(  # type: ignore[no-untyped-def]
     spread = tl.zeros([FRAMES, BLOCK], tl.float32)
     top = tl.full([FRAMES, BLOCK], float("-inf"), tl.float32)
     count = tl.zeros([FRAMES, BLOCK], tl.int32)
-    for tile in range(tl.cdiv(frames, FRAMES)):
+    for tile in range(tiles):
         now = tile * FRAMES + frame
         there = (now < frames)[:, None] & inside[None, :]
         value = tl.load(z + now[:, None] * columns + column[None, :], mask=there, other=0).to(tl.float32)
@@ -66,7 +66,7 @@ def join_kernel(  # type: ignore[no-untyped-def]
     tl.store(variance + row, found[1])
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["tiles"])  # type: ignore[untyped-decorator]
 def gradient_kernel(  # type: ignore[no-untyped-def]
     z,
     of_z,
@@ -79,6 +79,7 @@ def gradient_kernel(  # type: ignore[no-untyped-def]
     out,
     frames,
     columns,
+    tiles,
     FRAMES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -95,7 +96,7 @@ def gradient_kernel(  # type: ignore[no-untyped-def]
     # what is at the maximum has its gradient; where several frames are, an equal share of it
     share = tl.load(of_peaks + row * columns + column, mask=inside, other=0).to(tl.float32)
     share = share / tl.load(ties + row * columns + column, mask=inside, other=1).to(tl.float32)
-    for tile in range(tl.cdiv(frames, FRAMES)):
+    for tile in range(tiles):
         now = tile * FRAMES + tl.arange(0, FRAMES)
         there = (now < frames)[:, None] & inside[None, :]
         place = first + now[:, None] * columns + column[None, :]
@@ -105,7 +106,7 @@ def gradient_kernel(  # type: ignore[no-untyped-def]
         tl.store(out + place, found.to(out.dtype.element_ty), mask=there)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["tiles"])  # type: ignore[untyped-decorator]
 def sum_kernel(  # type: ignore[no-untyped-def]
     z,
     weights,
@@ -116,6 +117,7 @@ def sum_kernel(  # type: ignore[no-untyped-def]
     joints,
     frames,
     columns,
+    tiles,
     FRAMES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -126,7 +128,7 @@ def sum_kernel(  # type: ignore[no-untyped-def]
     inside = column < columns
     person = column // joints
     level = tl.load(offset + channel * count + person, mask=inside, other=0).to(tl.float32)
-    for tile in range(tl.cdiv(frames, FRAMES)):
+    for tile in range(tiles):
         now = tile * FRAMES + tl.arange(0, FRAMES)
         there = (now < frames)[:, None] & inside[None, :]
         place = now[:, None] * columns + column[None, :]
@@ -140,7 +142,7 @@ def sum_kernel(  # type: ignore[no-untyped-def]
         tl.store(out + first + place, total.to(out.dtype.element_ty), mask=there)
 
 
-@triton.jit  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["tiles"])  # type: ignore[untyped-decorator]
 def sum_gradient_kernel(  # type: ignore[no-untyped-def]
     z,
     weights,
@@ -153,6 +155,7 @@ def sum_gradient_kernel(  # type: ignore[no-untyped-def]
     joints,
     frames,
     columns,
+    tiles,
     FRAMES: tl.constexpr,
     BLOCK: tl.constexpr,
 ):
@@ -167,7 +170,7 @@ def sum_gradient_kernel(  # type: ignore[no-untyped-def]
     grad += channel.to(tl.int64) * frames * columns
     slope = tl.zeros([FRAMES, BLOCK], tl.float32)
     level = tl.zeros([FRAMES, BLOCK], tl.float32)
-    for tile in range(tl.cdiv(frames, FRAMES)):
+    for tile in range(tiles):
         now = tile * FRAMES + tl.arange(0, FRAMES)
         there = (now < frames)[:, None] & inside[None, :]
         place = now[:, None] * columns + column[None, :]
@@ -183,13 +186,13 @@ def sum_gradient_kernel(  # type: ignore[no-untyped-def]
 def moments(z: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Of z (R, T, M): maximum over T (R, M), frames that have it (R, M) int32, mean and variance (R) float32."""
     rows, frames, columns = z.shape
-    block, chunks = _cut(columns)
+    chunks, cut = _cut(frames, columns)
     peaks, ties = z.new_empty(rows, columns), z.new_empty((rows, columns), dtype=torch.int32)
     partial = z.new_empty((2, rows, chunks), dtype=torch.float32)
     mean, variance = (z.new_empty(rows, dtype=torch.float32) for _ in range(2))
     with on(z):
-        moments_kernel[chunks, rows](z, peaks, ties, partial, frames, columns, TILE // block, block)
-        join_kernel[(rows,)](partial, mean, variance, frames, columns, chunks, block, MOST_CHUNKS)
+        moments_kernel[chunks, rows](z, peaks, ties, partial, frames, columns, *cut)
+        join_kernel[(rows,)](partial, mean, variance, frames, columns, chunks, cut[-1], MOST_CHUNKS)
     return peaks, ties, mean, variance
 
 
@@ -205,7 +208,7 @@ def moments_gradient(
 ) -> Tensor:
     """Gradient of z (R, T, M); see `gradient_kernel`."""
     rows, frames, columns = z.shape
-    block, chunks = _cut(columns)
+    chunks, cut = _cut(frames, columns)
     out = torch.empty_like(z)
     with on(z):
         gradient_kernel[chunks, rows](
@@ -220,8 +223,7 @@ def moments_gradient(
             out,
             frames,
             columns,
-            TILE // block,
-            block,
+            *cut,
         )
     return out
 
@@ -229,11 +231,11 @@ def moments_gradient(
 def weighted_sum(z: Tensor, weights: Tensor, offset: Tensor, joints: int) -> Tensor:
     """z (L, C, T, M), weights (L, C, N), offset (C, N) -> (C, T, M)."""
     layers, channels, frames, columns = z.shape
-    block, chunks = _cut(columns)
+    chunks, cut = _cut(frames, columns)
     out = z.new_empty(channels, frames, columns)
     sizes = (layers, weights.shape[2], joints, frames, columns)
     with on(z):
-        sum_kernel[chunks, channels](z, weights, offset, out, *sizes, TILE // block, block)
+        sum_kernel[chunks, channels](z, weights, offset, out, *sizes, *cut)
     return out
 
 
@@ -242,19 +244,19 @@ def weighted_sum_gradient(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of z (L, C, T, M), of weights (L, C, M) and of offset (C, M), these still joint by joint in float32."""
     layers, channels, frames, columns = z.shape
-    block, chunks = _cut(columns)
+    chunks, cut = _cut(frames, columns)
     of_z = torch.empty_like(z)
     of_weights = z.new_empty((layers, channels, columns), dtype=torch.float32)
     of_offset = z.new_empty((channels, columns), dtype=torch.float32)
     sizes = (channels, weights.shape[2], joints, frames, columns)
     with on(z):
         sum_gradient_kernel[chunks, layers * channels](
-            z, weights, grad, of_z, of_weights, of_offset, *sizes, TILE // block, block
+            z, weights, grad, of_z, of_weights, of_offset, *sizes, *cut
         )
     return of_z, of_weights, of_offset
 
 
-def _cut(columns: int) -> tuple[int, int]:
-    """Columns in a chunk, and chunks."""
+def _cut(frames: int, columns: int) -> tuple[int, tuple[int, int, int]]:
+    """Chunks of the columns; how often a block of threads reads, frames at a time, and columns in a chunk."""
     block = min(TILE, max(BLOCK, triton.next_power_of_2(triton.cdiv(columns, MOST_CHUNKS))))
-    return block, triton.cdiv(columns, block)
+    return triton.cdiv(columns, block), (triton.cdiv(frames, TILE // block), TILE // block, block)

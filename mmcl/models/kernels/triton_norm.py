@@ -147,13 +147,12 @@ def sums_kernel(  # type: ignore[no-untyped-def]
         columns = (chunk * tiles + tile) * BLOCK + tl.arange(0, BLOCK)
         inside = columns < length
         apart = tl.load(x + columns, mask=inside, other=0).to(tl.float32) - mean
-        of_y = tl.load(grad + columns, mask=inside, other=0)
+        of_y = tl.load(grad + columns, mask=inside, other=0).to(tl.float32)
         if FROM_X:
             of_y = tl.where(apart * scale + shift > 0, of_y, 0)
         if FROM_OUT:
-            of_y = tl.where(tl.load(out + columns, mask=inside, other=0) > 0, of_y, 0)
-            tl.store(masked + columns, of_y, mask=inside)
-        of_y = of_y.to(tl.float32)
+            of_y = tl.where(tl.load(out + columns, mask=inside, other=0).to(tl.float32) > 0, of_y, 0)
+            tl.store(masked + columns, of_y.to(masked.dtype.element_ty), mask=inside)
         level += of_y
         slope += of_y * (apart * inverse)
     tl.store(partial + row * chunks + chunk, tl.sum(level))

@@ -76,7 +76,7 @@ def test_they_compile_for_an_h100():
     z, small = "*bf16", "*fp32"
     names = ["z", "of_z", "peaks", "of_peaks", "ties", "mean", "of_mean", "of_variance", "out"]
     types = [z, z, z, z, "*i32", small, small, small, z]
-    sizes = {"frames": "i32", "columns": "i32"}
+    sizes = {"frames": "i32", "columns": "i32", "tiles": "i32"}
     aligned = ["z", "of_z", "out", "columns"]
     module, constants = "mmcl.models.kernels.triton_lazynorm", {"FRAMES": 8, "BLOCK": 256}
     gradient = Form(
