@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mmcl.models.kernels import triton_norm
 from mmcl.models.kernels.temporal import Convs, is_aligned
-from mmcl.models.kernels.triton_common import dot
+from mmcl.models.kernels.triton_common import dot, on
 
 TILES = {16: (128, 4), 32: (64, 4), 64: (64, 8)}
 """Columns of a tile and warps of a program for so many channels of a branch: no more than fit in its registers."""
@@ -289,7 +289,7 @@ def forward(
     moments, gamma, beta = norm or (convs[1][None].expand(2, -1), convs[1], convs[1])
     scale, shift = peaks or (gamma, beta)
     added = out if skip is None else skip.contiguous()
-    with triton_norm.on(r):
+    with on(r):
         forward_kernel[triton.cdiv(rows * kept, block), 4](
             r, moments[0], moments[1], gamma, beta, packed(convs, r.dtype), convs[1], convs[3], scale, shift,
             added, out, rows, frames, kept, quarter, stride, block, norm is not None, skip is not None, relu,
@@ -314,7 +314,7 @@ def backward(
     shares = min(8192 // quarter, triton.cdiv(rows * kept, weight_block))  # 21 MB at most
     partial = r.new_empty((shares, 2, 5 * quarter + 1, quarter), dtype=torch.float32)
     aligned, tf32 = is_aligned(columns, rows * kept), r.dtype is torch.float32
-    with triton_norm.on(r):
+    with on(r):
         backward_kernel[programs, 4](
             grad, r, moments[0], moments[1], gamma, beta, packed(convs, r.dtype), of_r, sums, rows, frames, kept,
             quarter, stride, block, aligned, tf32, num_warps=warps, num_stages=1,
