@@ -13,13 +13,17 @@ import triton.language as tl
 from torch import Tensor
 
 from mmcl.models.kernels import triton_norm
-from mmcl.models.kernels.temporal import Convs, is_aligned
+from mmcl.models.kernels.frames import is_aligned
+from mmcl.models.kernels.temporal import Convs
 from mmcl.models.kernels.triton_common import dot, on
-
-TILES = {16: (128, 4), 32: (64, 4), 64: (64, 8)}
-"""Columns of a tile and warps of a program for so many channels of a branch: no more than fit in its registers."""
-WEIGHT_TILES = {16: (64, 2), 32: (32, 4), 64: (64, 8)}
-"""The same in `weight_kernel`, which keeps the gradients of five products."""
+from mmcl.models.kernels.triton_frames import (
+    BACKWARD_TILES,
+    TILES,
+    WEIGHT_TILES,
+    gradient_at,
+    kept_columns,
+    spread,
+)
 
 
 @triton.jit
@@ -59,11 +63,9 @@ def forward_kernel(r, mean, rstd, gamma, beta, weight, bias_0, bias_1, peak_scal
     columns, outputs = rows * frames, rows * kept
     if ALIGNED:
         columns, outputs = tl.multiple_of(columns, 16), tl.multiple_of(outputs, 16)
-    column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = column < outputs
-    row = column // kept
-    frame = (column - row * kept) * STRIDE
-    centre = column if STRIDE == 1 else row * frames + frame
+    column, inside, frame, centre = kept_columns(
+        tl.program_id(0) * BLOCK, outputs, frames, kept, STRIDE, BLOCK
+    )
     channel = tl.arange(0, Q)
     own = channel[:, None]
     quarter = branch.to(tl.int64) * Q
@@ -103,30 +105,6 @@ def forward_kernel(r, mean, rstd, gamma, beta, weight, bias_0, bias_1, peak_scal
     tl.store(out + quarter * outputs + target, y.to(out.dtype.element_ty), mask=inside[None, :])
 
 
-@triton.jit
-def _gradient_at(grad, frame, frames, first, inside, SHIFT: tl.constexpr, STRIDE: tl.constexpr):
-    """Gradient of the output whose window has its centre SHIFT frames later; 0 where there is none."""
-    centre = frame + SHIFT
-    there = inside & (centre >= 0) & (centre < frames)
-    if STRIDE == 1:
-        return tl.load(grad + SHIFT, mask=there[None, :], other=0)
-    there = there & (centre % STRIDE == 0)
-    return tl.load(grad + (first + centre // STRIDE)[None, :], mask=there[None, :], other=0)
-
-
-@triton.jit
-def _spread(grad, frame, frames, first, inside, weight, D: tl.constexpr, Q: tl.constexpr, STRIDE: tl.constexpr,
-            BLOCK: tl.constexpr, TF32: tl.constexpr):  # fmt: skip
-    """Gradient of what was convolved: Σ_k W_kᵀ · g of the output that saw this as frame k of its window."""
-    into = tl.arange(0, Q)[:, None]
-    out = tl.arange(0, Q)[None, :]
-    acc = tl.zeros((Q, BLOCK), tl.float32)
-    for k in tl.static_range(5):
-        g = _gradient_at(grad, frame, frames, first, inside, (2 - k) * D, STRIDE)
-        acc = dot(tl.load(weight + (k * Q + out) * Q + into), g, acc, TF32)
-    return acc
-
-
 @triton.jit(do_not_specialize=["rows", "frames", "kept"])
 def backward_kernel(grad, r, mean, rstd, gamma, beta, weight, of_r, sums, rows, frames, kept, Q: tl.constexpr,
                     STRIDE: tl.constexpr, BLOCK: tl.constexpr, ALIGNED: tl.constexpr,
@@ -147,30 +125,27 @@ def backward_kernel(grad, r, mean, rstd, gamma, beta, weight, of_r, sums, rows, 
     own = channel[:, None]
     normed = quarter + own < 3 * Q
     middle = tl.load(mean + quarter + own, mask=normed, other=0)
-    spread = tl.load(rstd + quarter + own, mask=normed, other=0)
-    scale = spread * tl.load(gamma + quarter + own, mask=normed, other=0)
+    inverse = tl.load(rstd + quarter + own, mask=normed, other=0)
+    scale = inverse * tl.load(gamma + quarter + own, mask=normed, other=0)
     shift = tl.load(beta + quarter + own, mask=normed, other=0)
     total = tl.zeros((Q,), tl.float32)
     product = tl.zeros((Q,), tl.float32)
     for tile in range(tl.program_id(0), tl.cdiv(columns, BLOCK), tl.num_programs(0)):
-        column = tile * BLOCK + tl.arange(0, BLOCK)
-        inside = column < columns
-        row = column // frames
-        frame = column - row * frames
-        first = row * kept
+        column, inside, frame, _ = kept_columns(tile * BLOCK, columns, frames, frames, 1, BLOCK)
+        first = column // frames * kept
         place = own * columns + column[None, :]
         g = grad + (place if STRIDE == 1 else own * outputs)
         if branch == 3:
-            passed = _gradient_at(g, frame, frames, first, inside, 0, STRIDE)
+            passed = gradient_at(g, frame, frames, first, inside, 0, STRIDE)
             tl.store(of_r + place, passed, mask=inside[None, :])
         else:
             x = r + place
             y = _activated(x, inside[None, :], middle, scale, shift, True, r.dtype.element_ty)
             dy = tl.zeros((Q, BLOCK), tl.float32)
             if branch == 0:
-                dy = _spread(g, frame, frames, first, inside, weight, 1, Q, STRIDE, BLOCK, TF32)
+                dy = spread(g, frame, frames, first, inside, weight, 1, 5, Q, STRIDE, BLOCK, TF32)
             elif branch == 1:
-                dy = _spread(g, frame, frames, first, inside, weight + 5 * Q * Q, 2, Q, STRIDE, BLOCK, TF32)
+                dy = spread(g, frame, frames, first, inside, weight + 5 * Q * Q, 2, 5, Q, STRIDE, BLOCK, TF32)
             else:
                 dy = _of_maximum(x, y, g, frame, frames, first, inside, middle, scale, shift, STRIDE)
             dy = tl.where(y > 0, dy, 0).to(y.dtype)
@@ -178,7 +153,7 @@ def backward_kernel(grad, r, mean, rstd, gamma, beta, weight, of_r, sums, rows, 
             dy = dy.to(tl.float32)
             total += tl.sum(dy, 1)
             apart = tl.load(x, mask=inside[None, :], other=0).to(tl.float32) - middle
-            product += tl.sum(dy * (apart * spread), 1)
+            product += tl.sum(dy * (apart * inverse), 1)
     if branch < 3:
         parts = tl.num_programs(0)
         place = sums + (quarter + channel) * parts + tl.program_id(0)
@@ -192,13 +167,13 @@ def _of_maximum(x, y, grad, frame, frames, first, inside, middle, scale, shift, 
     # the first of equal values is the maximum; frames outside count as 0
     before = _activated(x - 1, (inside & (frame >= 1))[None, :], middle, scale, shift, True, y.dtype)
     after = _activated(x + 1, (inside & (frame < frames - 1))[None, :], middle, scale, shift, True, y.dtype)
-    g = _gradient_at(grad, frame, frames, first, inside, 0, STRIDE)
+    g = gradient_at(grad, frame, frames, first, inside, 0, STRIDE)
     dy = tl.where((y > before) & (y >= after), g, 0).to(tl.float32)
     far = _activated(x - 2, (inside & (frame >= 2))[None, :], middle, scale, shift, True, y.dtype)
-    g = _gradient_at(grad, frame, frames, first, inside, -1, STRIDE)
+    g = gradient_at(grad, frame, frames, first, inside, -1, STRIDE)
     dy += tl.where((y > before) & (y > far), g, 0).to(tl.float32)
     far = _activated(x + 2, (inside & (frame < frames - 2))[None, :], middle, scale, shift, True, y.dtype)
-    g = _gradient_at(grad, frame, frames, first, inside, 1, STRIDE)
+    g = gradient_at(grad, frame, frames, first, inside, 1, STRIDE)
     return dy + tl.where((y >= after) & (y >= far), g, 0).to(tl.float32)
 
 
@@ -229,11 +204,7 @@ def weight_kernel(grad, r, mean, rstd, gamma, beta, partial, rows, frames, kept,
     w4 = tl.zeros((Q, Q), tl.float32)
     bias = tl.zeros((Q,), tl.float32)
     for tile in range(tl.program_id(0), tl.cdiv(outputs, BLOCK), tl.num_programs(0)):
-        column = tile * BLOCK + tl.arange(0, BLOCK)
-        inside = column < outputs
-        row = column // kept
-        frame = (column - row * kept) * STRIDE
-        centre = column if STRIDE == 1 else row * frames + frame
+        column, inside, frame, centre = kept_columns(tile * BLOCK, outputs, frames, kept, STRIDE, BLOCK)
         x = r + (own * columns + centre[None, :])
         g = tl.load(grad + (own * outputs + column[None, :]), mask=inside[None, :], other=0)
         bias += tl.sum(g.to(tl.float32), 1)
@@ -307,10 +278,10 @@ def backward(
     columns = rows * frames
     of_r = torch.empty_like(r)
     moments, gamma, beta = norm
-    block, warps = TILES[quarter]
+    block, warps = BACKWARD_TILES[quarter]
     programs = min(triton_norm.MOST_SHARES, triton.cdiv(columns, block))
     sums = r.new_empty((2, 3 * quarter, programs), dtype=torch.float32)
-    weight_block, weight_warps = WEIGHT_TILES[quarter]
+    weight_block, weight_warps = WEIGHT_TILES[quarter, r.dtype]
     shares = min(8192 // quarter, triton.cdiv(rows * kept, weight_block))  # 21 MB at most
     partial = r.new_empty((shares, 2, 5 * quarter + 1, quarter), dtype=torch.float32)
     aligned, tf32 = is_aligned(columns, rows * kept), r.dtype is torch.float32
@@ -337,8 +308,8 @@ def backward(
 
 def packed(convs: Convs, dtype: torch.dtype) -> Tensor:
     """Weights (2, 5, Q, Q): convolution, frame, channel out, channel in."""
-    both = torch.stack([convs[0][:, :, 0], convs[2][:, :, 0]])
-    return both.permute(0, 3, 1, 2).to(dtype, memory_format=torch.contiguous_format)
+    both = torch.stack([convs[0][:, :, 0], convs[2][:, :, 0]]).permute(0, 3, 1, 2)
+    return torch.empty_like(both, dtype=dtype, memory_format=torch.contiguous_format).copy_(both)
 
 
 def _sizes(r: Tensor, stride: int) -> tuple[int, int, int, int]:
