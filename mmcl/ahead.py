@@ -65,10 +65,10 @@ def upload(pictures: Sequence[np.ndarray], device: "torch.device") -> "torch.Ten
     """Pictures of one shape (H, W, 3) uint8 → (B, H, W, 3) on the device; by a GPU without waiting for it."""
     import torch
 
-    shape = (len(pictures), *pictures[0].shape)
-    batch = torch.empty(shape, dtype=torch.uint8, pin_memory=device.type == "cuda")
+    cuda = device.type == "cuda"
+    batch = torch.empty(len(pictures), *pictures[0].shape, dtype=torch.uint8, pin_memory=cuda)
     np.stack(pictures, out=batch.numpy())
-    return batch.to(device, non_blocking=True)
+    return batch.to(device, non_blocking=cuda)
 
 
 def fetch(parts: "Sequence[torch.Tensor]") -> Callable[[], list[np.ndarray]]:
