@@ -83,7 +83,7 @@ def feed(blip: Blip, montages: Sequence[bytes], batch: int, threads: int) -> lis
         batches_of(montages, batch),
         lambda data: blip.prepare(jpeg.decode(data)),
         threads,
-        depth(blip.device, threads),
+        depth(blip.device.type != "cpu", threads),
     )
     return [blip._pixels(images) for images in decoded]
 
@@ -101,7 +101,7 @@ def answers_per_second(blip: Blip, montages: Sequence[bytes], batch: int, thread
         batches_of(montages, batch),
         lambda data: blip.prepare(jpeg.decode(data)),
         threads,
-        depth(blip.device, threads),
+        depth(blip.device.type != "cpu", threads),
     )
     asked = ((images, [QUESTION]) for images in decoded)
     ended = [time.perf_counter() for _ in answers_of(blip, asked, queued=blip.device.type == "cuda")]

@@ -109,7 +109,7 @@ class CropSettings(Section):
         description="Room around projected joints, as a part of the box's longer side (joints are inside the body).",
     )
     jpeg_quality: int = Field(95, ge=50, le=100, description="Quality of stored crops and pictures.")
-    batch: Count = Field(16, description="Clips per batch; a killed job loses at most one.")
+    batch: Count = Field(16, description="Clips per batch; a killed job loses at most two.")
 
 
 class VideoSettings(CropSettings):

@@ -37,8 +37,10 @@ class VlmSettings(Section):
         480, description="Side of the picture the model sees; null for its own."
     )
     max_new_tokens: int = Field(3, ge=1, le=64, description="Answer tokens kept.")
-    dtype: Literal["float32", "bfloat16", "float16"] = Field("float32", description="Precision it runs in.")
-    batch: Count = Field(16, description="Pictures per batch; a killed job loses at most one.")
+    dtype: Literal["float32", "bfloat16", "float16"] = Field(
+        "float32", description="Precision it runs in; bfloat16 is faster on a GPU."
+    )
+    batch: Count = Field(16, description="Pictures per batch; a killed job loses at most two.")
     options: Annotated[SerializeAsAny[Options], OFF] = Field(
         Options(), description="What this adapter alone takes."
     )

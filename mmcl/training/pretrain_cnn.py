@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader
 
-from mmcl.colearn.montages import MontageFiles, collate
+from mmcl.colearn.montages import Feeder, MontageFiles
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
 from mmcl.engine.loop import Losses, Task, fit
@@ -24,7 +23,6 @@ from mmcl.engine.resume import Mark, digest
 from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError
 from mmcl.files import write_json, written
-from mmcl.helpers import end_with_parent
 from mmcl.models.cnn import CNN, open_cnn, shrink
 from mmcl.naming import sha256
 from mmcl.settings.jobs import CnnTraining
@@ -197,35 +195,20 @@ class Pictures:
 
     def __init__(self, shards: Shards, names: list[str], size: int, workers: int = 0):
         self.path = shards.paths[0]
-        self._files = _Shrunk(shards, names, size)
-        self._workers = max(0, workers)
-        self._kept: tuple[Tensor, Tensor] | None = None
+        feeder = Feeder(_Shrunk(shards, names, size), size, workers)
+        self._feeder: Feeder | None = feeder
         if len(names) * size * size * 3 <= IN_MEMORY:
-            parts = list(self._decoded(torch.split(torch.arange(len(names)), 64)))
-            images, has = torch.zeros(len(names), size, size, 3, dtype=torch.uint8), []
-            for i, (part, there) in enumerate(parts):
-                images[64 * i : 64 * i + len(part)][there] = part[there]
-                has.append(there)
-            self._kept = images, torch.cat(has)
+            parts = torch.split(torch.arange(len(names)), 64)
+            images, has = zip(*feeder.batches([part.tolist() for part in parts]), strict=True)
+            self._kept = torch.cat(images), torch.cat(has)
+            self._feeder = None
 
     def batches(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """For each batch of rows pictures (B, S, S, 3) uint8, black where they are damaged, and which are not."""
-        if self._kept is None:
-            return self._decoded(rows)
+        if self._feeder is not None:
+            return self._feeder.batches([part.tolist() for part in rows])
         images, has = self._kept
         return ((images[part], has[part]) for part in rows)
-
-    def _decoded(self, rows: Sequence[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        return iter(
-            DataLoader(
-                self._files,
-                batch_sampler=[part.tolist() for part in rows],
-                num_workers=self._workers,
-                worker_init_fn=end_with_parent,
-                collate_fn=collate,
-                pin_memory=torch.cuda.is_available(),
-            )
-        )
 
 
 class _Shrunk(MontageFiles):

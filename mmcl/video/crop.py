@@ -1,7 +1,7 @@
 """From videos to person crops (rule `crop_people`)."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -11,8 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from mmcl import store
+from mmcl.ahead import ahead, behind, depth
 from mmcl.datasets import ClipEntry, Reader, open_reader
 from mmcl.datasets.index import read_index
+from mmcl.device import pick_device
 from mmcl.errors import UserError, memory_reported
 from mmcl.naming import members
 from mmcl.settings.base import replaced
@@ -81,25 +83,30 @@ def crop_people(
     settings = _effective(settings)
     video = settings.video
     entries = {entry.name: entry for entry in read_index(index) if not entry.left_out}
+    target = store.Target(
+        output,
+        schema=SCHEMA,
+        settings=settings.dump(),
+        names=members(list(entries), shard),
+        columns=store.columns(
+            SCHEMA,
+            boxes=(video.count, 4),
+            scores=(video.count,),
+            frame=(video.count,),
+            images=(video.count,),
+        ),
+        batch_size=video.batch,
+        inputs=[index],
+    )
     remedy = f"lower video.batch (now {video.batch})"
     with memory_reported(remedy), ThreadPoolExecutor(max(1, threads)) as pool:
         cropper = Cropper(reader, Path(videos), video, pool, threads)
-        store.write(
-            output,
-            schema=SCHEMA,
-            settings=settings.dump(),
-            names=members(list(entries), shard),
-            columns=store.columns(
-                SCHEMA,
-                boxes=(video.count, 4),
-                scores=(video.count,),
-                frame=(video.count,),
-                images=(video.count,),
-            ),
-            batch_size=video.batch,
-            work=lambda names: cropper.batch([entries[name] for name in names]),
-            inputs=[index],
-        )
+
+        def work(wanted: Sequence[store.Wanted]) -> Iterator[list[store.Batch]]:
+            batches = [[entries[name] for name in names] for names, _ in wanted]
+            return ([batch] for batch in cropper.batches(batches))
+
+        store.write_stream([target], work)
 
 
 def _effective(settings: Cropping) -> Cropping:
@@ -133,12 +140,28 @@ class Cropper:
         """Finds people."""
         return open_source(self.settings, self.reader, self.threads)
 
-    def batch(self, entries: Sequence[ClipEntry]) -> store.Batch:
-        """Crops of a few clips, whose pictures form the detector's batches together."""
+    def batches(self, batches: Sequence[Sequence[ClipEntry]]) -> Iterator[store.Batch]:
+        """Crops of batch after batch of clips.
+
+        Where there is a GPU, or threads enough, the clips of the next batch are decoded and the crops of the one before
+        are encoded while the detector works: with three batches of chosen pictures in memory.
+        """
+        # torch takes seconds to import, and is needed for the detector alone
+        gpu = self.settings.boxes == "detector" and pick_device().type != "cpu"
+        further = min(1, depth(gpu, self.threads))
+        opened = ahead(batches, self._open, self.threads, further)
+        return behind(map(self._begin, batches, opened), further)
+
+    def _begin(self, entries: Sequence[ClipEntry], opened: Sequence[Clip | str]) -> Callable[[], store.Batch]:
+        """Find the people in a few clips, whose pictures form the detector's batches together.
+
+        Returns:
+            A function that waits for the crops to be encoded, and gives them.
+        """
         failed: dict[str, str] = {}
         clips: list[Clip] = []
         everywhere = self.settings.frames == "all"
-        for entry, clip in zip(entries, self.pool.map(self._open, entries), strict=True):
+        for entry, clip in zip(entries, opened, strict=True):
             if isinstance(clip, Clip):
                 clips.append(clip)
             else:
@@ -150,15 +173,18 @@ class Cropper:
                 failed[clip.entry.name] = people
             else:
                 crops[clip.entry.name] = people
-        flat = [crop for people in crops.values() for crop in people]
-        coded = iter(list(self.pool.map(self._encode, flat)))
         columns = {
             "boxes": [[crop.box for crop in people] for people in crops.values()],
             "scores": [[crop.score for crop in people] for people in crops.values()],
             "frame": [[crop.frame for crop in people] for people in crops.values()],
-            "images": [[next(coded) for _ in people] for people in crops.values()],
         }
-        return store.Batch(list(crops), columns, failed)
+        images = [[self.pool.submit(self._encode, crop) for crop in people] for people in crops.values()]
+
+        def finish() -> store.Batch:
+            coded = [[image.result() for image in people] for people in images]
+            return store.Batch(list(crops), {**columns, "images": coded}, failed)
+
+        return finish
 
     def _open(self, entry: ClipEntry) -> Clip | str:
         """A clip with its chosen pictures (none yet for `all`), or the reason why there is none."""

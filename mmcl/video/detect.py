@@ -11,7 +11,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
+from mmcl.ahead import behind, upload
 from mmcl.errors import UserError
 from mmcl.naming import find_weights
 from mmcl.settings.tables import DETECTORS, resolve
@@ -159,46 +160,64 @@ class Yolo(ABC):
         (n, 5 + 3 K) float32: box and confidence, then x, y and confidence of K keypoints, in pixels.
         """
         found: list[np.ndarray] = [np.empty(0, np.float32)] * len(images)
-        by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
         for number, image in enumerate(images):
-            by_size[image.shape].append(number)
-        for numbers in by_size.values():
-            for i in range(0, len(numbers), CHUNK):
-                chunk = numbers[i : i + CHUNK]
-                for number, people in zip(chunk, self._same_size([images[n] for n in chunk]), strict=True):
-                    found[number] = people
+            by_size[padded_size(image.shape[0], image.shape[1], self.side)].append(number)
+        chunks = [
+            numbers[i : i + CHUNK] for numbers in by_size.values() for i in range(0, len(numbers), CHUNK)
+        ]
+        begun = (self._begin([images[number] for number in chunk]) for chunk in chunks)
+        # a GPU sees a chunk while the next one is scaled
+        for chunk, people in zip(chunks, behind(begun, int(self.device.type == "cuda")), strict=True):
+            for number, rows in zip(chunk, people, strict=True):
+                found[number] = rows
         return found
 
-    def _same_size(self, images: list[np.ndarray]) -> list[np.ndarray]:
+    def _begin(self, images: list[np.ndarray]) -> Callable[[], list[np.ndarray]]:
+        """Begin to look at pictures of one padded size; the function that is returned waits for what is found."""
         import torch
 
-        height, width = images[0].shape[:2]
         padded = [letterbox(image, self.side) for image in images]
-        scale, left, top = padded[0][1]
-        batch = torch.from_numpy(np.stack([picture for picture, _ in padded])).to(self.device)
-        batch = batch.permute(0, 3, 1, 2).float() / 255
+        batch = upload([picture for picture, _ in padded], self.device)
         with torch.inference_mode():
             # (B, 4 + classes + 3 K, places): centre, size, a score per class, then keypoints
-            raw = self.net(batch)[0]
-            people = [self._select(one) for one in raw]
-        for rows in people:
-            rows[:, [0, 2]] = ((rows[:, [0, 2]] - left) / scale).clip(0, width)
-            rows[:, [1, 3]] = ((rows[:, [1, 3]] - top) / scale).clip(0, height)
-            rows[:, 5::3] = (rows[:, 5::3] - left) / scale
-            rows[:, 6::3] = (rows[:, 6::3] - top) / scale
-        return people
+            raw = self.net(batch.permute(0, 3, 1, 2).float() / 255)[0]
 
-    def _select(self, raw: "torch.Tensor") -> np.ndarray:
-        """Raw output of one picture (4 + classes + 3 K, places) → people (n, 5 + 3 K) after non-maximum suppression."""
+        def finish() -> list[np.ndarray]:
+            found = self._select(raw)
+            for rows, (_, (scale, left, top)), image in zip(found, padded, images, strict=True):
+                height, width = image.shape[:2]
+                rows[:, [0, 2]] = ((rows[:, [0, 2]] - left) / scale).clip(0, width)
+                rows[:, [1, 3]] = ((rows[:, [1, 3]] - top) / scale).clip(0, height)
+                rows[:, 5::3] = (rows[:, 5::3] - left) / scale
+                rows[:, 6::3] = (rows[:, 6::3] - top) / scale
+            return found
+
+        return finish
+
+    def _select(self, raw: "torch.Tensor") -> list[np.ndarray]:
+        """Raw output (B, 4 + classes + 3 K, places) → per picture people (n, 5 + 3 K) after non-maximum suppression.
+
+        The candidates of all pictures come to the host together, as a GPU would be waited for several times a picture.
+        """
         import torch
         from torchvision.ops import nms
 
-        confidence, label = raw[4 : 4 + self.classes].max(0)
-        sure = (label == PERSON) & (confidence > self.confidence)
-        confidence, (x, y, w, h), keypoints = confidence[sure], raw[:4, sure], raw[4 + self.classes :, sure]
-        boxes = torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], 1)
-        kept = nms(boxes, confidence, self.iou)[:MOST]
-        return torch.cat([boxes, confidence[:, None], keypoints.T], 1)[kept].cpu().numpy()
+        with torch.inference_mode():
+            confidence, label = raw[:, 4 : 4 + self.classes].max(1)
+            sure = (label == PERSON) & (confidence > self.confidence)
+            # per candidate: number of its picture, place
+            picture, place = sure.nonzero(as_tuple=True)
+            rows = torch.cat([raw[:, :4], confidence[:, None], raw[:, 4 + self.classes :]], 1)
+            rows = rows[picture, :, place].cpu()
+            counts = torch.bincount(picture, minlength=len(raw)).tolist()
+            found = []
+            for own in rows.split(counts):
+                x, y, w, h = own[:, :4].T
+                boxes = torch.stack([x - w / 2, y - h / 2, x + w / 2, y + h / 2], 1)
+                kept = nms(boxes, own[:, 4], self.iou)[:MOST]
+                found.append(torch.cat([boxes, own[:, 4:]], 1)[kept].numpy())
+        return found
 
 
 class Yolov5(Yolo):
@@ -233,14 +252,25 @@ def letterbox(image: np.ndarray, side: int) -> tuple[np.ndarray, tuple[float, in
     import cv2
 
     height, width = image.shape[:2]
-    scale = side / max(height, width)
-    w, h = max(1, round(width * scale)), max(1, round(height * scale))
+    scale, h, w = _scaled(height, width, side)
     if (w, h) != (width, height):
         image = cv2.resize(image, (w, h), interpolation=cv2.INTER_LINEAR)
-    padded = np.full((-(-h // STRIDE) * STRIDE, -(-w // STRIDE) * STRIDE, 3), GREY, np.uint8)
+    padded = np.full((*padded_size(height, width, side), 3), GREY, np.uint8)
     top, left = (padded.shape[0] - h) // 2, (padded.shape[1] - w) // 2
     padded[top : top + h, left : left + w] = image
     return padded, (scale, left, top)
+
+
+def padded_size(height: int, width: int, side: int) -> tuple[int, int]:
+    """Height and width of a picture after `letterbox`."""
+    _, h, w = _scaled(height, width, side)
+    return -(-h // STRIDE) * STRIDE, -(-w // STRIDE) * STRIDE
+
+
+def _scaled(height: int, width: int, side: int) -> tuple[float, int, int]:
+    """The scale, and the height and width of a picture that is scaled to `side` on its longer side."""
+    scale = side / max(height, width)
+    return scale, max(1, round(height * scale)), max(1, round(width * scale))
 
 
 def known_weights(settings: DetectorSettings) -> DetectorSettings:

@@ -47,9 +47,9 @@ def refuse_large(width: float, height: float, what: object) -> None:
         )
 
 
-def usual_shape(pictures: Iterable[np.ndarray]) -> tuple[int, ...]:
+def usual_shape(shapes: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
     """The shape that most pictures have, the first of equals; () of none."""
-    counts = Counter(picture.shape for picture in pictures)
+    counts = Counter(shapes)
     return max(counts, key=lambda shape: counts[shape], default=())
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mmcl import store
-from mmcl.ahead import ahead, depth
+from mmcl.ahead import ahead, behind, depth
 from mmcl.device import pick_device
 from mmcl.errors import UserError, memory_reported
 from mmcl.naming import find, sha256, slug
@@ -85,7 +85,9 @@ def answer_question(
     texts = [target.attributes["question"] for target in targets]
 
     def work(wanted: Sequence[store.Wanted]) -> Iterator[list[store.Batch]]:
-        decoded = ahead([names for names, _ in wanted], picture_of, threads, depth(device, threads))
+        decoded = ahead(
+            [names for names, _ in wanted], picture_of, threads, depth(device.type != "cpu", threads)
+        )
         begun: deque[tuple[list[str], dict[str, str]]] = deque()
 
         def batches() -> Iterator[Asked]:
@@ -118,17 +120,15 @@ def answers_of(
         queued: where the model can `begin`, it is given each batch before the answers to the one before are waited for.
     """
     begin = getattr(vlm, "begin", None) if queued else None
-    waiting: deque[Callable[[], list[Answers | None]]] = deque()
-    for pictures, questions in batches:
-        if begin and pictures:
-            waiting.append(begin(pictures, questions))
-        else:
-            found = vlm.answer(pictures, questions) if pictures else [None] * len(questions)
-            waiting.append(partial(list, found))
-        if len(waiting) > bool(begin):
-            yield waiting.popleft()()
-    while waiting:
-        yield waiting.popleft()()
+
+    def begun() -> Iterator[Callable[[], list[Answers | None]]]:
+        for pictures, questions in batches:
+            if begin and pictures:
+                yield begin(pictures, questions)
+            else:
+                yield partial(list, vlm.answer(pictures, questions) if pictures else [None] * len(questions))
+
+    return behind(begun(), 1 if begin else 0)
 
 
 def _batch(names: list[str], answers: Answers | None, failed: dict[str, str]) -> store.Batch:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mmcl.ahead import fetch, upload
 from mmcl.errors import UserError
 from mmcl.settings.vlm import VlmSettings
 from mmcl.vlm import blip_layers
@@ -71,7 +72,6 @@ class Blip:
         self.yes, self.no = (self._first_token(word) for word in ("yes", "no"))
         self.size = {"height": self.image_size, "width": self.image_size}
         self.normalised = self._normalised().to(device)
-        self.cuda = device.type == "cuda"
         self.text_stream: torch.cuda.Stream | None = None
         self._asked: dict[str, torch.Tensor] = {}
 
@@ -114,18 +114,8 @@ class Blip:
                 self.model.vision_model, self._pixels(images), self.interpolate
             )
             with self._beside(picture):
-                found = [
-                    [part.to("cpu", non_blocking=self.cuda) for part in self._answer(question, picture)]
-                    for question in questions
-                ]
-                done = torch.cuda.current_stream().record_event() if self.cuda else None
-
-        def finish() -> list[Answers]:
-            if done is not None:
-                done.synchronize()
-            return [self._as_answers(*(part.numpy() for part in parts)) for parts in found]
-
-        return finish
+                found = [fetch(self._answer(question, picture)) for question in questions]
+        return lambda: [self._as_answers(*finish()) for finish in found]
 
     @contextmanager
     def _beside(self, picture: "torch.Tensor") -> Iterator[None]:
@@ -135,7 +125,7 @@ class Blip:
         """
         import torch
 
-        if not self.cuda:
+        if self.device.type != "cuda":
             yield
             return
         with torch.cuda.device(self.device):
@@ -156,13 +146,10 @@ class Blip:
         import torch
 
         resized = [self.prepare(image) for image in images]
-        shape = (len(resized), *resized[0].shape)
-        # bytes travel, from pinned memory, and become numbers on the device
-        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=self.cuda)
-        np.stack(resized, out=batch.numpy())
-        place = batch.to(self.device, non_blocking=True).movedim(3, 0).reshape(3, -1).int()
+        # bytes travel, and become numbers on the device
+        place = upload(resized, self.device).movedim(3, 0).reshape(3, -1).int()
         pixels = torch.stack([of.index_select(0, at) for of, at in zip(self.normalised, place, strict=True)])
-        return pixels.view(3, *shape[:3]).movedim(0, 1)
+        return pixels.view(3, len(resized), *resized[0].shape[:2]).movedim(0, 1)
 
     def _normalised(self) -> "torch.Tensor":
         """What the image processor makes of each byte in each channel, (3, 256) in the model's dtype.

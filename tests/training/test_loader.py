@@ -1,6 +1,7 @@
 """Batches."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +12,11 @@ from seeds import shifted
 
 from mmcl import store
 from mmcl.colearn.inputs import Clips, Input, Masked, Table
-from mmcl.colearn.montages import MontageFiles, Montages, collate
+from mmcl.colearn.montages import Feeder, MontageFiles, Montages, collate
 from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
+from mmcl.models.cnn import open_cnn
 from mmcl.settings.model import CnnSettings
 from mmcl.settings.tables import STREAMS
 from mmcl.settings.training import TrainSettings
@@ -202,7 +204,7 @@ def test_pictures_follow_their_clips(montages, workers):
     for epoch in range(2):
         for batch in loader.epoch(epoch):
             picture, mask = batch.inputs["picture"]
-            assert picture.shape == (4, 8, 8, 3)
+            assert picture.shape == (4, 32, 32, 3)
             assert picture.dtype == torch.uint8
             there = [label not in (2, 3) for label in batch.labels.tolist()]
             assert mask.tolist() == there
@@ -213,9 +215,34 @@ def test_pictures_follow_their_clips(montages, workers):
 
 
 def test_a_batch_without_any_picture():
-    pictures, has = collate([None, None])
-    assert pictures.shape == (2, 1, 1, 3)
+    pictures, has = collate([None, None], 4)
+    assert pictures.shape == (2, 4, 4, 3)
     assert not has.any()
+
+
+def test_the_cnn_sees_resized_pictures_as_those_that_it_resizes(montages):
+    rng = np.random.default_rng(0)
+    whole = [rng.integers(0, 256, (48, 48, 3), np.uint8) for _ in range(3)]
+    resized, has = collate([*whole, whole[0][:40]], 32)
+    assert has.tolist() == [True, True, True, False]
+    cnn = open_cnn(SMALL_CNN).eval()
+    assert torch.equal(cnn(resized[:3]), cnn(torch.from_numpy(np.stack(whole))))
+
+
+def test_threads_decode_where_there_is_too_little_shared_memory(montages, monkeypatch, caplog):
+    files = MontageFiles(montages, [f"c{i}" for i in range(10)])
+    rows = [[1, 2, 4], [3, 9]]
+    expected = list(Feeder(files, 32, 0).batches(rows))
+    free = 3 * 3 * 32 * 32 * 3  # of one process
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+    for workers, warned in ((1, False), (2, True)):
+        caplog.clear()
+        with monkeypatch.context() as only:
+            only.setattr("mmcl.colearn.montages.DataLoader", lambda *_, **__: expected)
+            found = list(Feeder(files, 32, workers).batches(rows))
+        assert warned == ("--shm-size=1m" in caplog.text)
+        for own, other in zip(found, expected, strict=True):
+            assert all(torch.equal(*pair) for pair in zip(own, other, strict=True))
 
 
 def test_montages_are_as_many_as_clips(montages):

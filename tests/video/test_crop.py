@@ -40,7 +40,7 @@ def world(tmp_path, monkeypatch, detector):
         "batch": 2,
     }
 
-    def make(videos, entries=None, shard=(0, 1), output="crops.h5", **settings) -> store.Shards:
+    def make(videos, entries=None, shard=(0, 1), output="crops.h5", threads=2, **settings) -> store.Shards:
         for name, images in videos.items():
             write_video(tmp_path / "videos" / f"{name}.avi", images)
         entries = [entry(name) for name in sorted(videos)] if entries is None else entries
@@ -53,7 +53,7 @@ def world(tmp_path, monkeypatch, detector):
             shard,
             tmp_path / output,
             cropping,
-            threads=2,
+            threads=threads,
         )
         return store.Shards([tmp_path / output], "mmcl.crops/1")
 
@@ -203,9 +203,12 @@ def test_a_killed_job_continues_to_the_same_rows(world, detector, tmp_path, fram
             assert one.tobytes() == other.tobytes()
 
 
-def test_the_batch_does_not_matter(world):
+@pytest.mark.parametrize("frames", ["chosen", "all"])
+def test_neither_the_batch_nor_the_threads_matter(world, frames):
     videos = {"a": moving(9), "b": [draw()] * 9, "c": moving(30)}
-    one, four = world(videos, output="1.h5", batch=1), world(videos, output="4.h5", batch=4)
+    # with more than two threads the next batch is decoded while the detector works
+    one = world(videos, output="1.h5", batch=1, threads=4, frames=frames)
+    four = world(videos, output="4.h5", batch=4, threads=1, frames=frames)
     assert one.failed == four.failed
     for name in "ac":
         np.testing.assert_array_equal(one.row("boxes", name), four.row("boxes", name))

@@ -69,8 +69,12 @@ def test_same_boxes_as_ultralytics(saved):
 
 def test_boxes_do_not_depend_on_the_batch(saved):
     detector = open_detector(saved)
-    images = [noise(i, (160, 90)) for i in range(3)] + [noise(9, (60, 100))]
+    images = [noise(i, (160, 90)) for i in range(3)] + [noise(9, (60, 100)), noise(4, (320, 200))]
+    seen = []
+    net, detector.net = detector.net, lambda batch: seen.append(tuple(batch.shape)) or net(batch)
     together = detector.people(images)
+    # 160 × 90 and 320 × 200 are 128 × 72 and 128 × 80, and both of 96 rows with the margins
+    assert seen == [(4, 3, 96, 128), (1, 3, 128, 96)]
     for image, boxes in zip(images, together, strict=True):
         alone = detector.people([image])[0]
         assert len(alone) == len(boxes)

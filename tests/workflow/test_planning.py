@@ -148,12 +148,36 @@ def test_a_wrong_type_stops_at_once(run):
     assert 'train.epochs: "many" is not of type integer' in run("--dry-run", fails=True)
 
 
-def test_slurm_profile_asks_for_what_each_rule_needs(ntu):
-    said = ntu("--dry-run", "--profile", str(PROJECT / "workflow/profiles/slurm"), TARGET)
+def resources_with(run: Run, option: str, profile: str, target: str) -> dict[str, str]:
+    """What the rules of a target ask for under a profile."""
+    said = run("--dry-run", option, str(PROJECT / profile), target)
     resources = {}
     for block in re.findall(r"^(?:local)?rule (\w+):\n((?:    .*\n)+)", said, re.M):
         found = re.search(r"resources: (.*)", block[1])
         resources[block[0]] = found.group(1) if found else ""
+    return resources
+
+
+def test_a_shared_gpu_is_counted_in_shares(ntu):
+    resources = resources_with(ntu, "--workflow-profile", "profiles/shared-gpu", TARGET)
+    shares = {rule: re.findall(r"gpu=(\d+)", asked) for rule, asked in resources.items()}
+    assert [shares[rule] for rule in ("crop_people", "answer_question", "score_stream")] == [["1"]] * 3
+    assert shares["train_stream"] == ["4"]
+    profile = (PROJECT / "profiles/shared-gpu/profile.v9+.yaml").read_text()
+    # the rest is as without
+    default = (PROJECT / "profiles/default/profile.v9+.yaml").read_text()
+    for line in re.findall(r"^(?:rerun|max).*", default, re.M):
+        assert line in profile
+    rules = "".join(file.read_text() for file in (PROJECT / "workflow/rules").glob("*.smk"))
+    asking = {
+        name for name, body in re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", rules, re.M) if "gpu=" in body
+    }
+    # the demo's networks are trained by hand
+    assert set(re.findall(r"^  (\w+): \{gpu", profile, re.M)) == asking - {"train_demo_network"}
+
+
+def test_slurm_profile_asks_for_what_each_rule_needs(ntu):
+    resources = resources_with(ntu, "--profile", "workflow/profiles/slurm", TARGET)
     for rule in ("crop_people", "answer_question", "train_stream"):
         assert "slurm_partition=gpu" in resources[rule], rule
         assert "gpu=1" in resources[rule], rule
