@@ -28,7 +28,9 @@ def _step(backbone: str, precision: str) -> dict[str, str]:
 NTU = "200 clips of NTU's shape"
 
 ROWS = {
-    "ctrgcn-bf16": Row("training:ntu", f"CTR-GCN training step, {NTU}, bf16", 5, 100, _step("ctrgcn", "bf16")),
+    "ctrgcn-bf16": Row(
+        "training:ntu", f"CTR-GCN training step, {NTU}, bf16", 5, 100, _step("ctrgcn", "bf16")
+    ),
     "ctrgcn-tf32": Row("training:ntu", f"CTR-GCN training step, {NTU}, tf32", 2, 60, _step("ctrgcn", "tf32")),
     "ucla": Row("training:ucla", "CTR-GCN training step, 16 clips of NW-UCLA's shape, tf32", 10, 45, {}),
     "blip": Row("blip:answers", "BLIP answers, 480 px, bf16", 60, 100, {}),
@@ -45,7 +47,11 @@ ROWS = {
     "stgcn": Row("training:ntu", f"ST-GCN training step, {NTU}, bf16", 3, 45, _step("stgcn", "bf16")),
     "kernels": Row("kernels:every", "every Triton kernel against its plain form", None, 60, {}),
     "members": Row("small:members", "four NW-UCLA steps at once against one after another", None, 30, {}),
-    "order": Row("small:order", "1×1 product and batch norm, channel-major against channels-last", None, 20, {}),
-    "ctrgcn-fp32": Row("training:ntu", f"CTR-GCN training step, {NTU}, fp32", None, 60, _step("ctrgcn", "fp32")),
+    "order": Row(
+        "small:order", "1×1 product and batch norm, channel-major against channels-last", None, 20, {}
+    ),
+    "ctrgcn-fp32": Row(
+        "training:ntu", f"CTR-GCN training step, {NTU}, fp32", None, 60, _step("ctrgcn", "fp32")
+    ),
 }
 """In the order in which they are measured: what matters most comes first, should the time not suffice."""

@@ -1,9 +1,7 @@
-"""A row in a process of its own, so that a crash, a hang or a spoilt CUDA context ends that row alone.
+"""A row in a process of its own, so that a crash, a hang or a spoilt CUDA context ends that row alone."""
 
-The process is forked from one that has imported torch and has not touched the GPU: on a machine with slow cores an
-import takes as long as a row.
-"""
-
+import faulthandler
+import functools
 import logging
 import multiprocessing
 import os
@@ -18,13 +16,21 @@ from gpu_rows.measurement import Absent, Measurement
 from mmcl.helpers import end_with_parent
 
 
-def isolated(measure: Callable[[], None], limit: float, log: Path) -> str:
+def isolated(work: Callable[[], None], limit: float, log: Path, method: str = "fork") -> str:
     """Run in a process, whose output goes to a file.
+
+    Args:
+        work: what is run.
+        limit: seconds.
+        log: the file.
+        method: `fork` begins with what is imported here, on a machine with slow cores that saves as much time as a row
+            takes; the GPU must not have been touched here. `spawn` begins anew.
 
     Returns:
         Why it ended early, empty if it did not.
     """
-    process = multiprocessing.get_context("fork").Process(target=_child, args=(measure, log))
+    child = functools.partial(_child, work, limit, log)
+    process = multiprocessing.get_context(method).Process(target=child)
     process.start()
     try:
         process.join(limit)
@@ -40,13 +46,17 @@ def isolated(measure: Callable[[], None], limit: float, log: Path) -> str:
     return f"its process ended with status {code}" if code else ""
 
 
-def _child(measure: Callable[[], None], log: Path) -> None:
+def _child(work: Callable[[], None], limit: float, log: Path) -> None:
     os.setsid()
     end_with_parent()
     with open(log, "w") as file:
         for stream in (1, 2):
             os.dup2(file.fileno(), stream)
-    measure()
+    faulthandler.enable(file=2)
+    # where it hangs, if it does
+    faulthandler.dump_traceback_later(max(1.0, limit - 1), file=2)
+    work()
+    faulthandler.cancel_dump_traceback_later()
 
 
 def guarded(row: Callable[..., None], measurement: Measurement, arguments: dict[str, str]) -> None:

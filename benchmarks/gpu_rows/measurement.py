@@ -104,10 +104,8 @@ class Measurement:
             warm: calls before that.
             seconds: that a round should take about.
         """
-        start = time.perf_counter()
-        call()
-        self.synchronise()
-        first = time.perf_counter() - start
+        first = self._round(call, 1)
+        start = time.perf_counter() - first
         if self.tiny:
             return Timing(first, first, first)
         for _ in range(warm - 1):
@@ -152,6 +150,7 @@ class Measurement:
         from torch.profiler import ProfilerActivity, profile
 
         activities = [ProfilerActivity.CPU] if self.device.type == "cpu" else [ProfilerActivity.CUDA]
+        calls = 1 if self.tiny else calls
         try:
             with profile(activities=activities) as profiler:
                 for _ in range(calls):
@@ -173,7 +172,12 @@ def kernel_table(profiler: Any, calls: int, device: str) -> str:
     ]
     rows.sort(reverse=True)
     total, count = sum(row[0] for row in rows), sum(row[1] for row in rows)
-    lines = [f"{total:.3f} ms and {count:.0f} kernels a call", "", "| ms | share | calls | kernel |", "|---|---|---|---|"]
+    lines = [
+        f"{total:.3f} ms and {count:.0f} kernels a call",
+        "",
+        "| ms | share | calls | kernel |",
+        "|---|---|---|---|",
+    ]
     for spent, number, name in rows[:KERNELS]:
         name = name.replace("|", "¦")
         name = name if len(name) <= 110 else f"{name[:107]}…"
@@ -203,7 +207,11 @@ def about_machine() -> dict[str, str]:
         about["triton"] = triton.__version__
     except ImportError:
         about["triton"] = "not installed"
-    query = ["nvidia-smi", "--query-gpu=name,driver_version,memory.total,clocks.max.sm", "--format=csv,noheader"]
+    query = [
+        "nvidia-smi",
+        "--query-gpu=name,driver_version,memory.total,clocks.max.sm",
+        "--format=csv,noheader",
+    ]
     with suppress(OSError, subprocess.SubprocessError):
         found = subprocess.run(query, check=True, capture_output=True, text=True, timeout=20).stdout
         about["gpu"] = found.strip().splitlines()[0]

@@ -1,0 +1,242 @@
+"""Training steps of the backbones: the plain network of the equations against what `train_stream` runs."""
+
+import gc
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from reference_ctrgcn import ReferenceCTRGCN
+from reference_ctrs import ReferenceCTRS
+from reference_hdgcn import ReferenceHDGCN
+from reference_infogcn import ReferenceInfoGCN, auxiliary_loss
+from reference_layers import randomised
+from reference_stgcn import ReferenceSTGCN, ReferenceSTGCN16
+from torch import Tensor, nn
+
+from gpu_rows.measurement import Measurement
+from mmcl.checkpoints import load_reference
+from mmcl.colearn.learner import CoLearner, build_model
+from mmcl.colearn.term import Batch
+from mmcl.engine.optimizers import build_optimizer
+from mmcl.engine.precision import autocast
+from mmcl.engine.processes import Processes
+from mmcl.engine.step import make_step
+from mmcl.engine.task import Task
+from mmcl.layouts import get_layout
+from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
+from mmcl.settings.tables import default_graph
+from mmcl.settings.training import TrainSettings
+from mmcl.skeleton.ragged import Ragged
+from mmcl.training.loader import Loader, TrainingData
+
+REFERENCES: dict[str, Callable[..., nn.Module]] = {
+    "ctrgcn": ReferenceCTRGCN,
+    "ctrs": ReferenceCTRS,
+    "hdgcn": ReferenceHDGCN,
+    "infogcn": ReferenceInfoGCN,
+    "stgcn": ReferenceSTGCN,
+    "stgcn16": ReferenceSTGCN16,
+}
+RATE = 1e-4
+"""So small that the weights stay what they are: all steps are of the same kind."""
+WARM, WARM_OURS = 5, 12
+"""Steps before the measured ones; the package captures its CUDA graph in them."""
+
+
+class Shape(NamedTuple):
+    """What is trained with.
+
+    Attributes:
+        layout, persons, classes: of the clips.
+        batch: clips of a step.
+        window: frames.
+        feeder: how clips are shown.
+        clips: of an epoch.
+        width: of the network.
+    """
+
+    layout: str
+    persons: int
+    classes: int
+    batch: int
+    window: int
+    feeder: str
+    clips: int
+    width: float = 1.0
+
+    def tried(self, tiny: bool) -> "Shape":
+        """So small that a CPU does a step in a moment."""
+        if not tiny:
+            return self
+        return self._replace(classes=5, batch=4, window=12, clips=8, width=0.125)
+
+
+NTU = Shape("ntu25", 2, 120, 200, 64, "resize", 1000)
+UCLA = Shape("ucla20", 1, 10, 16, 52, "ucla", 1018)
+
+
+def ntu(measurement: Measurement, backbone: str, precision: str) -> None:
+    """A row: 200 clips of NTU's shape; of fewer where both networks have no room for as many."""
+    shape = NTU.tried(measurement.tiny)
+    while True:
+        try:
+            return compare(measurement, backbone, precision, shape)
+        except torch.OutOfMemoryError:
+            if shape.batch <= 32:
+                raise
+            measurement.note(f"out of memory with {shape.batch} clips a step: measured with half as many")
+            shape = shape._replace(batch=shape.batch // 2)
+        measurement.begin_memory()
+
+
+def ucla(measurement: Measurement) -> None:
+    """A row: 16 clips of NW-UCLA's shape."""
+    compare(measurement, "ctrgcn", "tf32", UCLA.tried(measurement.tiny))
+
+
+def compare(measurement: Measurement, backbone: str, precision: str, shape: Shape) -> None:
+    """The reference way with torch's defaults, then the package's own."""
+    measurement.report(unit="clips/s", batch=shape.batch, precision=precision)
+    device = measurement.device
+    x, labels = one_batch(shape, device)
+    weights = plain(backbone, shape).state_dict()
+
+    reference = plain(backbone, shape).to(device).train()
+    measurement.begin_memory()
+    step = reference_step(backbone, reference, x, labels)
+    measurement.reference(measurement.timed(step, warm=WARM), shape.batch)
+    del reference, step
+    gc.collect()
+
+    model = ours(backbone, shape, weights).to(device)
+    measurement.begin_memory()
+    call = product_step(model, precision, shape, device)
+    measurement.ours(measurement.timed(call, warm=WARM_OURS), shape.batch)
+    # as long as nothing else has taken memory
+    measurement.profile(call)
+    del call
+    gc.collect()
+    measurement.report(difference=difference(backbone, model, weights, precision, x, shape))
+
+
+def one_batch(shape: Shape, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Clips (N, 3, T, V, M) and labels, as they come out of a feeder."""
+    generator = torch.Generator().manual_seed(0)
+    joints = len(get_layout(shape.layout))
+    x = 0.3 * torch.randn(shape.batch, 3, shape.window, joints, shape.persons, generator=generator)
+    labels = torch.randint(shape.classes, (shape.batch,), generator=generator)
+    return x.to(device), labels.to(device)
+
+
+def plain(backbone: str, shape: Shape) -> nn.Module:
+    """The reference network, with weights away from their start."""
+    net = REFERENCES[backbone](shape.classes, shape.layout, shape.persons, width=shape.width)
+    return randomised(net)
+
+
+def ours(backbone: str, shape: Shape, weights: dict[str, Tensor]) -> CoLearner:
+    """The package's network with the weights of the reference."""
+    off = {"fam": FamSettings(enabled=False), "frm": FrmSettings(enabled=False)}
+    settings = StreamModelSettings(backbone=backbone, graph=default_graph(backbone), width=shape.width, **off)
+    form: dict[str, Any] = {"num_classes": shape.classes, "layout": shape.layout, "persons": shape.persons}
+    model = build_model(settings, **form, shapes={}, label_smoothing=0.0)
+    load_reference(model.backbone, weights)
+    return model.train()
+
+
+def reference_step(backbone: str, net: nn.Module, x: Tensor, labels: Tensor) -> Callable[[], None]:
+    """Forward, backward and SGD as the released trainings have them, in float32 with torch's defaults."""
+    optimizer = torch.optim.SGD(net.parameters(), RATE, momentum=0.9, nesterov=True, weight_decay=4e-4)
+    prior = None
+    if isinstance(net, ReferenceInfoGCN):
+        prior = torch.empty(net.decoder.out_features, net.decoder.in_features)
+        prior = nn.init.orthogonal_(prior, 3.0).to(x.device)
+
+    def step() -> None:
+        if isinstance(net, ReferenceInfoGCN):
+            z = net.bottleneck(x)
+            loss = F.cross_entropy(net.decoder(z), labels) + auxiliary_loss(z, labels, prior)
+        else:
+            loss = F.cross_entropy(net(x), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+    return step
+
+
+class Steps(Task[Batch]):
+    """A training of which single steps are measured."""
+
+    label = "measured"
+    seed = 0
+
+    def __init__(self, model: CoLearner, loader: Loader, precision: str):
+        self.net = model
+        self.loader = loader
+        self.steps = loader.steps
+        self.precision = precision
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """See `Task`."""
+        return self.loader.epoch(epoch)
+
+
+def product_step(
+    model: CoLearner, precision: str, shape: Shape, device: torch.device, inputs: dict[str, Any] | None = None
+) -> Callable[[], None]:
+    """A function that takes the next batch of the loader that training uses, and trains with it."""
+    settings = TrainSettings(
+        batch=shape.batch,
+        window=shape.window,
+        feeder=shape.feeder,
+        precision=precision,
+        learning_rate=RATE,
+        warmup_epochs=0,
+    )
+    loader = Loader(made_clips(shape, device, inputs or {}), "joint", settings, seed=1)
+    task = Steps(model, loader, precision)
+    step = make_step(task, build_optimizer(model, settings, task.steps), Processes(device=device))
+    batches = itertools.chain.from_iterable(task.batches(epoch) for epoch in itertools.count())
+    return lambda: step(next(batches))
+
+
+def made_clips(shape: Shape, device: torch.device, inputs: dict[str, Any]) -> TrainingData:
+    """Clips of NTU's lengths, on the device."""
+    generator = torch.Generator().manual_seed(0)
+    length = torch.randint(30, 301, (shape.clips,), generator=generator)
+    joints = len(get_layout(shape.layout))
+    clips = Ragged(
+        0.3 * torch.randn(3, int(length.sum()), joints, shape.persons, device=device),
+        length.cumsum(0) - length,
+        length,
+    )
+    labels = torch.randint(shape.classes, (shape.clips,), generator=generator).to(device)
+    names = [f"clip{number}" for number in range(shape.clips)]
+    return TrainingData(names, clips, labels, shape.layout, inputs)
+
+
+def difference(
+    backbone: str, model: CoLearner, weights: dict[str, Tensor], precision: str, x: Tensor, shape: Shape
+) -> float:
+    """Root mean square difference of the two networks' logits of a batch in training, as a part of their spread over
+    the clips.
+
+    The largest part of it is rounding, see `precision`. Batch norms have the batch's statistics.
+    """
+    reference = plain(backbone, shape).to(x.device).train()
+    reference.load_state_dict(weights)
+    load_reference(model.backbone, weights)
+    found = []
+    for net, own in ((reference, "fp32"), (model, precision)):
+        for module in net.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0
+        torch.manual_seed(0)  # of InfoGCN's noise
+        with torch.no_grad(), autocast(own, x.device):
+            found.append(net(x).float())
+    expected, logits = found
+    spread = expected.std(0).mean()
+    return ((logits - expected).square().mean().sqrt() / spread).item()
