@@ -33,7 +33,7 @@ def make_step(
         processes: that train together.
         losses_of: instead of `task.losses`.
     """
-    return Step(task, optimizing, processes, losses_of or _parallel(task, processes))
+    return Step(task, optimizing, processes, losses_of or in_parallel(task, processes))
 
 
 class Step(Generic[Batch]):
@@ -105,7 +105,7 @@ class Step(Generic[Batch]):
         self.weight += losses.weight
 
 
-def _parallel(task: Task[Batch], processes: Processes) -> Callable[[Batch], Losses]:
+def in_parallel(task: Task[Batch], processes: Processes) -> Callable[[Batch], Losses]:
     """`task.losses` with gradients that are averaged over the processes."""
     if processes.world == 1:
         return task.losses

@@ -16,7 +16,7 @@ from test_loader import Values, loader_settings, made_data
 from mmcl.colearn.inputs import Masked
 from mmcl.colearn.learner import CoLearner, build_model
 from mmcl.colearn.term import Batch
-from mmcl.engine import loop
+from mmcl.engine import step
 from mmcl.engine.launch import joined
 from mmcl.engine.processes import Processes
 from mmcl.errors import UserError
@@ -47,7 +47,7 @@ def gradients(settings: StreamTraining, processes: Processes) -> dict[str, float
     data = made_data(8, picture=Values(values, torch.zeros(8, dtype=torch.bool)), answer=everywhere)
     model = a_model(settings.model)
     loader = Loader(data, "bone", loader_settings(batch=8), 1)
-    losses_of = loop._parallel(train.StreamTask(model, loader, settings, None), processes)
+    losses_of = step.in_parallel(train.StreamTask(model, loader, settings, None), processes)
     model.eval()
     part = one_batch(data, processes)
     losses_of(part).total.backward()
