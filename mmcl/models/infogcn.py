@@ -125,7 +125,7 @@ class AttentionGraphConv(nn.Module):
             dim=2,
         )
         full = torch.promote_types(scores.dtype, torch.float32)
-        return scores.softmax(-1, dtype=full) * self.topology.transpose(0, 1)
+        return (scores.softmax(-1, dtype=full) * self.topology.transpose(0, 1)).to(scores.dtype)
 
 
 class Block(nn.Module):
