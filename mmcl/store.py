@@ -25,7 +25,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from itertools import compress
+from itertools import compress, starmap
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -53,6 +53,7 @@ __all__ = [
     "open_any",
     "opened",
     "write",
+    "write_stream",
     "write_together",
 ]
 
@@ -220,6 +221,28 @@ def write(
 def write_together(
     targets: Sequence[Target], work: Callable[[list[str], list[int]], list[Batch]], *, wait: bool = False
 ) -> None:
+    """`write_stream` for work that makes one batch at a time.
+
+    Args:
+        targets, wait: see `write_stream`.
+        work: clips of a batch and the numbers of the targets that lack it → these targets' batches.
+
+    Raises:
+        UserError: see `write_stream`.
+    """
+    write_stream(targets, lambda wanted: starmap(work, wanted), wait=wait)
+
+
+Wanted = tuple[list[str], list[int]]
+"""Clips of a batch, and the numbers of the targets that lack it."""
+
+
+def write_stream(
+    targets: Sequence[Target],
+    work: Callable[[Sequence[Wanted]], Iterable[list[Batch]]],
+    *,
+    wait: bool = False,
+) -> None:
     """Write several stores of the same clips batch by batch, each as if it were written alone.
 
     The first store is the one that is asked for. The others are written along: one that is already sealed is left
@@ -227,7 +250,8 @@ def write_together(
 
     Args:
         targets: the stores, with the same clips and batch size.
-        work: clips of a batch and the numbers of the targets that lack it → these targets' batches.
+        work: all batches that are still to be made → in the same order their targets' batches. It may begin with later
+            ones before it gives an earlier one, which is written as soon as it is given.
         wait: where another process writes the first store, wait until it has ended, and then write the store unless
             the other process has sealed it.
 
@@ -254,14 +278,14 @@ def write_together(
                 continue
             if own is not None:
                 kept[number] = own
-        for batch_number, names in enumerate(_progress(batches, first.path.name)):
-            lacking = [number for number in kept if batch_number not in kept[number]]
-            if not lacking:
-                continue
+        lacking = [[number for number in kept if i not in kept[number]] for i in range(len(batches))]
+        todo = [i for i, numbers in enumerate(lacking) if numbers]
+        made = iter(work([(batches[i], lacking[i]) for i in todo]))
+        for i in _progress(todo, first.path.name):
             with disk_full_named(first.path, KEPT):
-                for number, batch in zip(lacking, work(names, lacking), strict=True):
+                for number, batch in zip(lacking[i], next(made), strict=True):
                     target = targets[number]
-                    _write_batch(target.batch_file(batch_number), batch, names, target)
+                    _write_batch(target.batch_file(i), batch, batches[i], target)
         # the first one last: once it is there, the job counts as done
         for number in sorted(kept, reverse=True):
             with disk_full_named(targets[number].path, KEPT):
@@ -461,10 +485,10 @@ def _put(dataset: h5py.Dataset, start: int, rows: np.ndarray) -> None:
     dataset.id.write(h5py.h5s.create_simple(rows.shape), where, rows, h5py.h5t.py_create(BYTES))
 
 
-def _progress(batches: list[list[str]], label: str) -> Iterable[list[str]]:
+def _progress(batches: list[int], label: str) -> Iterable[int]:
     from tqdm import tqdm
 
-    bar: Iterable[list[str]] = tqdm(batches, desc=label, unit="batch", disable=None, leave=False)
+    bar: Iterable[int] = tqdm(batches, desc=label, unit="batch", disable=None, leave=False)
     return bar
 
 

@@ -25,6 +25,7 @@ TIERS = [
         "schemas",
         "archive",
         "helpers",
+        "ahead",
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths"},

@@ -17,7 +17,7 @@ from made_stores import edited
 from mmcl import store
 from mmcl.errors import UserError
 from mmcl.naming import PROJECT
-from mmcl.store import Batch, Column, Shards, Target, write, write_together
+from mmcl.store import Batch, Column, Shards, Target, write, write_stream, write_together
 
 COLUMNS = {
     "box": Column("float32", (4,)),
@@ -448,6 +448,24 @@ def test_no_batch_of_a_store_is_made_twice(tmp_path):
     assert work.calls == [("clip09", [0, 1])]
     assert (tmp_path / "3.h5").stat().st_mtime_ns == sealed
     assert datasets(tmp_path / "1.h5")[0] == datasets(tmp_path / "2.h5")[0] == datasets(tmp_path / "3.h5")[0]
+
+
+def test_work_may_begin_with_a_batch_before_it_gives_the_one_before(tmp_path):
+    begun = []
+
+    def work(wanted):
+        for names, lacking in wanted:
+            begun.append(names)
+            if len(begun) > 1:
+                # what was given is kept before more is asked for
+                assert len(list((tmp_path / "1.h5.part").glob("*.h5"))) == len(begun) - 2
+                yield [rows(begun[-2]) for _ in lacking]
+        yield [rows(begun[-1])]
+
+    write_stream(targets(tmp_path, 1), work)
+    assert [names[0] for names in begun] == ["clip00", "clip03", "clip06", "clip09"]
+    build(tmp_path / "alone.h5", settings={"a": 1})
+    assert rows_of(tmp_path / "1.h5") == rows_of(tmp_path / "alone.h5")
 
 
 def test_a_sealed_store_of_other_settings_is_written_anew(tmp_path):

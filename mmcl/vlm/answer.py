@@ -1,12 +1,15 @@
 """Answers of a vision-language model about every montage (rule `answer_question`)."""
 
 import json
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from mmcl import store
+from mmcl.ahead import ahead, depth
 from mmcl.device import pick_device
 from mmcl.errors import UserError, memory_reported
 from mmcl.naming import find, sha256, slug
@@ -14,10 +17,14 @@ from mmcl.settings.base import replaced
 from mmcl.settings.jobs import Answering
 from mmcl.video import jpeg
 from mmcl.vlm import open_vlm
+from mmcl.vlm.protocol import Answers, VisionLanguageModel
 from mmcl.vlm.questions import freeze_question, read_question
 
 SCHEMA = "mmcl.answers/1"
 NOT_FINITE = "the model's states are not finite; with vlm.dtype float16 take bfloat16 or float32"
+
+Asked = tuple[list[np.ndarray], list[str]]
+"""Pictures of a batch and the questions about them."""
 
 
 def answer_question(
@@ -34,7 +41,7 @@ def answer_question(
         question: the question, a text file named after its slug.
         output: where to write. If another process writes it along with its own store, it is waited for.
         settings: of the stage.
-        threads: CPU threads of torch; they change a result by rounding alone.
+        threads: CPU threads of torch, and of reading and decoding pictures; they change a result by rounding alone.
         also: texts of further questions.
 
     Raises:
@@ -54,7 +61,9 @@ def answer_question(
     for other, (file, _) in asked.items():
         freeze_question(file, other)
     source = store.Shards([montages], "mmcl.montages/1")
-    vlm = open_vlm(settings, pick_device())
+    device = pick_device()
+    vlm = open_vlm(settings, device)
+    prepare = getattr(vlm, "prepare", None)
     # with the sha256 of the weights, so that a store begun with other weights is not continued
     settings = replaced(settings, sha256=sha256(find(settings.weights)))
     about = json.dumps(vlm.describe())
@@ -73,31 +82,69 @@ def answer_question(
         )
         for other, (file, path) in asked.items()
     ]
+    texts = [target.attributes["question"] for target in targets]
 
-    def work(names: list[str], lacking: list[int]) -> list[store.Batch]:
-        pictures, failed = _pictures(source, names)
-        if not pictures:
-            return [store.Batch([], {}, failed) for _ in lacking]
-        texts = [targets[number].attributes["question"] for number in lacking]
-        answers = vlm.answer(list(pictures.values()), texts)
-        batches = [store.Batch(list(pictures), answer._asdict(), failed) for answer in answers]
-        return [store.only_finite(batch, "states", NOT_FINITE) for batch in batches]
+    def work(wanted: Sequence[store.Wanted]) -> Iterator[list[store.Batch]]:
+        decoded = ahead([names for names, _ in wanted], picture_of, threads, depth(device, threads))
+        begun: deque[tuple[list[str], dict[str, str]]] = deque()
+
+        def batches() -> Iterator[Asked]:
+            for (names, lacking), found in zip(wanted, decoded, strict=True):
+                failed = {name: why for name, why in zip(names, found, strict=True) if isinstance(why, str)}
+                begun.append(([name for name in names if name not in failed], failed))
+                pictures = [picture for picture in found if not isinstance(picture, str)]
+                yield pictures, [texts[number] for number in lacking]
+
+        for answers in answers_of(vlm, batches(), queued=device.type == "cuda"):
+            names, failed = begun.popleft()
+            yield [_batch(names, answer, failed) for answer in answers]
+
+    def picture_of(name: str) -> np.ndarray | str:
+        return _picture(source, name, prepare)
 
     half = ", or set vlm.dtype: bfloat16" if settings.dtype == "float32" else ""
     with memory_reported(f"lower vlm.batch (now {settings.batch}){half}"):
-        store.write_together(targets, work, wait=True)
+        store.write_stream(targets, work, wait=True)
 
 
-def _pictures(source: store.Shards, names: list[str]) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Clip name → montage, and clip name → why there is none."""
-    failed = {name: source.failed[name] for name in names if name in source.failed}
-    pictures = {}
-    for name in names:
-        if name in failed:
-            continue
-        stored = source.row("images", name)
-        try:
-            pictures[name] = jpeg.decode(bytes(stored))
-        except UserError as error:
-            failed[name] = f"montage: {error}"
-    return pictures, failed
+def answers_of(
+    vlm: VisionLanguageModel, batches: Iterable[Asked], *, queued: bool = False
+) -> Iterator[list[Answers | None]]:
+    """Answers to batch after batch: per question those of its pictures, None of a batch without pictures.
+
+    Args:
+        vlm: the model.
+        batches: pictures and questions of each.
+        queued: where the model can `begin`, it is given each batch before the answers to the one before are waited for.
+    """
+    begin = getattr(vlm, "begin", None) if queued else None
+    waiting: deque[Callable[[], list[Answers | None]]] = deque()
+    for pictures, questions in batches:
+        if begin and pictures:
+            waiting.append(begin(pictures, questions))
+        else:
+            found = vlm.answer(pictures, questions) if pictures else [None] * len(questions)
+            waiting.append(partial(list, found))
+        if len(waiting) > bool(begin):
+            yield waiting.popleft()()
+    while waiting:
+        yield waiting.popleft()()
+
+
+def _batch(names: list[str], answers: Answers | None, failed: dict[str, str]) -> store.Batch:
+    if answers is None:
+        return store.Batch([], {}, failed)
+    return store.only_finite(store.Batch(names, answers._asdict(), failed), "states", NOT_FINITE)
+
+
+def _picture(
+    source: store.Shards, name: str, prepare: Callable[[np.ndarray], np.ndarray] | None
+) -> np.ndarray | str:
+    """A clip's montage (H, W, 3), prepared for the model, or why there is none."""
+    if name in source.failed:
+        return source.failed[name]
+    try:
+        image = jpeg.decode(bytes(source.row("images", name)))
+    except UserError as error:
+        return f"montage: {error}"
+    return prepare(image) if prepare else image

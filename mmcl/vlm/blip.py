@@ -5,7 +5,7 @@ FRM reads (MMCL, section 3.3.2) is the decoder's last layer at the positions tha
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from mmcl.errors import UserError
 from mmcl.settings.vlm import VlmSettings
+from mmcl.vlm import blip_layers
 from mmcl.vlm.foreign import STRICT, check_words, find_folder, go_offline, load_strictly, opened
 from mmcl.vlm.protocol import Answers, is_yes_no
 
@@ -67,6 +68,9 @@ class Blip:
         self.longest_question = text.max_position_embeddings
         self.question_start = self._question_start()
         self.yes, self.no = (self._first_token(word) for word in ("yes", "no"))
+        self.size = {"height": self.image_size, "width": self.image_size}
+        self.normalised = self._normalised().to(device)
+        self._asked: dict[str, torch.Tensor] = {}
 
     def describe(self) -> dict[str, str]:
         """Versions and preprocessing."""
@@ -78,32 +82,90 @@ class Blip:
             "image_processor": type(self.processor).__name__,
             "image_backend": IMAGE_BACKEND,
             "image_size": str(self.image_size),
+            "attention": "fused",
             "dtype": str(self.dtype).removeprefix("torch."),
             "transformers": transformers.__version__,
             "torch": torch.__version__,
         }
 
+    def prepare(self, image: np.ndarray) -> np.ndarray:
+        """See `VisionLanguageModel`: the picture (S, S, 3) as the image processor resizes it."""
+        if image.shape[:2] == (self.image_size, self.image_size):
+            return image  # PIL's resizing to the same size is a copy
+        resized = self.processor(
+            images=[image], size=self.size, do_rescale=False, do_normalize=False, return_tensors="np"
+        )
+        picture: np.ndarray = np.moveaxis(resized["pixel_values"][0], 0, 2)
+        return picture
+
     def answer(self, images: Sequence[np.ndarray], questions: Sequence[str]) -> list[Answers]:
         """See `VisionLanguageModel`; the vision encoder runs once per picture."""
+        return self.begin(images, questions)()
+
+    def begin(self, images: Sequence[np.ndarray], questions: Sequence[str]) -> Callable[[], list[Answers]]:
+        """See `VisionLanguageModel`: on a GPU all work is queued, and nothing waits for it."""
         import torch
 
+        cuda = self.device.type == "cuda"
         with torch.inference_mode():
-            vision = self.model.vision_model(self._pixels(images), interpolate_pos_encoding=self.interpolate)
-            return [self._answer(question, vision.last_hidden_state) for question in questions]
+            picture = blip_layers.encode_pictures(
+                self.model.vision_model, self._pixels(images), self.interpolate
+            )
+            # copied behind this batch's work, and so before the next one's; memory of the host is pinned by it
+            found = [
+                [part.to("cpu", non_blocking=cuda) for part in self._answer(question, picture)]
+                for question in questions
+            ]
+        done = torch.cuda.current_stream(self.device).record_event() if cuda else None
+
+        def finish() -> list[Answers]:
+            if done is not None:
+                done.synchronize()
+            return [self._as_answers(*(part.numpy() for part in parts)) for parts in found]
+
+        return finish
+
+    def _as_answers(
+        self, states: np.ndarray, mask: np.ndarray, ids: np.ndarray, p_yes: np.ndarray
+    ) -> Answers:
+        text = [str(self.tokenizer.decode(row, skip_special_tokens=True)).strip() for row in ids.tolist()]
+        return Answers(states=states, mask=mask, ids=ids, text=text, p_yes=p_yes)
 
     def _pixels(self, images: Sequence[np.ndarray]) -> "torch.Tensor":
-        """Resize and normalise to (B, 3, S, S)."""
-        size = {"height": self.image_size, "width": self.image_size}
-        pixels: torch.Tensor = self.processor(images=list(images), size=size, return_tensors="pt")[
-            "pixel_values"
-        ]
-        return pixels.to(self.device, self.dtype)
+        """Pictures (H, W, 3) uint8, resized and normalised: (B, 3, S, S)."""
+        import torch
 
-    def _answer(self, question: str, picture: "torch.Tensor") -> Answers:
-        """Greedy answers to one question; `picture` (B, patches + 1, D) is the vision encoder's output.
+        resized = [self.prepare(image) for image in images]
+        shape = (len(resized), *resized[0].shape)
+        # bytes travel, from pinned memory, and become numbers on the device
+        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        np.stack(resized, out=batch.numpy())
+        place = batch.to(self.device, non_blocking=True).movedim(3, 0).reshape(3, -1).int()
+        pixels = torch.stack([of.index_select(0, at) for of, at in zip(self.normalised, place, strict=True)])
+        return pixels.view(3, *shape[:3]).movedim(0, 1)
 
-        All rows have the same question and so the same length: nothing is padded, as `generate` would attend to
-        padding.
+    def _normalised(self) -> "torch.Tensor":
+        """What the image processor makes of each byte in each channel, (3, 256) in the model's dtype.
+
+        So that pixels are the image processor's own bit for bit on every device.
+        """
+        import torch
+
+        every = np.ascontiguousarray(np.broadcast_to(np.arange(256, dtype=np.uint8), (3, 4, 256)))
+        pixels: torch.Tensor = self.processor(
+            images=[every],
+            do_resize=False,
+            do_center_crop=False,
+            input_data_format="channels_first",
+            return_tensors="pt",
+        )["pixel_values"]
+        return pixels[0, :, 0].to(self.dtype)
+
+    def _answer(self, question: str, picture: "torch.Tensor") -> "tuple[torch.Tensor, ...]":
+        """Greedy answers to one question: states, mask, ids and p_yes of `Answers`, on the device.
+
+        `picture` (B, patches + 1, D) is the vision encoder's output. All rows have the same question and so the same
+        length: nothing is padded, as `generate` would attend to padding. Nothing waits for the device.
         """
         import torch
 
@@ -114,28 +176,19 @@ class Blip:
         mask = torch.zeros(rows, self.tokens, dtype=torch.bool, device=self.device)
         active = torch.ones(rows, dtype=torch.bool, device=self.device)
         p_yes = torch.full((rows,), float("nan"), device=self.device)
+        decoder = self.model.text_decoder
         for t in range(self.tokens):
             # for a few tokens, decoding the prefix again costs less than a key-value cache and gives the same
-            state = self.model.text_decoder.bert(
-                sequence, encoder_hidden_states=asked, is_decoder=True, use_cache=False
-            ).last_hidden_state[:, -1:]
-            logits = self.model.text_decoder.cls(state)[:, 0].float()
-            if t == 0 and is_yes_no(question) and None not in (self.yes, self.no):
-                p_yes = logits[:, [self.yes, self.no]].softmax(1)[:, 0]
+            state = blip_layers.encode_tokens(decoder.bert, sequence, asked, causal=True)[:, -1]
+            logits = decoder.cls(state).float()
+            if t == 0 and is_yes_no(question) and self.yes is not None and self.no is not None:
+                p_yes = torch.stack([logits[:, self.yes], logits[:, self.no]], 1).softmax(1)[:, 0]
             token = torch.where(active, logits.argmax(1), self.padding)
-            states[:, t] = torch.where(active[:, None], state[:, 0].float(), 0.0)
+            states[:, t] = torch.where(active[:, None], state.float(), 0.0)
             mask[:, t] = active
             sequence = torch.cat([sequence, token[:, None]], 1)
             active = active & (token != self.end)
-        ids = sequence[:, 1:]
-        text = [str(self.tokenizer.decode(row.tolist(), skip_special_tokens=True)).strip() for row in ids]
-        return Answers(
-            states=states.cpu().numpy(),
-            mask=mask.cpu().numpy(),
-            ids=ids.cpu().numpy(),
-            text=text,
-            p_yes=p_yes.cpu().numpy(),
-        )
+        return states, mask, sequence[:, 1:], p_yes
 
     def encode_question(self, question: str, picture: "torch.Tensor") -> "torch.Tensor":
         """The question encoder's last layer (B, L, D), with cross-attention to `picture` (B, patches + 1, D).
@@ -143,22 +196,23 @@ class Blip:
         Raises:
             UserError: the question has more tokens than the model takes, or none that it knows.
         """
+        if question not in self._asked:
+            self._asked[question] = self._tokens(question)
+        tokens = self._asked[question].expand(len(picture), -1)
+        return blip_layers.encode_tokens(self.model.text_encoder, tokens, picture, causal=False)
+
+    def _tokens(self, question: str) -> "torch.Tensor":
+        """The question's tokens (1, L), on the device."""
         import torch
 
         check_words(self.tokenizer, question)
-        tokens = self.tokenizer(question, return_tensors="pt")["input_ids"].to(self.device)
-        if tokens.shape[1] > self.longest_question:
+        ids = self.tokenizer(question)["input_ids"]
+        if len(ids) > self.longest_question:
             raise UserError(
-                f"instruction: {question[:40]!r}… has {tokens.shape[1]} tokens; "
-                f"the model takes {self.longest_question}"
+                f"instruction: {question[:40]!r}… has {len(ids)} tokens; the model takes {self.longest_question}"
             )
-        if self.question_start is not None:
-            tokens[:, 0] = self.question_start
-        tokens = tokens.expand(len(picture), -1)
-        states: torch.Tensor = self.model.text_encoder(
-            input_ids=tokens, attention_mask=torch.ones_like(tokens), encoder_hidden_states=picture
-        ).last_hidden_state
-        return states
+        first = ids[0] if self.question_start is None else self.question_start
+        return torch.tensor([[first, *ids[1:]]], device=self.device)
 
     def _check_vocabulary(self, folder: Path) -> None:
         text, own = self.model.config.text_config, self.tokenizer

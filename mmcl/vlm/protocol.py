@@ -40,7 +40,13 @@ class Answers(NamedTuple):
 class VisionLanguageModel(Protocol):
     """An adapter: a loaded model that answers questions about pictures.
 
-    A class may have an attribute `Options`, a subclass of `mmcl.settings.base.Options`, for settings of its own.
+    A class may have an attribute `Options`, a subclass of `mmcl.settings.base.Options`, for settings of its own, and
+    two methods that keep a GPU from waiting:
+
+    - `prepare(image)`: a picture (H, W, 3) uint8 to which `answer` gives the same answers, such as the picture resized.
+      It is called by threads while the model works on other pictures.
+    - `begin(images, questions)`: queues the work of `answer` on the device and returns a function without arguments
+      that gives its result. It is called for the next batch before the function of this one.
 
     Attributes:
         dim: D, the width of a state.

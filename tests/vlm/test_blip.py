@@ -12,6 +12,7 @@ from mmcl.errors import UserError
 from mmcl.settings import base, tables
 from mmcl.settings.base import replaced
 from mmcl.vlm import is_yes_no, open_vlm
+from mmcl.vlm.answer import answers_of
 from mmcl.vlm.blip import Blip
 
 HOLDING = "whether the people are holding objects?"
@@ -38,6 +39,44 @@ def test_states_equal_a_teacher_forced_pass(blip, pictures):
     np.testing.assert_allclose(answers.states[answers.mask], states[answers.mask], atol=1e-5)
     greedy = out.logits.argmax(-1).numpy()
     np.testing.assert_array_equal(greedy[answers.mask], answers.ids[answers.mask])
+
+
+def test_pixels_equal_the_image_processors_bit_for_bit(blip, blip_settings, pictures):
+    # every byte in every channel, and of the model's size
+    every = np.arange(32 * 32 * 3).reshape(32, 32, 3).astype(np.uint8)
+    for image in (every, *pictures, pictures[0][:20, :37], pictures[1][:, :1]):
+        theirs = blip.processor(images=[image], return_tensors="pt")["pixel_values"]
+        assert torch.equal(blip._pixels([image]), theirs)
+        # a picture that was prepared stays as it is
+        prepared = blip.prepare(image)
+        assert (prepared.dtype, prepared.shape) == (np.uint8, (32, 32, 3))
+        assert torch.equal(blip._pixels([prepared]), theirs)
+    half = open_vlm(replaced(blip_settings, dtype="bfloat16"), torch.device("cpu"))
+    theirs = half.processor(images=pictures, return_tensors="pt")["pixel_values"]
+    assert torch.equal(half._pixels(pictures), theirs.bfloat16())
+
+
+def test_answers_of_batches_that_are_queued_are_those_of_single_ones(blip, pictures):
+    batches = [
+        (pictures[:2], [HOLDING, COLOUR]),
+        ([], [COLOUR]),
+        (pictures[2:], [COLOUR]),
+        (pictures, [HOLDING]),
+    ]
+    begun = []
+    begin = blip.begin
+    blip.begin = lambda images, questions: begun.append(len(images)) or begin(images, questions)
+    found = answers_of(blip, batches, queued=True)
+    first = next(found)
+    assert begun == [2]  # an empty batch came next, and nothing was begun for it
+    queued = [first, *found]
+    assert begun == [2, 1, 3]
+    for (images, questions), answers in zip(batches, queued, strict=True):
+        assert len(answers) == len(questions)
+        for own, single in zip(answers, blip.answer(images, questions) if images else [None], strict=True):
+            assert (own is None) == (not images)
+            for one, other in zip(own or (), single or (), strict=True):
+                np.testing.assert_array_equal(one, other)
 
 
 def test_tokens_equal_transformers_generate(blip, pictures):
@@ -162,11 +201,9 @@ def asked_with(folder, blip_settings, monkeypatch) -> list[int]:
     """The tokens that the question encoder is given for COLOUR."""
     blip = open_vlm(replaced(blip_settings, weights=str(folder)), torch.device("cpu"))
     given = []
-    encoder = blip.model.text_encoder
-    encode = encoder.forward
-    monkeypatch.setattr(
-        encoder, "forward", lambda input_ids, **rest: given.append(input_ids) or encode(input_ids, **rest)
-    )
+    embeddings = blip.model.text_encoder.embeddings
+    embed = embeddings.forward
+    monkeypatch.setattr(embeddings, "forward", lambda input_ids: given.append(input_ids) or embed(input_ids))
     with torch.no_grad():
         blip.encode_question(COLOUR, torch.zeros(2, 17, 16))
     assert given[0][0].tolist() == given[0][1].tolist()
