@@ -14,10 +14,12 @@ its goal, and what each row printed.
 """
 
 import argparse
+import atexit
 import functools
 import importlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -28,7 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from gpu_rows import ROWS, Row
 
-SECONDS = 480.0
+SECONDS = 470.0
 TINY_LIMIT = 60.0
 LEAST = 8.0
 """Seconds, without which no row is begun."""
@@ -42,15 +44,21 @@ def main(arguments: list[str] | None = None) -> int:
             print(f"{name:<17} {row.about}{f'; goal {row.goal}×' if row.goal else ''}")
         return 0
     began = time.monotonic()
-    from gpu_rows.measurement import about_machine
+    _prepare()
+    from gpu_rows.measurement import about_machine, gpu_there
 
     about = about_machine()
-    if "gpu" not in about and not options.tiny:
+    if not options.tiny and not gpu_there():
         print("gpu: no NVIDIA GPU here, nothing measured (`--tiny` tries the rows on the CPU)")
         return 0
     out = Path(options.out)
     out.mkdir(parents=True, exist_ok=True)
-    _prepare(out)
+    method = "fork"
+    if not options.tiny:
+        method, why = _method(out, about)
+        if why:
+            print(f"gpu: {why}")
+            return 1
     print(f"gpu: {', '.join(f'{key} {value}' for key, value in about.items())}", flush=True)
     found: dict[str, dict[str, Any]] = {}
     for name in options.only or ROWS:
@@ -58,7 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
         limit = min(TINY_LIMIT if options.tiny else ROWS[name].limit, left)
         start = time.monotonic()
         found[name] = (
-            _measured(name, limit, out, options.tiny) if limit > LEAST else {"skipped": "no time left"}
+            _measured(name, limit, out, options.tiny, method)
+            if limit > LEAST
+            else {"skipped": "no time left"}
         )
         found[name]["seconds"] = round(time.monotonic() - start, 1)
         found[name] = {"about": ROWS[name].about, **found[name], **_judged(ROWS[name], found[name])}
@@ -83,26 +93,29 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _prepare(out: Path) -> None:
+def _prepare() -> None:
     """What the processes of the rows share. Nothing here may touch the GPU, or they could not."""
     # torch asks the driver's library instead of starting CUDA, which a forked process could not use any more
     os.environ["PYTORCH_NVML_BASED_CUDA_CHECK"] = "1"
     # kernels are compiled anew in each run, so that the time until the first step is what a user sees
     if "TRITON_CACHE_DIR" not in os.environ:
-        os.environ["TRITON_CACHE_DIR"] = tempfile.mkdtemp(prefix="triton-", dir=out)
-    importlib.import_module("gpu_rows.training")  # with torch and most of the package
+        folder = tempfile.mkdtemp(prefix="triton-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        os.environ["TRITON_CACHE_DIR"] = folder
+    # a profiler that ends takes down what the CUDA graphs of its process need, as torch itself knows of its own graphs
+    os.environ |= {"DISABLE_CUPTI_LAZY_REINIT": "1", "TEARDOWN_CUPTI": "0"}
+    # most of the package; and what torch imports only with the first optimizer and profile, which takes seconds
+    for module in ("gpu_rows.training", "torch._dynamo", "torch.profiler"):
+        importlib.import_module(module)
 
 
-def _measured(name: str, limit: float, out: Path, tiny: bool) -> dict[str, Any]:
+def _measured(name: str, limit: float, out: Path, tiny: bool, method: str) -> dict[str, Any]:
     """The findings of a row, of its process."""
-    from gpu_rows.isolated import guarded, isolated
-    from gpu_rows.measurement import Measurement
+    from gpu_rows.isolated import isolated
 
     file, log = out / f"gpu-{name}.json", out / f"gpu-{name}.log"
     file.unlink(missing_ok=True)
-    measurement = Measurement(file, tiny, time.monotonic() + limit)
-    work = functools.partial(_run, guarded, name, measurement)
-    why = isolated(work, limit, log)
+    why = isolated(functools.partial(_run, name, file, tiny, limit), limit, log, method)
     found = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
     file.unlink(missing_ok=True)
     if why and not found.get("done"):
@@ -112,14 +125,40 @@ def _measured(name: str, limit: float, out: Path, tiny: bool) -> dict[str, Any]:
     return found
 
 
-def _run(guarded: Any, name: str, measurement: Any) -> None:
-    row = ROWS[name]
+def _run(name: str, file: Path, tiny: bool, limit: float) -> None:
+    """Measure a row in this process."""
+    from gpu_rows.isolated import guarded
+    from gpu_rows.measurement import Measurement
 
-    def measure(*given: Any, **named: Any) -> None:
-        module, _, function = row.function.partition(":")
-        getattr(importlib.import_module(f"gpu_rows.{module}"), function)(*given, **named)
+    guarded(ROWS[name], Measurement(file, tiny, time.monotonic() + limit))
 
-    guarded(measure, measurement, row.arguments)
+
+def _method(out: Path, about: dict[str, str]) -> tuple[str, str]:
+    """How processes are begun that can use the GPU, and why none can. What torch says of the GPU goes to `about`."""
+    from gpu_rows.isolated import isolated
+
+    file, why = out / "gpu-device.json", ""
+    for method in ("fork", "spawn"):
+        why = isolated(functools.partial(_look, file), 90, out / "gpu-device.log", method)
+        if file.exists():
+            about |= json.loads(file.read_text(encoding="utf-8"))
+            file.unlink()
+            return method, ""
+    return "", f"torch cannot use the GPU ({why}):\n{(out / 'gpu-device.log').read_text()[-1500:]}"
+
+
+def _look(file: Path) -> None:
+    import torch
+
+    torch.ones(1, device="cuda").sum().item()
+    properties = torch.cuda.get_device_properties(0)
+    found = {
+        "capability": f"{properties.major}.{properties.minor}",
+        "memory": f"{properties.total_memory / 1e9:.0f} GB",
+        "processors": str(properties.multi_processor_count),
+        "cudnn": str(torch.backends.cudnn.version()),
+    }
+    file.write_text(json.dumps(found), encoding="utf-8")
 
 
 def _judged(row: Row, found: dict[str, Any]) -> dict[str, Any]:
@@ -163,22 +202,22 @@ def _markdown(about: dict[str, str], found: dict[str, dict[str, Any]], tiny: boo
     lines = [", ".join(f"{key} {value}" for key, value in about.items()), ""]
     if tiny:
         lines += ["Tiny sizes on a CPU: no figure here means anything.", ""]
-    lines += [
-        "| row | reference | ours | unit | ratio | goal | reached | memory, GB | first step, s | logits differ by |",
-        "|---|---|---|---|---|---|---|---|---|---|",
-    ]
+    columns = ("row", "reference", "ours", "unit", "ms a call", "ratio", "goal", "reached", "memory, GB")
+    columns = (*columns, "first step, s", "logits differ by (plain form in this precision)")
+    lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, row in found.items():
         why = row.get("skipped") or row.get("failed")
         cells = [
             _number(row.get("reference")),
             _number(row.get("ours")),
             row.get("unit", ""),
+            f"{row['reference_ms']:.1f} → {row['ours_ms']:.1f}" if "ours_ms" in row else "",
             f"{row['ratio']:.2f}×" if "ratio" in row else "",
             f"{row['goal']:g}×" if row["goal"] else "",
             {True: "yes", False: "no"}.get(row.get("reached"), ""),
             _memory(row),
             _number(row.get("first_step"), 1),
-            f"{100 * row['difference']:.2g} %" if "difference" in row else "",
+            _differences(row),
         ]
         lines.append(f"| {name}{f' ({why})' if why else ''} | {' | '.join(cells)} |")
     lines.append("")
@@ -203,6 +242,12 @@ def _memory(row: dict[str, Any]) -> str:
         return ""
     ratio = row["ours_memory"] / row["reference_memory"]
     return f"{row['reference_memory']:.1f} → {row['ours_memory']:.1f} ({ratio:.2f}×)"
+
+
+def _differences(row: dict[str, Any]) -> str:
+    if "difference" not in row:
+        return ""
+    return f"{100 * row['difference']:.2g} % ({100 * row['difference_of_plain']:.2g} %)"
 
 
 def _slowest(found: dict[str, dict[str, Any]]) -> str | None:

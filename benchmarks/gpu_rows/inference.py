@@ -1,9 +1,11 @@
 """Recognising clips: the plain network, eager in float32, against what `mmcl predict` and scoring run."""
 
+import functools
+
 import torch
+
 from gpu_rows.measurement import Measurement
 from gpu_rows.training import NTU, one_batch, ours, plain
-
 from mmcl.models.inference import Inference
 
 BATCH = 256
@@ -23,7 +25,7 @@ def clips(measurement: Measurement, people: str) -> None:
     weights = {name: value.cpu() for name, value in reference.state_dict().items()}
     with torch.inference_mode():
         measurement.begin_memory()
-        measurement.reference(measurement.timed(lambda: reference(x), warm=5), len(x))
+        measurement.reference(measurement.timed(functools.partial(reference, x), warm=5), len(x))
         expected = reference(x)
     del reference
 

@@ -2,6 +2,7 @@
 
 import faulthandler
 import functools
+import importlib
 import logging
 import multiprocessing
 import os
@@ -11,8 +12,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from gpu_rows import Row
 from gpu_rows.measurement import Absent, Measurement
-
 from mmcl.helpers import end_with_parent
 
 
@@ -59,20 +60,21 @@ def _child(work: Callable[[], None], limit: float, log: Path) -> None:
     faulthandler.cancel_dump_traceback_later()
 
 
-def guarded(row: Callable[..., None], measurement: Measurement, arguments: dict[str, str]) -> None:
+def guarded(row: Row, measurement: Measurement) -> None:
     """Measure a row and report what it raises."""
     logger = logging.getLogger("mmcl")
     level = logger.level
     logger.addHandler(measurement.notes)
     logger.setLevel(logging.INFO)
     try:
-        row(measurement, **arguments)
+        module, _, function = row.function.partition(":")
+        getattr(importlib.import_module(f"gpu_rows.{module}"), function)(measurement, **row.arguments)
         measurement.report(done=True)
     except Absent as error:
         measurement.report(skipped=str(error))
     except Exception as error:
         traceback.print_exc()
-        measurement.report(failed=f"{type(error).__name__}: {' '.join(str(error).split())[:400]}")
+        measurement.report(failed=f"{type(error).__name__}: {' '.join(str(error).split())[:250]}")
     finally:
         logger.removeHandler(measurement.notes)
         logger.setLevel(level)

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
-from gpu_rows.measurement import Measurement
-from gpu_rows.training import RATE, UCLA, one_batch, ours, plain
 from torch import Tensor, nn
 
+from gpu_rows.measurement import Measurement
+from gpu_rows.training import RATE, UCLA, one_batch, ours, plain
 from mmcl.engine.precision import autocast
 from mmcl.models.layers import ChannelNorm, PointConv
 

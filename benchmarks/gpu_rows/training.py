@@ -114,11 +114,10 @@ def compare(measurement: Measurement, backbone: str, precision: str, shape: Shap
     measurement.begin_memory()
     call = product_step(model, precision, shape, device)
     measurement.ours(measurement.timed(call, warm=WARM_OURS), shape.batch)
-    # as long as nothing else has taken memory
+    apart = differences(backbone, model, weights, precision, x, shape)
+    measurement.report(difference=apart[0], difference_of_plain=apart[1])
+    # last, as a profiler is what may end the process
     measurement.profile(call)
-    del call
-    gc.collect()
-    measurement.report(difference=difference(backbone, model, weights, precision, x, shape))
 
 
 def one_batch(shape: Shape, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -185,9 +184,23 @@ class Steps(Task[Batch]):
 
 
 def product_step(
-    model: CoLearner, precision: str, shape: Shape, device: torch.device, inputs: dict[str, Any] | None = None
+    model: CoLearner,
+    precision: str,
+    shape: Shape,
+    device: torch.device,
+    inputs: dict[str, Any] | None = None,
+    **more: Any,
 ) -> Callable[[], None]:
-    """A function that takes the next batch of the loader that training uses, and trains with it."""
+    """A function that takes the next batch of the loader that training uses, and trains with it.
+
+    Args:
+        model: on the device.
+        precision: `train.precision`.
+        shape: of clips and batches.
+        device: where.
+        inputs: of co-learning terms.
+        more: settings of `train`.
+    """
     settings = TrainSettings(
         batch=shape.batch,
         window=shape.window,
@@ -195,6 +208,7 @@ def product_step(
         precision=precision,
         learning_rate=RATE,
         warmup_epochs=0,
+        **more,
     )
     loader = Loader(made_clips(shape, device, inputs or {}), "joint", settings, seed=1)
     task = Steps(model, loader, precision)
@@ -218,25 +232,28 @@ def made_clips(shape: Shape, device: torch.device, inputs: dict[str, Any]) -> Tr
     return TrainingData(names, clips, labels, shape.layout, inputs)
 
 
-def difference(
+def differences(
     backbone: str, model: CoLearner, weights: dict[str, Tensor], precision: str, x: Tensor, shape: Shape
-) -> float:
-    """Root mean square difference of the two networks' logits of a batch in training, as a part of their spread over
-    the clips.
+) -> tuple[float, float]:
+    """Root mean square difference of a batch's logits to those of the reference in float32, as a part of their spread
+    over the clips: of the package's network, and of the reference in the same precision.
 
-    The largest part of it is rounding, see `precision`. Batch norms have the batch's statistics.
+    Batch norms have the batch's statistics; nothing is dropped out.
     """
     reference = plain(backbone, shape).to(x.device).train()
     reference.load_state_dict(weights)
     load_reference(model.backbone, weights)
     found = []
-    for net, own in ((reference, "fp32"), (model, precision)):
-        for module in net.modules():
-            if isinstance(module, nn.Dropout):
-                module.p = 0
+    for net, own in ((reference, "fp32"), (model, precision), (reference, precision)):
+        dropped = [(module, module.p) for module in net.modules() if isinstance(module, nn.Dropout)]
+        for module, _ in dropped:
+            module.p = 0
         torch.manual_seed(0)  # of InfoGCN's noise
         with torch.no_grad(), autocast(own, x.device):
             found.append(net(x).float())
-    expected, logits = found
+        for module, share in dropped:
+            module.p = share
+    expected, *others = found
     spread = expected.std(0).mean()
-    return ((logits - expected).square().mean().sqrt() / spread).item()
+    ours_, plain_ = (((one - expected).square().mean().sqrt() / spread).item() for one in others)
+    return ours_, plain_
