@@ -20,13 +20,14 @@ from mmcl.vlm.answer import answers_of
 from mmcl.vlm.blip import BLIP_WORDS, Blip
 
 QUESTION = "whether the people are holding objects?"
-LARGE: dict[str, dict[str, int]] = {"text": {}, "vision": {}}
+Form = dict[str, dict[str, float]]
+LARGE: Form = {"text": {}, "vision": {}}
 """blip-vqa-capfilt-large: the defaults of transformers, 361 million parameters."""
 SMALL = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 TINY = {"text": SMALL, "vision": SMALL}
 
 
-def write_random_blip(folder: Path, form: dict[str, dict[str, int]] = LARGE, seed: int = 0) -> None:
+def write_random_blip(folder: Path, form: Form = LARGE, seed: int = 0) -> None:
     """Write a BLIP with random weights in bfloat16 to a folder, as `Blip` opens it.
 
     Args:
@@ -48,7 +49,9 @@ def write_random_blip(folder: Path, form: dict[str, dict[str, int]] = LARGE, see
         "encoder_hidden_size": form["vision"].get("hidden_size", 768),
     }
     torch.manual_seed(seed)
-    config = BlipConfig(text_config=text | form["text"], vision_config=form["vision"])
+    config = BlipConfig(
+        text_config=text | form["text"], vision_config={"initializer_range": 0.02} | form["vision"]
+    )
     BlipForQuestionAnswering(config).bfloat16().save_pretrained(folder)
     BlipImageProcessor().save_pretrained(folder)
 
@@ -142,9 +145,7 @@ def one_at_a_time(blip: Blip, montages: Sequence[bytes]) -> float:
     return len(montages) / (time.perf_counter() - start)
 
 
-def open_random(
-    folder: Path, device: torch.device, form: dict[str, dict[str, int]] = LARGE, **settings: Any
-) -> Blip:
+def open_random(folder: Path, device: torch.device, form: Form = LARGE, **settings: Any) -> Blip:
     """A BLIP with random weights, written to a folder and opened from there.
 
     Args:

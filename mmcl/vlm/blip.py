@@ -5,7 +5,8 @@ FRM reads (MMCL, section 3.3.2) is the decoder's last layer at the positions tha
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,6 +71,8 @@ class Blip:
         self.yes, self.no = (self._first_token(word) for word in ("yes", "no"))
         self.size = {"height": self.image_size, "width": self.image_size}
         self.normalised = self._normalised().to(device)
+        self.cuda = device.type == "cuda"
+        self.text_stream: torch.cuda.Stream | None = None
         self._asked: dict[str, torch.Tensor] = {}
 
     def describe(self) -> dict[str, str]:
@@ -106,17 +109,16 @@ class Blip:
         """See `VisionLanguageModel`: on a GPU all work is queued, and nothing waits for it."""
         import torch
 
-        cuda = self.device.type == "cuda"
         with torch.inference_mode():
             picture = blip_layers.encode_pictures(
                 self.model.vision_model, self._pixels(images), self.interpolate
             )
-            # copied behind this batch's work, and so before the next one's; memory of the host is pinned by it
-            found = [
-                [part.to("cpu", non_blocking=cuda) for part in self._answer(question, picture)]
-                for question in questions
-            ]
-        done = torch.cuda.current_stream(self.device).record_event() if cuda else None
+            with self._beside(picture):
+                found = [
+                    [part.to("cpu", non_blocking=self.cuda) for part in self._answer(question, picture)]
+                    for question in questions
+                ]
+                done = torch.cuda.current_stream().record_event() if self.cuda else None
 
         def finish() -> list[Answers]:
             if done is not None:
@@ -124,6 +126,24 @@ class Blip:
             return [self._as_answers(*(part.numpy() for part in parts)) for parts in found]
 
         return finish
+
+    @contextmanager
+    def _beside(self, picture: "torch.Tensor") -> Iterator[None]:
+        """On a GPU a stream of its own for the text: its many small kernels run beside those of the next pictures.
+
+        `picture` is what it reads.
+        """
+        import torch
+
+        if not self.cuda:
+            yield
+            return
+        with torch.cuda.device(self.device):
+            self.text_stream = self.text_stream or torch.cuda.Stream()
+            self.text_stream.wait_stream(torch.cuda.current_stream())
+            picture.record_stream(self.text_stream)
+            with torch.cuda.stream(self.text_stream):
+                yield
 
     def _as_answers(
         self, states: np.ndarray, mask: np.ndarray, ids: np.ndarray, p_yes: np.ndarray
@@ -138,7 +158,7 @@ class Blip:
         resized = [self.prepare(image) for image in images]
         shape = (len(resized), *resized[0].shape)
         # bytes travel, from pinned memory, and become numbers on the device
-        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        batch = torch.empty(shape, dtype=torch.uint8, pin_memory=self.cuda)
         np.stack(resized, out=batch.numpy())
         place = batch.to(self.device, non_blocking=True).movedim(3, 0).reshape(3, -1).int()
         pixels = torch.stack([of.index_select(0, at) for of, at in zip(self.normalised, place, strict=True)])
@@ -188,7 +208,7 @@ class Blip:
             mask[:, t] = active
             sequence = torch.cat([sequence, token[:, None]], 1)
             active = active & (token != self.end)
-        return states, mask, sequence[:, 1:], p_yes
+        return states, mask, sequence[:, 1:].contiguous(), p_yes
 
     def encode_question(self, question: str, picture: "torch.Tensor") -> "torch.Tensor":
         """The question encoder's last layer (B, L, D), with cross-attention to `picture` (B, patches + 1, D).
