@@ -1,6 +1,8 @@
 """The one exception for what a user can put right, how its messages name what was meant, and lack of memory as one."""
 
 import difflib
+import errno
+import re
 import reprlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,8 +11,20 @@ from typing import Any
 
 NAMED = 5
 """Names that `some` gives."""
-OUT_OF_MEMORY = ("out of memory", "can't allocate memory", "ALLOC_FAILED")
-"""How torch, its CPU allocator and cuBLAS say that memory does not suffice."""
+HOST = "the host's memory"
+MORE = "have the job given more (mem_mb of its rule)"
+WITHOUT_GPU = "take a machine with more of it; MMCL_DEVICE=cpu computes without the GPU"
+"""What helps where no setting lowers the memory that is needed."""
+DEEPEST = 8
+"""Errors that led to one another, of which `memory_reported` looks at no more."""
+OF_GPU = re.compile(
+    r"(?i)CUDA.*out of memory|out of memory.*CUDA|CU(BLAS|DNN|SOLVER|SPARSE|FFT).*ALLOC(ATION)?_FAILED"
+)
+"""How torch, cuBLAS and cuDNN say that the memory of a GPU does not suffice."""
+OF_HOST = re.compile(r"(?i)out of memory|can(no|')t allocate memory|DataLoader worker .*Killed")
+"""How the allocators of the host say it, and torch of a worker process that the system ended for it."""
+ASKED = re.compile(r"(?:[Tt]ried|[Uu]nable) to allocate (\d+(?:\.\d+)?) ?(bytes|[KMGTP]iB)")
+FREE = re.compile(r"total capacity of (\d+(?:\.\d+)? [KMGT]iB) of which (\d+(?:\.\d+)? [KMGT]iB) is free")
 
 
 class UserError(Exception):
@@ -74,23 +88,60 @@ def some(names: Sequence[str]) -> str:
     return ", ".join(shown(name)[1:-1] for name in names[:NAMED]) + more
 
 
+class OutOfMemory(UserError):
+    """Memory does not suffice."""
+
+
 @contextmanager
-def memory_reported(remedy: str) -> Iterator[None]:
+def memory_reported(remedy: str, host: str = MORE) -> Iterator[None]:
     """Turn an error about memory that does not suffice into a sentence.
+
+    It says whether the memory of the GPU or of the host is meant and, as far as the error tells, how much was asked
+    for and how much is free. An error that followed from one, such as of a CUDA graph whose capture broke off, is
+    taken for it.
 
     Args:
         remedy: what the user can do, the end of the message.
+        host: what helps too where it is the host's memory; "" for nothing more.
 
     Raises:
-        UserError: in place of such an error of torch, NumPy or Python in the block.
+        OutOfMemory: in place of such an error of torch, CUDA's libraries, NumPy or Python in the block.
     """
     try:
         yield
-    except (MemoryError, RuntimeError) as error:  # torch's own is a RuntimeError
-        said = " ".join(str(error).split())
-        if not isinstance(error, MemoryError) and not any(mark in said for mark in OUT_OF_MEMORY):
-            raise
-        raise UserError(f"memory does not suffice ({said[:160] or 'MemoryError'}); {remedy}") from None
+    except (MemoryError, RuntimeError, OSError) as error:  # torch's own is a RuntimeError
+        cause: BaseException | None = error
+        for _ in range(DEEPEST):
+            if cause is None:
+                break
+            if lack := _lack(cause):
+                more = f", or {host}" if host and lack.startswith(HOST) else ""
+                raise OutOfMemory(f"{lack}; {remedy}{more}") from None
+            cause = cause.__cause__ or cause.__context__
+        raise
+
+
+def _lack(error: BaseException) -> str:
+    """What an error says about memory that does not suffice; "" for another error."""
+    said = " ".join(str(error).split())
+    if isinstance(error, RuntimeError) and OF_GPU.search(said):
+        which = "the GPU's memory"
+    elif (
+        isinstance(error, MemoryError)
+        or getattr(error, "errno", None) == errno.ENOMEM
+        or (isinstance(error, RuntimeError) and OF_HOST.search(said))
+    ):
+        which = HOST
+    else:
+        return ""
+    asked, free = ASKED.search(said), FREE.search(said)
+    told = [f"{_readable(*asked.groups())} more were asked for"] if asked else []
+    told += [f"{free[2]} of {free[1]} are free"] if free else []
+    return f"{which} does not suffice ({', '.join(told) or said[:160] or 'MemoryError'})"
+
+
+def _readable(number: str, unit: str) -> str:
+    return f"{int(number) / (1 << 30):.2f} GiB" if unit == "bytes" else f"{number} {unit}"
 
 
 def one_line(text: str, most: int = 500) -> str:

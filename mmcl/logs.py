@@ -11,7 +11,7 @@ from pathlib import Path
 from mmcl.errors import Damaged, UserError, memory_reported
 from mmcl.start import escape_output
 
-LESS_MEMORY = "lower `batch` of this step's section in config.yaml, or have the job given more memory"
+LESS_MEMORY = "lower `batch` of this step's section in config.yaml"
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 

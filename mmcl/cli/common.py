@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from mmcl.errors import UserError, memory_reported
+from mmcl.errors import WITHOUT_GPU, UserError, memory_reported
 from mmcl.files import FULL
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def reported(status: int = 1) -> Iterator[None]:
     """Print a user's mistake, or a full disk, in one line and end with a status."""
     try:
-        with memory_reported("take a machine with more of it; MMCL_DEVICE=cpu computes without the GPU"):
+        with memory_reported(WITHOUT_GPU, host=""):
             yield
     except UserError as error:
         message(str(error))

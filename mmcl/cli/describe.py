@@ -32,7 +32,7 @@ def describe(
     graph: Annotated[str | None, typer.Option(help="The backbone's own by default.")] = None,
     width: Annotated[float, typer.Option(help="Factor on the number of channels.")] = 1.0,
 ) -> None:
-    """Show a network's size and cost: parameters, and multiply-adds to recognise one clip.
+    """Show a network's size and cost: parameters, multiply-adds to recognise one clip, memory of one in training.
 
     Multiply-adds are those of matrix products and convolutions in one forward pass of one clip, as this
     implementation does them, all people there.

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from mmcl.engine.footprint import estimated, remedy
 from mmcl.engine.history import Row, as_line
 from mmcl.engine.optimizers import Optimizing, build_optimizer
 from mmcl.engine.processes import Processes
@@ -89,19 +90,11 @@ def fit(
             last.adopt(elsewhere, lambda state: _goes_on(mark, state, task, settings))
         optimizing = build_optimizer(task.net, settings, task.steps)
         fitted = _resumed(task, settings, optimizing, last, processes)
-        with memory_reported(_for_less_memory(task, settings)):
+        with memory_reported(remedy(task, settings)):
             _train(task, settings, optimizing, fitted, last, target, processes)
         yield fitted
         if processes.first:
             last.remove()
-
-
-def _for_less_memory(task: Task[Any], settings: SgdSettings | AdamWSettings) -> str:
-    section = task.rate_key.rpartition("learning_rate")[0]
-    fewer = f"lower {section}batch (now {settings.batch}), and the learning rate in proportion"
-    if isinstance(settings, SgdSettings) and task.precision == "fp32":
-        return f"{fewer}, or set {section}precision: bf16"
-    return fewer
 
 
 def _resumed(
@@ -185,7 +178,10 @@ def _train(
                 step = make_step(task, optimizing, processes)
             rate = optimizing.optimizer.param_groups[0]["lr"]
             torch.manual_seed(epoch_seed(task.seed, epoch, processes.rank))  # for dropout
-            means = _epoch(task, step, epoch, bar.update)
+            batches = task.batches(epoch)
+            if epoch == done:
+                batches = estimated(batches, task, settings, optimizing, processes)
+            means = _epoch(step, batches, epoch, bar.update)
             if not all(map(math.isfinite, means.values())):
                 raise UserError(
                     f"{target}: the loss is not finite in epoch {epoch + 1}{_instead(task, epoch)}"
@@ -244,14 +240,16 @@ def _instead(task: Task[Any], done: int) -> str:
     return f"; lower {task.rate_key}{precision}{kept}"
 
 
-def _epoch(task: Task[Any], step: Step[Any], epoch: int, advance: Callable[[], Any]) -> dict[str, float]:
+def _epoch(
+    step: Step[Any], batches: Iterable[Any], epoch: int, advance: Callable[[], Any]
+) -> dict[str, float]:
     """A pass over the training clips. Returns the weighted means over steps and processes of the loss and its terms.
 
     Raises:
         UserError: there is no batch.
     """
     step.begin()
-    for batch in task.batches(epoch):
+    for batch in batches:
         step(batch)
         advance()
     if not step.weight:

@@ -12,7 +12,7 @@ from mmcl.datasets.mapped import seen_as
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
 from mmcl.device import pick_device
-from mmcl.errors import UserError
+from mmcl.errors import WITHOUT_GPU, UserError, memory_reported
 from mmcl.evaluation.metrics import hits, percent
 from mmcl.evaluation.score import write_logits
 from mmcl.files import write_json
@@ -26,6 +26,7 @@ from mmcl.skeleton.ragged import Ragged, join
 BATCH = 64
 
 
+@memory_reported(WITHOUT_GPU)
 def probe_stream(
     *, model: Path, skeletons: Path, output: Path, metrics: Path, settings: Probing, threads: int = 1
 ) -> None:

@@ -13,7 +13,7 @@ from mmcl.datasets.mapped import seen_as
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
 from mmcl.device import pick_device
-from mmcl.errors import UserError
+from mmcl.errors import WITHOUT_GPU, UserError, memory_reported
 from mmcl.evaluation.metrics import confusion, per_class, summary
 from mmcl.files import write_json
 from mmcl.settings.base import Section
@@ -83,6 +83,7 @@ def refine(
     return np.where(has.numpy()[:, None], refined, logits), has.numpy()
 
 
+@memory_reported(WITHOUT_GPU)
 def score_stream(
     *, model: Path, skeletons: Path, output: Path, metrics: Path, settings: Scoring, threads: int = 1
 ) -> None:

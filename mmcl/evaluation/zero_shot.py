@@ -10,7 +10,7 @@ import numpy as np
 from mmcl.datasets.class_maps import Counterpart, read_class_map
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.device import pick_device
-from mmcl.errors import UserError
+from mmcl.errors import WITHOUT_GPU, UserError, memory_reported
 from mmcl.evaluation.ensemble import fuse
 from mmcl.evaluation.finished import find_benchmark
 from mmcl.evaluation.metrics import hits, percent, wilson
@@ -22,6 +22,7 @@ from mmcl.store import Shards
 SUBSETS = ("paper", "mapped")
 
 
+@memory_reported(WITHOUT_GPU)
 def write_zero_shot(
     output: Path,
     *,

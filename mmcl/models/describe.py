@@ -1,5 +1,6 @@
-"""Size and cost of a network: parameters, and multiplications to recognise one clip."""
+"""Size and cost of a network: parameters, multiplications to recognise one clip, memory of one in training."""
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmcl.models.backbone import Backbone
+from mmcl.models.kept import kept_for_backward
 
 COUNTED = "multiply-adds of matrix products and convolutions in one forward pass of one clip"
 
@@ -36,12 +38,14 @@ class Description:
         parts: input_norm, each block, head and further modules; parameters of `whole` are their sum.
         feature_dim: width of its features.
         shape: of a batch of one clip, (1, C, T, V, M).
+        kept: bytes that training keeps of each clip from the forward to the backward pass, in float32.
     """
 
     whole: Part
     parts: list[Part]
     feature_dim: int
     shape: tuple[int, ...]
+    kept: int
 
 
 def count_parameters(module: nn.Module | None) -> int:
@@ -83,7 +87,16 @@ def describe(net: Backbone, shape: tuple[int, int, int]) -> Description:
     if own:
         parts.append(Part("other", own, 0))
     total = Part(root, count_parameters(net), flops["Global"] // 2)
-    return Description(total, parts, net.feature_dim, whole)
+    return Description(total, parts, net.feature_dim, whole, _kept(net, whole))
+
+
+def _kept(net: Backbone, shape: tuple[int, ...]) -> int:
+    """Bytes that training keeps of each of two clips."""
+    trial = copy.deepcopy(net).train()
+    x = next(net.parameters()).new_zeros(2, *shape[1:])
+    own = [*trial.parameters(), *trial.buffers(), x]
+    with torch.random.fork_rng([]):
+        return kept_for_backward(lambda: trial(x), own) // 2
 
 
 def _in_place(own: Any, left: Any, right: Any, **_: Any) -> int:

@@ -16,6 +16,7 @@ from mmcl.training.trained import load_model
 
 Shown = list[Table | str]
 COUNTED = "MACs: multiply-adds of matrix products and convolutions to recognise one clip, as this implementation does"
+KEPT = "MB a clip in training: kept from the forward to the backward pass, in float32"
 
 
 def trained_model(named: Path, member: str | None = None) -> Shown:
@@ -66,13 +67,13 @@ def all_backbones(window: int, form: dict[str, Any]) -> Shown:
     """
     shape = (3, window, len(get_layout(form["layout"])))
     table = Table("backbone", "graph")
-    for column in ("parameters", "million MACs", "features"):
+    for column in ("parameters", "million MACs", "features", "MB a clip in training"):
         table.add_column(column, justify="right")
     for name in BACKBONES:
         graph = default_graph(name)
         found = count(build_backbone(name, graph=graph, **form), shape)
-        table.add_row(name, graph, *_figures(found), str(found.feature_dim))
-    return [f"input {_shape(shape, form['persons'])}", table, COUNTED]
+        table.add_row(name, graph, *_figures(found), str(found.feature_dim), f"{found.kept / 1e6:.1f}")
+    return [f"input {_shape(shape, form['persons'])}", table, COUNTED, KEPT]
 
 
 def _network(title: str, net: Backbone, shape: tuple[int, int, int]) -> Shown:
@@ -85,7 +86,8 @@ def _network(title: str, net: Backbone, shape: tuple[int, int, int]) -> Shown:
     table.add_section()
     table.add_row("whole", *_figures(found))
     inputs = f"input {_shape(shape, net.persons)}; features {found.feature_dim}"
-    return [title, inputs, table, COUNTED]
+    kept = f"in training each clip keeps {found.kept / 1e6:.1f} MB from the forward to the backward pass, in float32"
+    return [title, inputs, table, COUNTED, kept]
 
 
 def _figures(found: Description) -> tuple[str, str]:

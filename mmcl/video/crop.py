@@ -13,7 +13,7 @@ import numpy as np
 from mmcl import store
 from mmcl.datasets import ClipEntry, Reader, open_reader
 from mmcl.datasets.index import read_index
-from mmcl.errors import UserError
+from mmcl.errors import UserError, memory_reported
 from mmcl.naming import members
 from mmcl.settings.base import replaced
 from mmcl.settings.jobs import Cropping
@@ -81,7 +81,8 @@ def crop_people(
     settings = _effective(settings)
     video = settings.video
     entries = {entry.name: entry for entry in read_index(index) if not entry.left_out}
-    with ThreadPoolExecutor(max(1, threads)) as pool:
+    remedy = f"lower video.batch (now {video.batch})"
+    with memory_reported(remedy), ThreadPoolExecutor(max(1, threads)) as pool:
         cropper = Cropper(reader, Path(videos), video, pool, threads)
         store.write(
             output,

@@ -14,7 +14,7 @@ from mmcl.datasets import ClipEntry
 from mmcl.datasets.index import read_index
 from mmcl.datasets.posed import PERSONS, SCHEMA
 from mmcl.device import pick_device
-from mmcl.errors import UserError
+from mmcl.errors import UserError, memory_reported
 from mmcl.naming import members
 from mmcl.settings.base import replaced
 from mmcl.settings.jobs import PoseEstimation
@@ -64,17 +64,18 @@ def estimate_poses(
         raise UserError("videos: no folder is given, and poses are estimated in videos")
     entries = {entry.name: entry for entry in read_index(index) if not entry.left_out}
     worker = Worker(videos, settings.poses, threads)
-    store.write(
-        output,
-        schema=SCHEMA,
-        settings=replaced(settings, poses=known_weights(settings.poses)).dump(),
-        names=members(list(entries), shard),
-        columns=store.columns(SCHEMA),
-        batch_size=settings.poses.batch,
-        work=lambda names: worker.batch([entries[name] for name in names]),
-        inputs=[index],
-        finish=_fill_offsets,
-    )
+    with memory_reported(f"lower the data set's poses.batch (now {settings.poses.batch})"):
+        store.write(
+            output,
+            schema=SCHEMA,
+            settings=replaced(settings, poses=known_weights(settings.poses)).dump(),
+            names=members(list(entries), shard),
+            columns=store.columns(SCHEMA),
+            batch_size=settings.poses.batch,
+            work=lambda names: worker.batch([entries[name] for name in names]),
+            inputs=[index],
+            finish=_fill_offsets,
+        )
 
 
 def _fill_offsets(h5: h5py.File) -> None:

@@ -126,7 +126,7 @@ def opened(folder: Path, what: str, load: Any) -> Any:
         UserError: it raised one, or any other exception.
     """
     try:
-        with memory_reported("take a smaller model, or a machine with more memory"):
+        with memory_reported("take a smaller model"):
             return load()
     except UserError:
         raise

@@ -335,7 +335,7 @@ def test_memory_that_does_not_suffice_names_the_settings_that_take_less(settings
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
 
     task.losses = full
-    message = rf"Tried to allocate 20\.00 GiB\.\); {remedy}$"
+    message = rf"^the GPU's memory does not suffice \(20\.00 GiB more were asked for\); {remedy}$"
     with (
         pytest.raises(UserError, match=message),
         fit(task, settings, target=tmp_path / "m.pt", mark=Mark({}, {}), processes=Processes()),
