@@ -10,10 +10,10 @@ from torch import nn
 
 from gpu_rows.measurement import Measurement
 from gpu_rows.training import NTU as SHAPE
-from gpu_rows.training import WARM, WARM_OURS, made_clips
+from gpu_rows.training import WARM, WARM_OURS, graph_of, made_clips
 from mmcl.checkpoints import load_reference
 from mmcl.engine.optimizers import build_optimizer
-from mmcl.engine.precision import autocast
+from mmcl.engine.precision import arithmetic, autocast
 from mmcl.engine.processes import Processes
 from mmcl.engine.step import make_step
 from mmcl.selfsup.encoder import EncoderForm
@@ -43,7 +43,7 @@ def step(measurement: Measurement) -> None:
     weights = {name: value.clone() for name, value in reference.state_dict().items()}
     reference.to(device).train()
     pairs = prepared(settings, device, tiny)
-    pair = next(iter(pairs.epoch(0)))
+    pair = pairs.seen(next(iter(pairs.epoch(0))))
     length = torch.full((settings.batch,), 100, device=device)
     measurement.begin_memory()
     call = reference_step(reference, pair, settings, length)
@@ -62,10 +62,13 @@ def step(measurement: Measurement) -> None:
     def next_step() -> None:
         work(next(batches))
 
-    measurement.ours(measurement.timed(next_step, warm=WARM_OURS), settings.batch)
-    measurement.profile(next_step)
-    expected, found = losses(weights, net, settings, pair)
-    measurement.report(lines=[f"loss {found:.4f}, in float32 as written {expected:.4f}"])
+    with arithmetic(settings.precision):
+        timing = measurement.timed(next_step, warm=WARM_OURS)
+        measurement.note(graph_of(work, device))
+        measurement.ours(timing, settings.batch)
+        expected, found = losses(weights, net, settings, pair)
+        measurement.report(lines=[f"loss {found:.4f}, in float32 as written {expected:.4f}"])
+        measurement.profile(next_step)
 
 
 def started(settings: PretrainingSettings) -> ReferenceIKEM:
@@ -114,11 +117,15 @@ def losses(
     device = net.memory.keys.device
     reference.to(device).train()
     load_reference(net, weights)
-    for module in (*reference.modules(), *net.modules()):
-        if isinstance(module, nn.Dropout):
-            module.p = 0
+    dropped = [m for m in (*reference.modules(), *net.modules()) if isinstance(m, nn.Dropout)]
+    shares = [module.p for module in dropped]
+    for module in dropped:
+        module.p = 0
     with torch.no_grad():
-        expected = reference(pair.first, pair.second)[0]
+        with arithmetic("fp32"):
+            expected = reference(pair.first, pair.second)[0]
         with autocast(settings.precision, device):
             found = net(pair.first, pair.second).total
+    for module, share in zip(dropped, shares, strict=True):
+        module.p = share
     return expected.item(), found.item()

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gpu_rows.measurement import Measurement, kernels_used
 from gpu_rows.training import REFERENCES
-from mmcl.engine.precision import autocast
+from mmcl.engine.precision import arithmetic, autocast
 from mmcl.models import build_backbone, kernels
 from mmcl.settings.tables import default_graph
 
@@ -81,7 +81,7 @@ def _unit(
     found, spent = {}, {}
     for name in ("plain", "kernels"):
         own = copy.deepcopy(block)
-        with _form(name), _tf32(precision == "tf32"):
+        with _form(name), arithmetic(precision):
             found[name] = _gradients(own, given, slope.to(kind), precision)
 
             def call(own: nn.Module = own) -> None:
@@ -135,14 +135,3 @@ def _form(name: str) -> Iterator[None]:
         os.environ.pop(kernels.VARIABLE, None)
         if before is not None:
             os.environ[kernels.VARIABLE] = before
-
-
-@contextmanager
-def _tf32(on: bool) -> Iterator[None]:
-    """Matrix products of float32 in TF32 or not."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = on
-    try:
-        yield
-    finally:
-        torch.backends.cuda.matmul.allow_tf32 = before

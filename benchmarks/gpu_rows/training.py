@@ -2,7 +2,7 @@
 
 import gc
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
@@ -18,18 +18,18 @@ from torch import Tensor, nn
 from gpu_rows.measurement import Measurement
 from mmcl.checkpoints import load_reference
 from mmcl.colearn.learner import CoLearner, build_model
-from mmcl.colearn.term import Batch
 from mmcl.engine.optimizers import build_optimizer
-from mmcl.engine.precision import autocast
+from mmcl.engine.precision import arithmetic, autocast
 from mmcl.engine.processes import Processes
-from mmcl.engine.step import make_step
-from mmcl.engine.task import Task
+from mmcl.engine.step import Step, make_step
 from mmcl.layouts import get_layout
+from mmcl.settings.jobs import StreamTraining
 from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
 from mmcl.settings.tables import default_graph
 from mmcl.settings.training import TrainSettings
 from mmcl.skeleton.ragged import Ragged
 from mmcl.training.loader import Loader, TrainingData
+from mmcl.training.train import StreamTask
 
 REFERENCES: dict[str, Callable[..., nn.Module]] = {
     "ctrgcn": ReferenceCTRGCN,
@@ -112,12 +112,15 @@ def compare(measurement: Measurement, backbone: str, precision: str, shape: Shap
 
     model = ours(backbone, shape, weights).to(device)
     measurement.begin_memory()
-    call = product_step(model, precision, shape, device)
-    measurement.ours(measurement.timed(call, warm=WARM_OURS), shape.batch)
-    apart = differences(backbone, model, weights, precision, x, shape)
-    measurement.report(difference=apart[0], difference_of_plain=apart[1])
-    # last, as a profiler is what may end the process
-    measurement.profile(call)
+    call = ProductStep(model, precision, shape, device)
+    with arithmetic(precision):
+        timing = measurement.timed(call, warm=WARM_OURS)
+        measurement.note(graph_of(call.step, device))
+        measurement.ours(timing, shape.batch)
+        apart = differences(backbone, model, weights, precision, x, shape)
+        measurement.report(difference=apart[0], difference_of_plain=apart[1])
+        # last, as a profiler is what may end the process
+        measurement.profile(call)
 
 
 def one_batch(shape: Shape, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -166,32 +169,10 @@ def reference_step(backbone: str, net: nn.Module, x: Tensor, labels: Tensor) -> 
     return step
 
 
-class Steps(Task[Batch]):
-    """A training of which single steps are measured."""
+class ProductStep:
+    """Takes the next batch, as `train_stream` makes them, and trains with it.
 
-    label = "measured"
-    seed = 0
-
-    def __init__(self, model: CoLearner, loader: Loader, precision: str):
-        self.net = model
-        self.loader = loader
-        self.steps = loader.steps
-        self.precision = precision
-
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """See `Task`."""
-        return self.loader.epoch(epoch)
-
-
-def product_step(
-    model: CoLearner,
-    precision: str,
-    shape: Shape,
-    device: torch.device,
-    inputs: dict[str, Any] | None = None,
-    **more: Any,
-) -> Callable[[], None]:
-    """A function that takes the next batch of the loader that training uses, and trains with it.
+    To be called in `arithmetic(precision)`, as `fit` does.
 
     Args:
         model: on the device.
@@ -201,20 +182,43 @@ def product_step(
         inputs: of co-learning terms.
         more: settings of `train`.
     """
-    settings = TrainSettings(
-        batch=shape.batch,
-        window=shape.window,
-        feeder=shape.feeder,
-        precision=precision,
-        learning_rate=RATE,
-        warmup_epochs=0,
-        **more,
+
+    def __init__(
+        self,
+        model: CoLearner,
+        precision: str,
+        shape: Shape,
+        device: torch.device,
+        inputs: dict[str, Any] | None = None,
+        **more: Any,
+    ):
+        train = TrainSettings(
+            batch=shape.batch,
+            window=shape.window,
+            feeder=shape.feeder,
+            precision=precision,
+            learning_rate=RATE,
+            warmup_epochs=0,
+            **more,
+        )
+        # of the stage's settings nothing else is read while it trains
+        settings = StreamTraining.model_construct(stream="joint", seed=1, train=train)
+        loader = Loader(made_clips(shape, device, inputs or {}), settings.stream, train, settings.seed)
+        task = StreamTask(model, loader, settings, None)
+        self.step = make_step(task, build_optimizer(model, train, task.steps), Processes(device=device))
+        self.batches = itertools.chain.from_iterable(task.batches(epoch) for epoch in itertools.count())
+
+    def __call__(self) -> None:
+        self.step(next(self.batches))
+
+
+def graph_of(step: Step[Any], device: torch.device) -> str:
+    """Whether steps were replayed as a CUDA graph."""
+    if device.type != "cuda":
+        return "no CUDA graph on a CPU"
+    return (
+        "steps were replayed as a CUDA graph" if step.recorded else "steps were not replayed as a CUDA graph"
     )
-    loader = Loader(made_clips(shape, device, inputs or {}), "joint", settings, seed=1)
-    task = Steps(model, loader, precision)
-    step = make_step(task, build_optimizer(model, settings, task.steps), Processes(device=device))
-    batches = itertools.chain.from_iterable(task.batches(epoch) for epoch in itertools.count())
-    return lambda: step(next(batches))
 
 
 def made_clips(shape: Shape, device: torch.device, inputs: dict[str, Any]) -> TrainingData:
@@ -249,7 +253,7 @@ def differences(
         for module, _ in dropped:
             module.p = 0
         torch.manual_seed(0)  # of InfoGCN's noise
-        with torch.no_grad(), autocast(own, x.device):
+        with torch.no_grad(), arithmetic(own), autocast(own, x.device):
             found.append(net(x).float())
         for module, share in dropped:
             module.p = share
