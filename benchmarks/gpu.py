@@ -141,7 +141,7 @@ def _method(out: Path, about: dict[str, str]) -> tuple[str, str]:
     for method in ("fork", "spawn"):
         why = isolated(functools.partial(_look, file), 90, out / "gpu-device.log", method)
         if file.exists():
-            about |= json.loads(file.read_text(encoding="utf-8"))
+            about |= json.loads(file.read_text(encoding="utf-8")) | about
             file.unlink()
             return method, ""
     return "", f"torch cannot use the GPU ({why}):\n{(out / 'gpu-device.log').read_text()[-1500:]}"
@@ -153,6 +153,7 @@ def _look(file: Path) -> None:
     torch.ones(1, device="cuda").sum().item()
     properties = torch.cuda.get_device_properties(0)
     found = {
+        "gpu": properties.name,
         "capability": f"{properties.major}.{properties.minor}",
         "memory": f"{properties.total_memory / 1e9:.0f} GB",
         "processors": str(properties.multi_processor_count),
@@ -227,7 +228,9 @@ def _markdown(about: dict[str, str], found: dict[str, dict[str, Any]], tiny: boo
             lines += [f"{name}: {row['about']}", *(f"- {one}" for one in said), ""]
     slowest = _slowest(found)
     if slowest:
-        lines += [f"Kernels of {slowest}, the row farthest from its goal:", "", found[slowest]["profile"], ""]
+        row = found[slowest]
+        took = f", of which a call took {row['ours_ms']:.3f} ms" if "ours_ms" in row else ""
+        lines += [f"Kernels of {slowest}, the row farthest from its goal{took}:", "", row["profile"], ""]
     return "\n".join(lines)
 
 

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
@@ -56,8 +57,17 @@ def _child(work: Callable[[], None], limit: float, log: Path) -> None:
     faulthandler.enable(file=2)
     # where it hangs, if it does
     faulthandler.dump_traceback_later(max(1.0, limit - 1), file=2)
-    work()
-    faulthandler.cancel_dump_traceback_later()
+    try:
+        work()
+    except SystemExit:
+        raise
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    # without what a library does at its end, which may hang or crash
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def guarded(row: Row, measurement: Measurement) -> None:

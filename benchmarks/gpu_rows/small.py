@@ -63,7 +63,11 @@ def _step(net: nn.Module, x: Tensor, labels: Tensor) -> Callable[[], None]:
 
 
 def _captured(step: Callable[[], None], device: torch.device) -> Callable[[], object]:
-    """The step as a CUDA graph."""
+    """The step as a CUDA graph.
+
+    Each is recorded on a stream of its own: workspaces of cuBLAS belong to a stream, and graphs that run at once must
+    not share them.
+    """
     if device.type != "cuda":
         return step
     side = torch.cuda.Stream()
@@ -73,7 +77,7 @@ def _captured(step: Callable[[], None], device: torch.device) -> Callable[[], ob
             step()
     torch.cuda.current_stream().wait_stream(side)
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
+    with torch.cuda.graph(graph, stream=side):
         step()
     return graph.replay
 
