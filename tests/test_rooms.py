@@ -26,6 +26,7 @@ TIERS = [
         "archive",
         "helpers",
         "ahead",
+        "precision",
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths"},
