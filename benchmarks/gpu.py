@@ -204,7 +204,7 @@ def _markdown(about: dict[str, str], found: dict[str, dict[str, Any]], tiny: boo
     if tiny:
         lines += ["Tiny sizes on a CPU: no figure here means anything.", ""]
     columns = ("row", "reference", "ours", "unit", "ms a call", "ratio", "goal", "reached", "memory, GB")
-    columns = (*columns, "first step, s", "logits differ by (plain form in this precision)")
+    columns = (*columns, "first step (warm-up), s", "logits differ by (plain form in this precision)")
     lines += [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     for name, row in found.items():
         why = row.get("skipped") or row.get("failed")
@@ -217,7 +217,7 @@ def _markdown(about: dict[str, str], found: dict[str, dict[str, Any]], tiny: boo
             f"{row['goal']:g}×" if row["goal"] else "",
             {True: "yes", False: "no"}.get(row.get("reached"), ""),
             _memory(row),
-            _number(row.get("first_step"), 1),
+            f"{row['first_step']:.1f} ({row['warm_up']:.1f})" if "first_step" in row else "",
             _differences(row),
         ]
         lines.append(f"| {name}{f' ({why})' if why else ''} | {' | '.join(cells)} |")
