@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from interleaved import medians
+from reference_ikem import exchange, mined
 from torch import Tensor
 
 from mmcl.colearn.relational import relational
@@ -25,33 +26,8 @@ PAPER = PretrainingSettings()
 TEMPERATURE = PAPER.temperature
 
 
-def contrast(positive: Tensor, negatives: Tensor) -> Tensor:
-    """The released way, from its description: logits of the pair and of memory, and cross-entropy."""
-    logits = torch.cat([positive, negatives], 1) / TEMPERATURE
-    return F.cross_entropy(logits, torch.zeros(CLIPS, dtype=torch.int64))
-
-
-def mined(positive: Tensor, own: Tensor, context: Tensor, nearest: Tensor) -> Tensor:
-    """The released way: 1 + 2K logits of each pair of modalities, and as large a mask of the positives."""
-    logits = torch.cat([positive, own, context], 1) / TEMPERATURE
-    mask = torch.zeros_like(own).scatter_(1, nearest, 1)
-    mask = torch.cat([torch.ones_like(positive), mask, mask], 1)
-    return -((F.log_softmax(logits, 1) * mask).sum(1) / mask.sum(1)).mean()
-
-
 def exchange_by_arrays(q: Tensor, z: Tensor, k: Tensor, memory: Tensor) -> Tensor:
-    positive = [(a * b).sum(1, keepdim=True) for a, b in zip(q, k, strict=True)]
-    similar = [a @ keys for a, keys in zip(q, memory, strict=True)]
-    nearest = [s.topk(1).indices for s in similar]
-    total = torch.zeros(())
-    for u in range(MODALITIES):
-        for v in range(MODALITIES):
-            if u != v:
-                loss = mined(positive[u], similar[u], similar[u] * similar[v], nearest[v])
-                total = total + loss / (MODALITIES - 1)
-    key = F.normalize(torch.cat(list(k), 1), dim=1)
-    keys = F.normalize(torch.cat(list(memory), 0), dim=0)
-    return total + sum(contrast((one * key).sum(1, keepdim=True), one @ keys) for one in z)
+    return exchange(q, z, k, memory)
 
 
 def exchange_by_sums(q: Tensor, z: Tensor, k: Tensor, memory: Tensor) -> Tensor:

@@ -14,7 +14,8 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # onnxruntime reads it while it is im
 import onnxruntime
 import torch
 from interleaved import medians, show
-from reference_ctrgcn import ReferenceCTRGCN, randomised
+from reference_ctrgcn import ReferenceCTRGCN
+from reference_layers import randomised
 from torch import Tensor
 
 from mmcl.checkpoints import load_reference

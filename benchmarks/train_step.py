@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 import torch.nn.functional as F
 from interleaved import medians, show
-from reference_ctrgcn import ReferenceCTRGCN, randomised
+from reference_ctrgcn import ReferenceCTRGCN
+from reference_layers import randomised
 from torch import nn
 
 from mmcl.checkpoints import load_reference
