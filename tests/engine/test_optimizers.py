@@ -10,7 +10,7 @@ SETTINGS = AdamWSettings(learning_rate=0.1, weight_decay=0.5, epochs=10, warmup_
 
 
 def test_the_rate_warms_up_and_falls_to_zero():
-    optimizer, schedule, every_step = build_optimizer(torch.nn.Linear(2, 2), SETTINGS, steps=10)
+    optimizer, schedule, every_step, _ = build_optimizer(torch.nn.Linear(2, 2), SETTINGS, steps=10)
     assert every_step
     rates = []
     for _ in range(100):
