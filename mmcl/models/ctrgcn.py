@@ -1,7 +1,6 @@
 """CTR-GCN: channel-wise topology refinement graph convolution (Chen et al., ICCV 2021)."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmcl.errors import UserError
@@ -59,7 +58,8 @@ class RefinedGraphConv(nn.Module):
         graphs = self.graphs(x).view(SUBSETS, -1, joints, joints)
         values = self.value(x).view(SUBSETS, -1, joints, frames)
         z = aggregate(graphs, values).view(-1, count, joints, frames)
-        return F.relu(self.norm(z) + self.down(x), inplace=True)
+        found: Tensor = self.norm(z, self.down(x), relu=True)
+        return found
 
     def graphs(self, x: Tensor) -> Tensor:
         """The refined graphs of x (C, N, V, T): (3, O, N·V·V)."""
@@ -155,8 +155,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
-        y = self.temporal(self.spatial(x))
-        return F.relu(y) if self.skip is None else F.relu(y + self.skip(x), inplace=True)
+        skip = None if self.skip is None else self.skip(x)
+        found: Tensor = self.temporal(self.spatial(x), skip, relu=True)
+        return found
 
 
 class CTRGCN(Backbone):

@@ -4,12 +4,11 @@ MMCL's zero-shot experiments run it as well.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
-from mmcl.models.layers import ChannelNorm, InputNorm, classifier, skip_path
+from mmcl.models.layers import ChannelNorm, InputNorm, NoNorm, classifier, skip_path
 from mmcl.models.reference import norm_names, point_norm_names, same_names
 from mmcl.models.shared_graph import FrameConv, JointsFirst, shared_graph_conv
 
@@ -44,7 +43,8 @@ class AdaptiveGraphConv(nn.Module):
         """(C, V, N, T) -> (O, V, N, T)."""
         graphs = self.graph / (self.graph.norm(dim=1, keepdim=True) + 1e-4)
         z = shared_graph_conv(x, graphs, self.weight, self.bias.sum(0)[:, None])
-        return F.relu(self.norm(z) + self.down(x), inplace=True)
+        found: Tensor = self.norm(z, self.down(x), relu=True)
+        return found
 
     @torch.no_grad()
     def folded(self) -> nn.Module:
@@ -53,7 +53,7 @@ class AdaptiveGraphConv(nn.Module):
         scale, shift = self.norm.scale_shift()
         self.weight.copy_(self.weight.double() * scale[:, None])
         self.bias.copy_(self.bias.double() * scale + shift / SUBSETS)
-        self.norm = nn.Identity()
+        self.norm = NoNorm()
         return self
 
 
@@ -73,8 +73,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, V, N, T) -> (O, V, N, ⌈T/stride⌉)."""
-        y = self.norm(self.temporal(self.spatial(x)))
-        return F.relu(y) if self.skip is None else F.relu(y + self.skip(x), inplace=True)
+        skip = None if self.skip is None else self.skip(x)
+        found: Tensor = self.norm(self.temporal(self.spatial(x)), skip, relu=True)
+        return found
 
     def folded(self) -> nn.Module:
         """See `mmcl.models.layers.fold`."""

@@ -11,6 +11,7 @@ from mmcl.models.layers import (
     ChannelNorm,
     InputNorm,
     MultiScaleTemporal,
+    NoNorm,
     PointConv,
     classifier,
     fold_affine,
@@ -106,7 +107,7 @@ class LayerAttention(nn.Module):
 
     def forward(self, peaks: Tensor) -> Tensor:
         """The layers' maxima over time (L, O, N, V) -> their weights (L, O, N), between 0 and 1."""
-        reduced = F.relu(self.reduce_norm(self.reduce(peaks.transpose(0, 1))))
+        reduced = self.reduce_norm(self.reduce(peaks.transpose(0, 1)), relu=True)
         nodes = (reduced * self.joints[:, None]).sum(-1).transpose(1, 2)  # a layer's mean over its joints
         related = self.edges(nodes[None])[0]  # (O/4, N, L)
         found: Tensor = self.expand(related.permute(2, 1, 0)).sigmoid().transpose(1, 2)
@@ -116,7 +117,7 @@ class LayerAttention(nn.Module):
         """See `mmcl.models.layers.fold`."""
         assert isinstance(self.reduce_norm, ChannelNorm)
         fold_affine(self.reduce.weight, self.reduce.bias, *self.reduce_norm.scale_shift())
-        self.reduce_norm = nn.Identity()
+        self.reduce_norm = NoNorm()
         return self
 
 
@@ -155,7 +156,7 @@ class HierarchicalGraphConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, T)."""
         x = frames_first(x)
-        reduced = F.relu(self.reduce_norm(self.reduce(x)), inplace=True).unflatten(0, (self.layers, -1))
+        reduced = self.reduce_norm(self.reduce(x), relu=True).unflatten(0, (self.layers, -1))
         z = aggregate(self.graph, self.weight * self.subset_norm.factor().view(self.layers, -1, 1), reduced)
         z, scale, shift, peaks = self.subset_norm.of(z, self.bias)
         still = self.edges(reduced.mean(2))  # the same in all frames
@@ -164,8 +165,8 @@ class HierarchicalGraphConv(nn.Module):
         offset = (of_moving * shift[..., None]).sum(0)
         moving = total(z, (of_moving * scale[..., None]).to(z.dtype), offset.to(z.dtype))
         still = (of_still[..., None] * still).sum(0)[:, None].expand(-1, x.shape[1], -1, -1)
-        y = self.norm(torch.cat([moving, still.to(z.dtype)])) + self.down(x)
-        return F.relu(y, inplace=True).permute(0, 2, 3, 1)
+        y: Tensor = self.norm(torch.cat([moving, still.to(z.dtype)]), self.down(x), relu=True)
+        return y.permute(0, 2, 3, 1)
 
     def weights(self, peaks: Tensor, still: Tensor) -> tuple[Tensor, Tensor]:
         """Weights of the layers, (L, 3·O/4, N) and (L, O/4, N).
@@ -256,8 +257,9 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
-        y = self.temporal(self.spatial(x))
-        return F.relu(y if self.skip is None else y + self.skip(x))
+        skip = None if self.skip is None else self.skip(x)
+        found: Tensor = self.temporal(self.spatial(x), skip, relu=True)
+        return found
 
 
 class HDGCN(Backbone):

@@ -141,7 +141,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
-        found: Tensor = (self.temporal(self.spatial(x)).relu_() + self.skip(x)).relu_()
+        found: Tensor = (self.temporal(self.spatial(x), relu=True) + self.skip(x)).relu_()
         return found
 
 

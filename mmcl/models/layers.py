@@ -11,6 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmcl.models.kernels import temporal
+from mmcl.models.kernels.norm import added, batch_norm
+
 
 def fold(net: nn.Module) -> nn.Module:
     """Put batch norms into the convolutions that they follow: the same function in evaluation mode, in fewer steps.
@@ -95,9 +98,15 @@ class ChannelNorm(nn.BatchNorm1d):
         super().__init__(channels)
         nn.init.normal_(self.weight, scale, spread)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(C, …) -> (C, …)."""
-        return super().forward(x.reshape(1, x.shape[0], -1)).view(x.shape)
+    def forward(self, x: Tensor, skip: Tensor | None = None, relu: bool = False) -> Tensor:
+        """BN(x) + skip, or ReLU(BN(x) + skip): (C, …) -> the same shape.
+
+        Args:
+            x: (C, …).
+            skip: what is added, of the same shape; None for nothing.
+            relu: whether negative sums become zero.
+        """
+        return batch_norm(x, self, skip, relu)
 
     def scale_shift(self) -> tuple[Tensor, Tensor]:
         """Scale and shift of the channels in evaluation mode, (C) float64 each."""
@@ -105,6 +114,14 @@ class ChannelNorm(nn.BatchNorm1d):
         assert self.running_var is not None
         scale = self.weight.detach().double() / (self.running_var.double() + self.eps).sqrt()
         return scale, self.bias.detach().double() - self.running_mean.double() * scale
+
+
+class NoNorm(nn.Module):
+    """What is left of a `ChannelNorm` that was folded: the sum with a skip path and the ReLU."""
+
+    def forward(self, x: Tensor, skip: Tensor | None = None, relu: bool = False) -> Tensor:
+        """See `ChannelNorm`."""
+        return added(x, skip, relu)
 
 
 class Affine(nn.Module):
@@ -189,17 +206,32 @@ class MultiScaleTemporal(nn.Module):
         self.convs = nn.ModuleList(convs)
         self.norm = ChannelNorm(channels, 1, 0.02)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(C, N, V, T) -> (C, N, V, ⌈T/stride⌉)."""
+    def forward(self, x: Tensor, skip: Tensor | None = None, relu: bool = False) -> Tensor:
+        """The branches, normalised, + skip, and ReLU of the sum if so wished.
+
+        Args:
+            x: (C, N, V, T).
+            skip: (C, N, V, ⌈T/stride⌉); None for nothing.
+            relu: whether negative sums become zero.
+
+        Returns:
+            (C, N, V, ⌈T/stride⌉).
+        """
         _, count, joints, _ = x.shape
-        moving, still = self.reduced(x)
-        moving = F.relu(self.reduce_norm(moving)).flatten(1, 2)  # (3C/4, N·V, T)
-        *inputs, pooled = moving.split(self.quarter)
-        branches = [conv(y) for conv, y in zip(self.convs, inputs, strict=True)]
-        branches.append(F.max_pool1d(pooled, 3, self.stride, 1))
-        branches.append(still.flatten(1, 2))
-        found: Tensor = self.norm(torch.cat(branches)).unflatten(1, (count, joints))
+        norm = self.reduce_norm
+        if temporal.trained(x, 4 * self.quarter, norm, self.stride):
+            r = self.reduce(x).flatten(1, 2)
+            y: Tensor = temporal.Branches.apply(r, norm.weight, norm.bias, *self.taps(), norm, self.stride)
+        else:
+            moving, still = self.reduced(x)
+            moving = norm(moving, relu=True).flatten(1, 2)
+            y = temporal.plain(moving, still.flatten(1, 2), self.taps(), self.stride)
+        found: Tensor = self.norm(y.unflatten(1, (count, joints)), skip, relu)
         return found
+
+    def taps(self) -> temporal.Convs:
+        """Weight and bias of each convolution over time."""
+        return [conv.get_parameter(name) for conv in self.convs for name in ("weight", "bias")]
 
     def reduced(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The 1×1 convolutions of x (C, N, V, T): of the three branches with a time window, and of the one without.
@@ -243,11 +275,18 @@ class FoldedTemporal(nn.Module):
         self.pooled = Affine(scales[2].to(weight), shifts[2].to(weight))
         del unit.reduce_norm, unit.norm
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(C, N, V, T) -> (C, N, V, ⌈T/stride⌉)."""
-        _, count, joints, _ = x.shape
+    def forward(self, x: Tensor, skip: Tensor | None = None, relu: bool = False) -> Tensor:
+        """See `MultiScaleTemporal`."""
+        unit, (_, count, joints, _) = self.unit, x.shape
+        if temporal.inferred(x, 4 * unit.quarter, unit.stride):
+            r = unit.reduce(x).flatten(1, 2)
+            more = None if skip is None else skip.flatten(1, 2)
+            peaks = self.pooled.scale, self.pooled.shift
+            y = temporal.folded(r, unit.taps(), peaks, unit.stride, more, relu)
+            return y.view(-1, count, joints, y.shape[-1])
         branches = self.exported(x) if torch.compiler.is_exporting() else self.branches(x)
-        return torch.cat(branches, dim=-3).view(-1, count, joints, branches[0].shape[-1])
+        y = torch.cat(branches, dim=-3).view(-1, count, joints, branches[0].shape[-1])
+        return added(y, skip, relu)
 
     def branches(self, x: Tensor) -> list[Tensor]:
         """(C, N, V, T) -> four times (C/4, N·V, ⌈T/stride⌉)."""

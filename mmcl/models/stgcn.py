@@ -1,12 +1,12 @@
 """ST-GCN: spatial temporal graph convolutional network (Yan et al., AAAI 2018), and IKEM's narrow one."""
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mmcl.errors import UserError
 from mmcl.models.graphs import spatial_partition
-from mmcl.models.layers import ChannelNorm, InputNorm, skip_path
+from mmcl.models.kernels.norm import added
+from mmcl.models.layers import ChannelNorm, InputNorm, NoNorm, skip_path
 from mmcl.models.reference import norm_names, point_norm_names, same_names
 from mmcl.models.shared_graph import FrameConv, JointsFirst, shared_graph_conv
 
@@ -91,13 +91,16 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, V, N, T) -> (O, V, N, ⌈T/stride⌉)."""
-        y = F.relu(self.spatial_norm(self.spatial(x)))
-        y = self.dropout(self.temporal_norm(self.temporal(y)))
-        return F.relu(y) if self.skip is None else F.relu(y + self.skip(x), inplace=True)
+        skip = None if self.skip is None else self.skip(x)
+        y = self.temporal(self.spatial_norm(self.spatial(x), relu=True))
+        if self.dropout.p and self.training:
+            return added(self.dropout(self.temporal_norm(y)), skip, relu=True)
+        found: Tensor = self.temporal_norm(y, skip, relu=True)
+        return found
 
     def folded(self) -> nn.Module:
         """See `mmcl.models.layers.fold`."""
-        self.spatial, self.spatial_norm = FoldedConv(self.spatial, self.spatial_norm), nn.Identity()
+        self.spatial, self.spatial_norm = FoldedConv(self.spatial, self.spatial_norm), NoNorm()
         self.temporal_norm = self.temporal.absorb(self.temporal_norm)
         return self
 

@@ -66,6 +66,18 @@ def trusted(kernel: str, form: Hashable, error_of: Callable[[], float]) -> bool:
     return _trusted[key]
 
 
+def apart(found: Tensor, expected: Tensor, units: float = 32) -> float:
+    """The largest difference of a result to the exact one, as a part of what rounding permits.
+
+    Args:
+        found: in the data type that it was rounded to.
+        expected: in float64.
+        units: how many units in the last place of the largest number are permitted.
+    """
+    permitted = units * torch.finfo(found.dtype).eps * expected.abs().max()
+    return float((found.double() - expected).abs().max() / permitted)
+
+
 def tensor_cores(dtype: torch.dtype) -> bool:
     """Whether products of a data type may be rounded to TF32 (of float32), as the precision in force says."""
     return dtype is not torch.float32 or torch.backends.cuda.matmul.allow_tf32
