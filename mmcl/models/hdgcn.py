@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from mmcl.errors import UserError
 from mmcl.models.backbone import Backbone
 from mmcl.models.graphs import hierarchical
+from mmcl.models.kernels.product import product
 from mmcl.models.layers import (
     ChannelNorm,
     InputNorm,
@@ -240,8 +241,8 @@ def aggregate(graph: Tensor, weight: Tensor, x: Tensor) -> Tensor:
         (L, 3·B, T, N, V).
     """
     # a 1×1 convolution commutes with the aggregation, so the three of a layer come first, as one product
-    z = torch.bmm(weight, x.flatten(2)).view(len(graph) * SUBSETS, -1, x.shape[-1])
-    return torch.bmm(z, graph.flatten(0, 1).transpose(1, 2)).view(len(graph), -1, *x.shape[2:])
+    z = product(x.flatten(2), weight).view(len(graph) * SUBSETS, -1, x.shape[-1])
+    return product(z, graph.flatten(0, 1), last=True).view(len(graph), -1, *x.shape[2:])
 
 
 class Block(nn.Module):

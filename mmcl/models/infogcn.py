@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
 from mmcl.models.backbone import Backbone
+from mmcl.models.kernels.product import product
 from mmcl.models.layers import (
     ChannelNorm,
     InputNorm,
@@ -100,7 +101,7 @@ class AttentionGraphConv(nn.Module):
         # the sum over v first: its result, joint by joint and head by head, is what one product with all W_h takes
         seen = torch.bmm(graphs.flatten(1, 2), tokens.view(-1, joints, channels)).view(-1, HEADS * channels)
         weight = self.weight.transpose(0, 1).flatten(1)
-        z = torch.addmm(self.bias.sum(0)[:, None], weight, seen.t())
+        z = product(seen.t(), weight, self.bias.sum(0))
         z = self.norm(z).view(-1, count, frames, joints)
         found: Tensor = (self.down(x) + z.transpose(2, 3)).relu_()
         return found
@@ -119,7 +120,7 @@ class AttentionGraphConv(nn.Module):
         dim = tokens.shape[1] // 8
         scale = dim**-0.25  # on q and on k
         normed = self.inner_norm(tokens)
-        qk = F.linear(normed, scale * self.query_key.weight, scale * self.query_key.bias)
+        qk = product(normed, scale * self.query_key.weight, scale * self.query_key.bias, last=True)
         parts = qk.view(-1, joints, 2 * HEADS, dim).unbind(2)
         scores = torch.stack(
             [torch.bmm(q, k.transpose(1, 2)) for q, k in zip(parts[:HEADS], parts[HEADS:], strict=True)],

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from mmcl.models.kernels import temporal
 from mmcl.models.kernels.norm import added, batch_norm
+from mmcl.models.kernels.product import product
 
 
 def fold(net: nn.Module) -> nn.Module:
@@ -88,7 +89,7 @@ class PointConv(nn.Module):
 
 def point_conv(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """1×1 convolution of x (C, …) with weight (O, C) and bias (O): (O, …)."""
-    return torch.addmm(bias[:, None], weight, x.flatten(1)).view(-1, *x.shape[1:])
+    return product(x.flatten(1), weight, bias).view(-1, *x.shape[1:])
 
 
 class ChannelNorm(nn.BatchNorm1d):

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmcl.models.backbone import Backbone
+from mmcl.models.kernels.product import product
 from mmcl.models.layers import ChannelNorm, NoNorm, fold_affine
 
 
@@ -46,8 +47,8 @@ def shared_graph_conv(x: Tensor, graphs: Tensor, weight: Tensor, bias: Tensor) -
     gathered = gathered.view(-1, joints * count * frames)  # (C·K, V·N·T)
     flat, shape = weight.permute(1, 2, 0).flatten(1), (-1, joints, count, frames)
     if bias.shape[1] == 1:
-        return torch.addmm(bias, flat, gathered).view(shape)
-    return (flat @ gathered).view(shape) + bias[..., None, None]
+        return product(gathered, flat, bias[:, 0]).view(shape)
+    return product(gathered, flat).view(shape) + bias[..., None, None]
 
 
 class FrameConv(nn.Conv2d):

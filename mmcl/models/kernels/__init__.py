@@ -54,7 +54,11 @@ def trusted(kernel: str, form: Hashable, error_of: Callable[[], float]) -> bool:
             return False  # it would end the capture
         why = ""
         try:
-            with torch.enable_grad(), torch.autocast("cuda", enabled=False):
+            with (
+                torch.enable_grad(),
+                torch.autocast("cuda", enabled=False),
+                torch.autocast("cpu", enabled=False),
+            ):
                 error = error_of()
             if not error <= 1:
                 why = f"it differs from its plain form by {error:.3g} times what rounding permits"

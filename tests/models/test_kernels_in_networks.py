@@ -1,0 +1,70 @@
+"""Every backbone with kernels trains like one without."""
+
+import copy
+
+import pytest
+import torch
+from networks import NAMES, away_from_start
+from seeds import shifted
+from torch import nn
+
+from mmcl.models import build_backbone, kernels
+from mmcl.models.kernels.norm import BatchNorm
+from mmcl.models.kernels.product import Product
+from mmcl.settings.tables import default_graph
+
+WIDTHS = {"stgcn16": 0.25, "ctrgcn": 0.125, "infogcn": 0.125}
+BLOCKS = 5
+"""The first ones: among them are all kinds, one with a stride too."""
+
+
+@pytest.fixture
+def taken(monkeypatch):
+    """Kernels are used, interpreted; the functions that were called."""
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")
+    monkeypatch.setattr(kernels, "_interpreting", True)
+    calls = []
+    for function in (BatchNorm, Product):
+
+        def apply(*arguments, function=function, before=function.apply):
+            calls.append(function)
+            return before(*arguments)
+
+        monkeypatch.setattr(function, "apply", apply)
+    return calls
+
+
+def step(net, x):
+    """Loss, gradients and statistics, by name."""
+    people = net.trunk(net.stem(x))
+    loss = people.square().mean()
+    loss.backward()
+    gradients = {name: parameter.grad for name, parameter in net.named_parameters()}
+    statistics = {name: value for name, value in net.state_dict().items() if "running" in name}
+    found = {"loss": loss.detach()} | gradients | statistics
+    return {name: value.double() for name, value in found.items() if value is not None}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_is_that_of_the_plain_network(name, taken, monkeypatch):
+    torch.manual_seed(shifted(0))
+    net = build_backbone(name, 3, "utd20", 1, default_graph(name), width=WIDTHS.get(name, 0.0625))
+    away_from_start(net).train()
+    net.blocks = net.blocks[:BLOCKS]
+    for module in net.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    plain, exact = copy.deepcopy(net), copy.deepcopy(net).double()
+    x = torch.randn(2, 3, 8, 20, 1)
+    found = step(net, x)
+    assert set(taken) == {BatchNorm, Product}
+    taken.clear()
+    monkeypatch.setattr(kernels, "_interpreting", False)
+    usual, expected = step(plain, x), step(exact, x.double())
+    assert not taken
+    assert found.keys() == expected.keys()
+    for entry, value in expected.items():
+        # float32's own error tells how much is rounding, and next to nothing where a bias has no influence
+        permitted = 16 * (usual[entry] - value).norm() + 1e-4 * value.norm()
+        assert (found[entry] - value).norm() <= permitted, entry
