@@ -41,6 +41,41 @@ def kept_columns(start, outputs, frames, kept, STRIDE: tl.constexpr, BLOCK: tl.c
 
 
 @triton.jit
+def value_at(x, there, middle, scale, shift, NORM: tl.constexpr, RELU: tl.constexpr):
+    """Values at pointers x, normalised and through ReLU if so wished, rounded as they would be stored; 0 elsewhere."""
+    y = tl.load(x, mask=there[None, :], other=0)
+    if NORM or RELU:
+        z = y.to(tl.float32)
+        if NORM:
+            z = (z - middle) * scale + shift
+        if RELU:
+            z = tl.maximum(z, 0)
+        y = tl.where(there[None, :], z, 0).to(y.dtype)
+    return y
+
+
+@triton.jit
+def frame_at(x, frame, frames, inside, offset, middle, scale, shift, NORM: tl.constexpr, RELU: tl.constexpr):
+    """`value_at` some frames later; 0 outside of the row."""
+    there = inside & (frame >= -offset) & (frame < frames - offset)
+    return value_at(x + offset, there, middle, scale, shift, NORM, RELU)
+
+
+@triton.jit
+def convolved(x, frame, frames, inside, middle, scale, shift, weight, bias, D: tl.constexpr, K: tl.constexpr,
+              Q: tl.constexpr, BLOCK: tl.constexpr, NORM: tl.constexpr, RELU: tl.constexpr,
+              TF32: tl.constexpr):  # fmt: skip
+    """b + Σ_k W_k · x[t + (k − K/2)·D]: (Q, BLOCK)."""
+    channel = tl.arange(0, Q)
+    place = channel[:, None] * Q + channel[None, :]
+    acc = tl.zeros((Q, BLOCK), tl.float32)
+    for k in tl.static_range(K):
+        y = frame_at(x, frame, frames, inside, (k - K // 2) * D, middle, scale, shift, NORM, RELU)
+        acc = dot(tl.load(weight + k * Q * Q + place), y, acc, TF32)
+    return acc + tl.load(bias + channel)[:, None]
+
+
+@triton.jit
 def gradient_at(grad, frame, frames, first, inside, SHIFT: tl.constexpr, STRIDE: tl.constexpr):
     """Gradient of the output whose window has its centre SHIFT frames later; 0 where there is none.
 
@@ -68,9 +103,40 @@ def spread(grad, frame, frames, first, inside, weight, D: tl.constexpr, K: tl.co
 
 
 @triton.jit
-def _frame(x, frame, frames, inside, offset):
-    there = inside & (frame >= -offset) & (frame < frames - offset)
-    return tl.load(x + offset, mask=there[None, :], other=0)
+def sum_taps(grad, x, taps, of_bias, first, step, middle, scale, shift, rows, frames, kept, NORM: tl.constexpr,
+             RELU: tl.constexpr, BIAS, Q: tl.constexpr, STRIDE: tl.constexpr, BLOCK: tl.constexpr,
+             ALIGNED: tl.constexpr, TF32: tl.constexpr):  # fmt: skip
+    """A program's share of the gradients of the weights of `TAPS` frames, (TAPS, Q, Q), and of the bias, (Q).
+
+    The frames are `first`, `first` + `step`, … later than the centre of the window.
+    """
+    columns, outputs = rows * frames, rows * kept
+    if ALIGNED:
+        columns, outputs = tl.multiple_of(columns, 16), tl.multiple_of(outputs, 16)
+    channel = tl.arange(0, Q)
+    own = channel[:, None]
+    w0 = tl.zeros((Q, Q), tl.float32)
+    w1 = tl.zeros((Q, Q), tl.float32)
+    w2 = tl.zeros((Q, Q), tl.float32)
+    bias = tl.zeros((Q,), tl.float32)
+    for tile in range(tl.program_id(0), tl.cdiv(outputs, BLOCK), tl.num_programs(0)):
+        column, inside, frame, centre = kept_columns(tile * BLOCK, outputs, frames, kept, STRIDE, BLOCK)
+        place = x + (own * columns + centre[None, :])
+        g = tl.load(grad + (own * outputs + column[None, :]), mask=inside[None, :], other=0)
+        if BIAS:
+            bias += tl.sum(g.to(tl.float32), 1)
+        y = frame_at(place, frame, frames, inside, first, middle, scale, shift, NORM, RELU)
+        w0 = dot(g, tl.trans(y), w0, TF32)
+        y = frame_at(place, frame, frames, inside, first + step, middle, scale, shift, NORM, RELU)
+        w1 = dot(g, tl.trans(y), w1, TF32)
+        y = frame_at(place, frame, frames, inside, first + 2 * step, middle, scale, shift, NORM, RELU)
+        w2 = dot(g, tl.trans(y), w2, TF32)
+    if BIAS:
+        tl.store(of_bias + channel, bias)
+    place = taps + own * Q + channel[None, :]
+    tl.store(place, w0)
+    tl.store(place + Q * Q, w1)
+    tl.store(place + 2 * Q * Q, w2)
 
 
 @triton.jit(do_not_specialize=["rows", "frames", "kept"])
@@ -84,16 +150,10 @@ def forward_kernel(x, weight, bias, out, rows, frames, kept, K: tl.constexpr, Q:
     column, inside, frame, centre = kept_columns(
         tl.program_id(0) * BLOCK, outputs, frames, kept, STRIDE, BLOCK
     )
-    channel = tl.arange(0, Q)
-    x += channel[:, None] * columns + centre[None, :]
-    place = channel[:, None] * Q + channel[None, :]
-    acc = tl.zeros((Q, BLOCK), tl.float32)
-    for k in tl.static_range(K):
-        value = _frame(x, frame, frames, inside, k - K // 2)
-        acc = dot(tl.load(weight + k * Q * Q + place), value, acc, TF32)
-    acc += tl.load(bias + channel)[:, None]
-    target = out + (channel[:, None] * outputs + column[None, :])
-    tl.store(target, acc.to(out.dtype.element_ty), mask=inside[None, :])
+    own = tl.arange(0, Q)[:, None]
+    x += own * columns + centre[None, :]
+    y = convolved(x, frame, frames, inside, 0, 0, 0, weight, bias, 1, K, Q, BLOCK, False, False, TF32)
+    tl.store(out + (own * outputs + column[None, :]), y.to(out.dtype.element_ty), mask=inside[None, :])
 
 
 @triton.jit(do_not_specialize=["rows", "frames", "kept"])
@@ -121,33 +181,10 @@ def weight_kernel(grad, x, partial, rows, frames, kept, K: tl.constexpr, Q: tl.c
     partial (programs, groups · TAPS · Q + 1, Q): each program's share; (Q, Q) for every frame, of which the last group
     may have some to spare, then Q for the bias.
     """
-    group = tl.program_id(1)
-    columns, outputs = rows * frames, rows * kept
-    if ALIGNED:
-        columns, outputs = tl.multiple_of(columns, 16), tl.multiple_of(outputs, 16)
-    channel = tl.arange(0, Q)
-    own = channel[:, None]
-    w0 = tl.zeros((Q, Q), tl.float32)
-    w1 = tl.zeros((Q, Q), tl.float32)
-    w2 = tl.zeros((Q, Q), tl.float32)
-    bias = tl.zeros((Q,), tl.float32)
-    shift = group * TAPS - K // 2
-    for tile in range(tl.program_id(0), tl.cdiv(outputs, BLOCK), tl.num_programs(0)):
-        column, inside, frame, centre = kept_columns(tile * BLOCK, outputs, frames, kept, STRIDE, BLOCK)
-        place = x + (own * columns + centre[None, :])
-        g = tl.load(grad + (own * outputs + column[None, :]), mask=inside[None, :], other=0)
-        if group == 0:
-            bias += tl.sum(g.to(tl.float32), 1)
-        w0 = dot(g, tl.trans(_frame(place, frame, frames, inside, shift)), w0, TF32)
-        w1 = dot(g, tl.trans(_frame(place, frame, frames, inside, shift + 1)), w1, TF32)
-        w2 = dot(g, tl.trans(_frame(place, frame, frames, inside, shift + 2)), w2, TF32)
-    partial += tl.program_id(0).to(tl.int64) * ((tl.num_programs(1) * TAPS * Q + 1) * Q)
-    if group == 0:
-        tl.store(partial + tl.num_programs(1) * TAPS * Q * Q + channel, bias)
-    place = partial + group * TAPS * Q * Q + own * Q + channel[None, :]
-    tl.store(place, w0)
-    tl.store(place + Q * Q, w1)
-    tl.store(place + 2 * Q * Q, w2)
+    group, groups = tl.program_id(1), tl.num_programs(1)
+    partial += tl.program_id(0).to(tl.int64) * ((groups * TAPS * Q + 1) * Q)
+    sum_taps(grad, x, partial + group * TAPS * Q * Q, partial + groups * TAPS * Q * Q, group * TAPS - K // 2, 1,
+             0, 0, 0, rows, frames, kept, False, False, group == 0, Q, STRIDE, BLOCK, ALIGNED, TF32)  # fmt: skip
 
 
 def forward(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
