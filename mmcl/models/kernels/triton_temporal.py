@@ -15,6 +15,7 @@ from torch import Tensor
 from mmcl.models.kernels import triton_norm
 from mmcl.models.kernels.frames import is_aligned
 from mmcl.models.kernels.temporal import Convs
+from mmcl.models.kernels.triton_common import on
 from mmcl.models.kernels.triton_frames import (
     BACKWARD_TILES,
     TAPS,
@@ -28,7 +29,6 @@ from mmcl.models.kernels.triton_frames import (
     sum_taps,
     value_at,
 )
-from mmcl.models.kernels.triton_norm import on
 
 
 @triton.jit(do_not_specialize=["rows", "frames", "kept"])
@@ -227,7 +227,7 @@ def backward(
     block, warps = BACKWARD_TILES[quarter]
     programs = min(triton_norm.MOST_SHARES, triton.cdiv(columns, block))
     sums = r.new_empty((2, 3 * quarter, programs), dtype=torch.float32)
-    weight_block, weight_warps = WEIGHT_TILES[quarter, r.dtype]
+    weight_block, weight_warps = WEIGHT_TILES[quarter]
     shares = min(8192 // quarter, triton.cdiv(rows * kept, weight_block))  # 21 MB at most
     partial = r.new_empty((shares, 2, 2 * TAPS.value * quarter + 1, quarter), dtype=torch.float32)
     aligned, tf32 = is_aligned(columns, rows * kept), r.dtype is torch.float32
