@@ -40,8 +40,9 @@ def exact(device: "torch.device") -> Iterator[None]:
     """
     import torch
 
+    known = torch.amp.is_autocast_available(device.type)
     with (
-        torch.autocast(device.type, enabled=False),
+        torch.autocast(device.type, enabled=False) if known else nullcontext(),
         products(tf32=False) if device.type == "cuda" else nullcontext(),
     ):
         yield
