@@ -3,7 +3,6 @@
 import pytest
 import torch
 from networks import NAMES, away_from_start
-from seeds import shifted
 from torch import nn
 
 from mmcl.models import build_backbone, kernels
