@@ -14,11 +14,17 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # and before onnxruntime is imported, which looks up a host for telemetry otherwise
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# and before anything imports Triton, whose own functions are interpreted only then
+os.environ["TRITON_INTERPRET"] = "1"
 
 import pytest
 import torch
 from made_stores import SETTINGS, changed, make_stores
 from seeds import shifted
+
+# Triton's own functions are interpreted only if it is in the environment before anything imports Triton, as torch may
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 PROJECT = Path(__file__).resolve().parent.parent
 

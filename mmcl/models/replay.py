@@ -48,7 +48,9 @@ class Replayed:
         """The function of these inputs."""
         if self._failed or not possible(inputs[0].device):
             return self.function(*inputs)
-        key = tuple((one.shape, one.dtype, one.device) for one in inputs)
+        matrices, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+        precision = matrices.allow_tf32, convolutions.allow_tf32
+        key = (precision, *((one.shape, one.dtype, one.device) for one in inputs))
         if key not in self._graphs:
             first = key not in self._seen
             self._seen.add(key)
@@ -76,7 +78,11 @@ class Replayed:
             pool = next((one.graph.pool() for one in self._graphs.values()), None)
             static = [one.clone() for one in inputs]
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            # the outer context brings the stream back, which that of the graph does not where ending a capture fails
+            with (
+                torch.cuda.stream(torch.cuda.current_stream(device)),
+                torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
+            ):
                 output = self.function(*static)
         return Captured(graph, static, output)
 

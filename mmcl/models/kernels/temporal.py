@@ -16,11 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mmcl.models import kernels
+from mmcl.models.kernels.frames import largest_error, product_dtype, takes
 from mmcl.models.kernels.norm import plain as plain_norm
-
-QUARTERS = (16, 32, 64)
-"""Channels of a branch that the kernels take: sides of a product on tensor cores, weights that fit on chip."""
 
 Convs = Sequence[Tensor]
 """Weight (Q, Q, 1, 5) and bias (Q) of the first convolution, then of the dilated one."""
@@ -50,15 +47,17 @@ def plain(moving: Tensor, still: Tensor, convs: Convs, stride: int) -> Tensor:
 
 def trained(x: Tensor, channels: int, norm: nn.BatchNorm1d, stride: int) -> bool:
     """Whether `Branches` takes the product of x (C, N, V, T) with weights for `channels` channels."""
-    dtype = _product_dtype(x)
     ready = norm.training and norm.momentum is not None and norm.weight.dtype is torch.float32
-    return ready and x[0].numel() > 1 and _takes(x, dtype, channels // 4, stride, "temporal", _error)
+    return (
+        ready and x[0].numel() > 1 and takes(x, product_dtype(x), channels // 4, stride, "temporal", _error)
+    )
 
 
 def inferred(x: Tensor, channels: int, stride: int) -> bool:
     """Whether `folded` takes the product of x (C, N, V, T) with weights for `channels` channels."""
-    ready = not torch.is_grad_enabled()
-    return ready and _takes(x, _product_dtype(x), channels // 4, stride, "temporal, folded", _folded_error)
+    return not torch.is_grad_enabled() and takes(
+        x, product_dtype(x), channels // 4, stride, "temporal, folded", _folded_error
+    )
 
 
 def folded(
@@ -119,30 +118,6 @@ class Branches(torch.autograd.Function):
         r, gamma, beta, moments, *convs = ctx.saved_tensors
         gradients = triton_temporal.backward(grad, r, (moments, gamma, beta), convs, ctx.stride)
         return *gradients, None, None
-
-
-def _product_dtype(x: Tensor) -> torch.dtype:
-    """Data type of a product of x with a weight in float32."""
-    kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
-
-
-def _takes(x: Tensor, dtype: torch.dtype, quarter: int, stride: int, kernel: str, error: Any) -> bool:
-    columns = x[0].numel()
-    if not kernels.usable(x) or quarter not in QUARTERS or stride not in (1, 2):
-        return False
-    if dtype not in (torch.float32, torch.bfloat16) or not kernels.tensor_cores(dtype):
-        return False
-    if not 0 < columns < 2**31 // quarter:  # places in a branch are counted with 32 bits
-        return False
-    aligned = is_aligned(columns, columns // x.shape[-1] * -(-x.shape[-1] // stride))
-    form = (dtype, x.device, quarter, stride, aligned)
-    return kernels.trusted(kernel, form, lambda: error(*form))
-
-
-def is_aligned(*columns: int) -> bool:
-    """Whether the kernels may read 16 numbers at a time."""
-    return all(count % 16 == 0 for count in columns)
 
 
 def _example(
@@ -206,11 +181,3 @@ def _folded_error(
     y[2 * quarter : 3 * quarter] *= scale.double()[:, None, None]
     y[2 * quarter : 3 * quarter] += shift.double()[:, None, None]
     return largest_error(dtype, [found], [(y + skip.double()).relu()])
-
-
-def largest_error(dtype: torch.dtype, found: list[Tensor], expected: list[Tensor]) -> float:
-    """See `kernels.apart`: of results of products whose factors are rounded, to TF32 where `dtype` is float32."""
-    unit = 2**-10 if dtype is torch.float32 else 2**-7  # of the factors
-    return max(
-        kernels.apart(a, b, 4 * unit / torch.finfo(a.dtype).eps) for a, b in zip(found, expected, strict=True)
-    )

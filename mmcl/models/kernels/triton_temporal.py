@@ -13,36 +13,22 @@ import triton.language as tl
 from torch import Tensor
 
 from mmcl.models.kernels import triton_norm
-from mmcl.models.kernels.temporal import Convs, is_aligned
-from mmcl.models.kernels.triton_common import dot
-
-TILES = {16: (128, 4), 32: (64, 4), 64: (64, 8)}
-"""Columns of a tile and warps of a program for so many channels of a branch: no more than fit in its registers."""
-WEIGHT_TILES = {16: (64, 2), 32: (32, 4), 64: (64, 8)}
-"""The same in `weight_kernel`, which keeps the gradients of five products."""
-
-
-@triton.jit
-def _activated(x, inside, middle, scale, shift, NORM: tl.constexpr, DTYPE: tl.constexpr):
-    """ReLU(scale · (x − middle) + shift) of the values at pointers x, rounded as it would be stored; 0 outside."""
-    y = tl.load(x, mask=inside, other=0).to(tl.float32)
-    if NORM:
-        y = (y - middle) * scale + shift
-    return tl.where(inside, tl.maximum(y, 0), 0).to(DTYPE)
-
-
-@triton.jit
-def _convolved(x, frame, frames, inside, middle, scale, shift, weight, D: tl.constexpr, Q: tl.constexpr,
-               BLOCK: tl.constexpr, NORM: tl.constexpr, TF32: tl.constexpr):  # fmt: skip
-    """Σ_k W_k · ReLU(norm(x[t + (k − 2)·D])): (Q, BLOCK)."""
-    out = tl.arange(0, Q)[:, None]
-    into = tl.arange(0, Q)[None, :]
-    acc = tl.zeros((Q, BLOCK), tl.float32)
-    for k in tl.static_range(5):
-        there = inside & (frame >= (2 - k) * D) & (frame < frames + (2 - k) * D)
-        y = _activated(x + (k - 2) * D, there[None, :], middle, scale, shift, NORM, weight.dtype.element_ty)
-        acc = dot(tl.load(weight + (k * Q + out) * Q + into), y, acc, TF32)
-    return acc
+from mmcl.models.kernels.frames import is_aligned
+from mmcl.models.kernels.temporal import Convs
+from mmcl.models.kernels.triton_frames import (
+    BACKWARD_TILES,
+    TAPS,
+    TILES,
+    WEIGHT_TILES,
+    convolved,
+    frame_at,
+    gradient_at,
+    kept_columns,
+    spread,
+    sum_taps,
+    value_at,
+)
+from mmcl.models.kernels.triton_norm import on
 
 
 @triton.jit(do_not_specialize=["rows", "frames", "kept"])
@@ -59,11 +45,9 @@ def forward_kernel(r, mean, rstd, gamma, beta, weight, bias_0, bias_1, peak_scal
     columns, outputs = rows * frames, rows * kept
     if ALIGNED:
         columns, outputs = tl.multiple_of(columns, 16), tl.multiple_of(outputs, 16)
-    column = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    inside = column < outputs
-    row = column // kept
-    frame = (column - row * kept) * STRIDE
-    centre = column if STRIDE == 1 else row * frames + frame
+    column, inside, frame, centre = kept_columns(
+        tl.program_id(0) * BLOCK, outputs, frames, kept, STRIDE, BLOCK
+    )
     channel = tl.arange(0, Q)
     own = channel[:, None]
     quarter = branch.to(tl.int64) * Q
@@ -79,18 +63,15 @@ def forward_kernel(r, mean, rstd, gamma, beta, weight, bias_0, bias_1, peak_scal
         shift = tl.load(beta + quarter + own, mask=normed, other=0)
     y = tl.zeros((Q, BLOCK), tl.float32)
     if branch == 0:
-        y = _convolved(x, frame, frames, inside, middle, scale, shift, weight, 1, Q, BLOCK, NORM, TF32)
-        y += tl.load(bias_0 + channel)[:, None]
+        y = convolved(x, frame, frames, inside, middle, scale, shift, weight, bias_0, 1, 5, Q, BLOCK, NORM, True,
+                      TF32)  # fmt: skip
     elif branch == 1:
-        y = _convolved(
-            x, frame, frames, inside, middle, scale, shift, weight + 5 * Q * Q, 2, Q, BLOCK, NORM, TF32
-        )
-        y += tl.load(bias_1 + channel)[:, None]
+        y = convolved(x, frame, frames, inside, middle, scale, shift, weight + 5 * Q * Q, bias_1, 2, 5, Q, BLOCK,
+                      NORM, True, TF32)  # fmt: skip
     elif branch == 2:
-        for k in tl.static_range(-1, 2):
-            there = inside & (frame >= -k) & (frame < frames - k)
-            z = _activated(x + k, there[None, :], middle, scale, shift, NORM, r.dtype.element_ty)
-            y = tl.maximum(y, z.to(tl.float32))  # the frame itself is there, and no value is below zero
+        for k in tl.static_range(-1, 2):  # the frame itself is there, and no value is below zero
+            z = frame_at(x, frame, frames, inside, k, middle, scale, shift, NORM, True)
+            y = tl.maximum(y, z.to(tl.float32))
         if not NORM:
             y = y * tl.load(peak_scale + channel)[:, None] + tl.load(peak_shift + channel)[:, None]
     else:
@@ -101,30 +82,6 @@ def forward_kernel(r, mean, rstd, gamma, beta, weight, bias_0, bias_1, peak_scal
     if RELU:
         y = tl.maximum(y, 0)
     tl.store(out + quarter * outputs + target, y.to(out.dtype.element_ty), mask=inside[None, :])
-
-
-@triton.jit
-def _gradient_at(grad, frame, frames, first, inside, SHIFT: tl.constexpr, STRIDE: tl.constexpr):
-    """Gradient of the output whose window has its centre SHIFT frames later; 0 where there is none."""
-    centre = frame + SHIFT
-    there = inside & (centre >= 0) & (centre < frames)
-    if STRIDE == 1:
-        return tl.load(grad + SHIFT, mask=there[None, :], other=0)
-    there = there & (centre % STRIDE == 0)
-    return tl.load(grad + (first + centre // STRIDE)[None, :], mask=there[None, :], other=0)
-
-
-@triton.jit
-def _spread(grad, frame, frames, first, inside, weight, D: tl.constexpr, Q: tl.constexpr, STRIDE: tl.constexpr,
-            BLOCK: tl.constexpr, TF32: tl.constexpr):  # fmt: skip
-    """Gradient of what was convolved: Σ_k W_kᵀ · g of the output that saw this as frame k of its window."""
-    into = tl.arange(0, Q)[:, None]
-    out = tl.arange(0, Q)[None, :]
-    acc = tl.zeros((Q, BLOCK), tl.float32)
-    for k in tl.static_range(5):
-        g = _gradient_at(grad, frame, frames, first, inside, (2 - k) * D, STRIDE)
-        acc = dot(tl.load(weight + (k * Q + out) * Q + into), g, acc, TF32)
-    return acc
 
 
 @triton.jit(do_not_specialize=["rows", "frames", "kept"])
@@ -147,30 +104,27 @@ def backward_kernel(grad, r, mean, rstd, gamma, beta, weight, of_r, sums, rows, 
     own = channel[:, None]
     normed = quarter + own < 3 * Q
     middle = tl.load(mean + quarter + own, mask=normed, other=0)
-    spread = tl.load(rstd + quarter + own, mask=normed, other=0)
-    scale = spread * tl.load(gamma + quarter + own, mask=normed, other=0)
+    inverse = tl.load(rstd + quarter + own, mask=normed, other=0)
+    scale = inverse * tl.load(gamma + quarter + own, mask=normed, other=0)
     shift = tl.load(beta + quarter + own, mask=normed, other=0)
     total = tl.zeros((Q,), tl.float32)
     product = tl.zeros((Q,), tl.float32)
     for tile in range(tl.program_id(0), tl.cdiv(columns, BLOCK), tl.num_programs(0)):
-        column = tile * BLOCK + tl.arange(0, BLOCK)
-        inside = column < columns
-        row = column // frames
-        frame = column - row * frames
-        first = row * kept
+        column, inside, frame, _ = kept_columns(tile * BLOCK, columns, frames, frames, 1, BLOCK)
+        first = column // frames * kept
         place = own * columns + column[None, :]
         g = grad + (place if STRIDE == 1 else own * outputs)
         if branch == 3:
-            passed = _gradient_at(g, frame, frames, first, inside, 0, STRIDE)
+            passed = gradient_at(g, frame, frames, first, inside, 0, STRIDE)
             tl.store(of_r + place, passed, mask=inside[None, :])
         else:
             x = r + place
-            y = _activated(x, inside[None, :], middle, scale, shift, True, r.dtype.element_ty)
+            y = value_at(x, inside, middle, scale, shift, True, True)
             dy = tl.zeros((Q, BLOCK), tl.float32)
             if branch == 0:
-                dy = _spread(g, frame, frames, first, inside, weight, 1, Q, STRIDE, BLOCK, TF32)
+                dy = spread(g, frame, frames, first, inside, weight, 1, 5, Q, STRIDE, BLOCK, TF32)
             elif branch == 1:
-                dy = _spread(g, frame, frames, first, inside, weight + 5 * Q * Q, 2, Q, STRIDE, BLOCK, TF32)
+                dy = spread(g, frame, frames, first, inside, weight + 5 * Q * Q, 2, 5, Q, STRIDE, BLOCK, TF32)
             else:
                 dy = _of_maximum(x, y, g, frame, frames, first, inside, middle, scale, shift, STRIDE)
             dy = tl.where(y > 0, dy, 0).to(y.dtype)
@@ -178,7 +132,7 @@ def backward_kernel(grad, r, mean, rstd, gamma, beta, weight, of_r, sums, rows, 
             dy = dy.to(tl.float32)
             total += tl.sum(dy, 1)
             apart = tl.load(x, mask=inside[None, :], other=0).to(tl.float32) - middle
-            product += tl.sum(dy * (apart * spread), 1)
+            product += tl.sum(dy * (apart * inverse), 1)
     if branch < 3:
         parts = tl.num_programs(0)
         place = sums + (quarter + channel) * parts + tl.program_id(0)
@@ -190,15 +144,15 @@ def backward_kernel(grad, r, mean, rstd, gamma, beta, weight, of_r, sums, rows, 
 def _of_maximum(x, y, grad, frame, frames, first, inside, middle, scale, shift, STRIDE: tl.constexpr):
     """Gradient of y, of which the maximum of 3 frames was taken, where y is not 0."""
     # the first of equal values is the maximum; frames outside count as 0
-    before = _activated(x - 1, (inside & (frame >= 1))[None, :], middle, scale, shift, True, y.dtype)
-    after = _activated(x + 1, (inside & (frame < frames - 1))[None, :], middle, scale, shift, True, y.dtype)
-    g = _gradient_at(grad, frame, frames, first, inside, 0, STRIDE)
+    before = frame_at(x, frame, frames, inside, -1, middle, scale, shift, True, True)
+    after = frame_at(x, frame, frames, inside, 1, middle, scale, shift, True, True)
+    g = gradient_at(grad, frame, frames, first, inside, 0, STRIDE)
     dy = tl.where((y > before) & (y >= after), g, 0).to(tl.float32)
-    far = _activated(x - 2, (inside & (frame >= 2))[None, :], middle, scale, shift, True, y.dtype)
-    g = _gradient_at(grad, frame, frames, first, inside, -1, STRIDE)
+    far = frame_at(x, frame, frames, inside, -2, middle, scale, shift, True, True)
+    g = gradient_at(grad, frame, frames, first, inside, -1, STRIDE)
     dy += tl.where((y > before) & (y > far), g, 0).to(tl.float32)
-    far = _activated(x + 2, (inside & (frame < frames - 2))[None, :], middle, scale, shift, True, y.dtype)
-    g = _gradient_at(grad, frame, frames, first, inside, 1, STRIDE)
+    far = frame_at(x, frame, frames, inside, 2, middle, scale, shift, True, True)
+    g = gradient_at(grad, frame, frames, first, inside, 1, STRIDE)
     return dy + tl.where((y >= after) & (y >= far), g, 0).to(tl.float32)
 
 
@@ -206,58 +160,21 @@ def _of_maximum(x, y, grad, frame, frames, first, inside, middle, scale, shift, 
 def weight_kernel(grad, r, mean, rstd, gamma, beta, partial, rows, frames, kept, Q: tl.constexpr,
                   STRIDE: tl.constexpr, BLOCK: tl.constexpr, ALIGNED: tl.constexpr,
                   TF32: tl.constexpr):  # fmt: skip
-    """Gradients of the weights and biases of both convolutions. Grid: (programs, 2).
+    """Gradients of the weights and biases of both convolutions. Grid: (programs, 4): two groups of frames for each.
 
-    partial (programs, 2, 5·Q + 1, Q): each program's share; for each convolution five (Q, Q), then Q.
+    partial (programs, 2, 2 · TAPS · Q + 1, Q): each program's share; for each convolution (Q, Q) for every frame and
+    one to spare, then Q for the bias.
     """
-    branch = tl.program_id(1)
-    columns, outputs = rows * frames, rows * kept
-    if ALIGNED:
-        columns, outputs = tl.multiple_of(columns, 16), tl.multiple_of(outputs, 16)
+    branch, group = tl.program_id(1) // 2, tl.program_id(1) % 2
     quarter = branch.to(tl.int64) * Q
-    grad += quarter * outputs
-    r += quarter * columns
-    channel = tl.arange(0, Q)
-    own = channel[:, None]
-    middle = tl.load(mean + quarter + own)
-    scale = tl.load(rstd + quarter + own) * tl.load(gamma + quarter + own)
-    shift = tl.load(beta + quarter + own)
-    w0 = tl.zeros((Q, Q), tl.float32)
-    w1 = tl.zeros((Q, Q), tl.float32)
-    w2 = tl.zeros((Q, Q), tl.float32)
-    w3 = tl.zeros((Q, Q), tl.float32)
-    w4 = tl.zeros((Q, Q), tl.float32)
-    bias = tl.zeros((Q,), tl.float32)
-    for tile in range(tl.program_id(0), tl.cdiv(outputs, BLOCK), tl.num_programs(0)):
-        column = tile * BLOCK + tl.arange(0, BLOCK)
-        inside = column < outputs
-        row = column // kept
-        frame = (column - row * kept) * STRIDE
-        centre = column if STRIDE == 1 else row * frames + frame
-        x = r + (own * columns + centre[None, :])
-        g = tl.load(grad + (own * outputs + column[None, :]), mask=inside[None, :], other=0)
-        bias += tl.sum(g.to(tl.float32), 1)
-        D = branch + 1
-        w0 = dot(g, _frame(x, frame, frames, inside, middle, scale, shift, -2 * D), w0, TF32)
-        w1 = dot(g, _frame(x, frame, frames, inside, middle, scale, shift, -D), w1, TF32)
-        w2 = dot(g, _frame(x, frame, frames, inside, middle, scale, shift, 0), w2, TF32)
-        w3 = dot(g, _frame(x, frame, frames, inside, middle, scale, shift, D), w3, TF32)
-        w4 = dot(g, _frame(x, frame, frames, inside, middle, scale, shift, 2 * D), w4, TF32)
-    partial += tl.program_id(0).to(tl.int64) * (10 * Q * Q + 2 * Q) + branch * (5 * Q * Q + Q)
-    place = partial + own * Q + channel[None, :]
-    tl.store(place, w0)
-    tl.store(place + Q * Q, w1)
-    tl.store(place + 2 * Q * Q, w2)
-    tl.store(place + 3 * Q * Q, w3)
-    tl.store(place + 4 * Q * Q, w4)
-    tl.store(partial + 5 * Q * Q + channel, bias)
-
-
-@triton.jit
-def _frame(x, frame, frames, inside, middle, scale, shift, offset):
-    """The normalised values some frames later, transposed: (BLOCK, Q)."""
-    there = inside & (frame >= -offset) & (frame < frames - offset)
-    return tl.trans(_activated(x + offset, there[None, :], middle, scale, shift, True, x.dtype.element_ty))
+    own = quarter + tl.arange(0, Q)[:, None]
+    middle = tl.load(mean + own)
+    scale = tl.load(rstd + own) * tl.load(gamma + own)
+    shift = tl.load(beta + own)
+    partial += (tl.program_id(0).to(tl.int64) * 2 + branch) * ((2 * TAPS * Q + 1) * Q)
+    sum_taps(grad + quarter * rows * kept, r + quarter * rows * frames, partial + group * TAPS * Q * Q,
+             partial + 2 * TAPS * Q * Q, (group * TAPS - 2) * (branch + 1), branch + 1, middle, scale, shift,
+             rows, frames, kept, True, True, group == 0, Q, STRIDE, BLOCK, ALIGNED, TF32)  # fmt: skip
 
 
 def forward(
@@ -289,7 +206,7 @@ def forward(
     moments, gamma, beta = norm or (convs[1][None].expand(2, -1), convs[1], convs[1])
     scale, shift = peaks or (gamma, beta)
     added = out if skip is None else skip.contiguous()
-    with triton_norm.on(r):
+    with on(r):
         forward_kernel[triton.cdiv(rows * kept, block), 4](
             r, moments[0], moments[1], gamma, beta, packed(convs, r.dtype), convs[1], convs[3], scale, shift,
             added, out, rows, frames, kept, quarter, stride, block, norm is not None, skip is not None, relu,
@@ -307,19 +224,19 @@ def backward(
     columns = rows * frames
     of_r = torch.empty_like(r)
     moments, gamma, beta = norm
-    block, warps = TILES[quarter]
+    block, warps = BACKWARD_TILES[quarter]
     programs = min(triton_norm.MOST_SHARES, triton.cdiv(columns, block))
     sums = r.new_empty((2, 3 * quarter, programs), dtype=torch.float32)
-    weight_block, weight_warps = WEIGHT_TILES[quarter]
+    weight_block, weight_warps = WEIGHT_TILES[quarter, r.dtype]
     shares = min(8192 // quarter, triton.cdiv(rows * kept, weight_block))  # 21 MB at most
-    partial = r.new_empty((shares, 2, 5 * quarter + 1, quarter), dtype=torch.float32)
+    partial = r.new_empty((shares, 2, 2 * TAPS.value * quarter + 1, quarter), dtype=torch.float32)
     aligned, tf32 = is_aligned(columns, rows * kept), r.dtype is torch.float32
-    with triton_norm.on(r):
+    with on(r):
         backward_kernel[programs, 4](
             grad, r, moments[0], moments[1], gamma, beta, packed(convs, r.dtype), of_r, sums, rows, frames, kept,
             quarter, stride, block, aligned, tf32, num_warps=warps, num_stages=1,
         )  # fmt: skip
-        weight_kernel[shares, 2](
+        weight_kernel[shares, 4](
             grad, r, moments[0], moments[1], gamma, beta, partial, rows, frames, kept,
             quarter, stride, weight_block, aligned, tf32, num_warps=weight_warps, num_stages=1,
         )  # fmt: skip
@@ -327,7 +244,7 @@ def backward(
     found = triton_norm.gradient(r[:three].flatten(1), of_r[:three].flatten(1), gamma, beta, moments, sums)
     total = partial.sum(0)
     weights = total[:, : 5 * quarter].view(2, 5, quarter, quarter).permute(0, 2, 3, 1)[:, :, :, None]
-    biases = total[:, 5 * quarter]
+    biases = total[:, -1]
     of_convs = [
         part.to(given.dtype)
         for part, given in zip((weights[0], biases[0], weights[1], biases[1]), convs, strict=True)
@@ -337,8 +254,8 @@ def backward(
 
 def packed(convs: Convs, dtype: torch.dtype) -> Tensor:
     """Weights (2, 5, Q, Q): convolution, frame, channel out, channel in."""
-    both = torch.stack([convs[0][:, :, 0], convs[2][:, :, 0]])
-    return both.permute(0, 3, 1, 2).to(dtype, memory_format=torch.contiguous_format)
+    both = torch.stack([convs[0][:, :, 0], convs[2][:, :, 0]]).permute(0, 3, 1, 2)
+    return torch.empty_like(both, dtype=dtype, memory_format=torch.contiguous_format).copy_(both)
 
 
 def _sizes(r: Tensor, stride: int) -> tuple[int, int, int, int]:
