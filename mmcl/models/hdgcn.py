@@ -18,7 +18,7 @@ from mmcl.models.layers import (
     fold_affine,
     skip_path,
 )
-from mmcl.models.lazynorm import LazyNorm, WeightedSum, accumulate, weighted_sum
+from mmcl.models.lazynorm import LazyNorm, accumulate, learned_sum, weighted_sum
 from mmcl.models.reference import norm_names, point_norm_names, same_names, temporal_names
 from mmcl.precision import exact
 
@@ -162,7 +162,7 @@ class HierarchicalGraphConv(nn.Module):
         z, scale, shift, peaks = self.subset_norm.of(z, self.bias)
         still = self.edges(reduced.mean(2))  # the same in all frames
         of_moving, of_still = self.weights(peaks, still)
-        total = WeightedSum.apply if self.training else weighted_sum
+        total = learned_sum if self.training else weighted_sum
         offset = (of_moving * shift[..., None]).sum(0)
         moving = total(z, (of_moving * scale[..., None]).to(z.dtype), offset.to(z.dtype))
         still = (of_still[..., None] * still).sum(0)[:, None].expand(-1, x.shape[1], -1, -1)
@@ -258,8 +258,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
-        skip = None if self.skip is None else self.skip(x)
-        found: Tensor = self.temporal(self.spatial(x), skip, relu=True)
+        y = self.spatial(x)
+        found: Tensor = self.temporal(y, None if self.skip is None else self.skip(x), relu=True)
         return found
 
 

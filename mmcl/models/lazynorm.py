@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmcl.models.kernels import lazynorm as kernel
 from mmcl.models.layers import ChannelNorm
 
 
@@ -44,7 +45,7 @@ class LazyNorm(ChannelNorm):
         if not self.training:
             shift = (self.bias + (bias.flatten() - self.running_mean) * self.factor()).view(shape)
             return z, torch.ones_like(shift), shift, z.amax(2) + shift[..., None, None]
-        z, mean, var, peaks = Moments.apply(z)
+        z, mean, var, peaks = (kernel.Moments if kernel.takes(z) else Moments).apply(z)
         # the bias moves the mean as well: it has no effect and a gradient of zero
         sign = self.factor().view(shape)
         mean = sign * mean + bias
@@ -110,6 +111,12 @@ class WeightedSum(torch.autograd.Function):
         z, weights = ctx.saved_tensors
         of_weights = torch.stack([(grad * layer).sum(1).sum(-1) for layer in z])
         return weights[:, :, None, :, None] * grad, of_weights, grad.sum(1).sum(-1)
+
+
+def learned_sum(z: Tensor, weights: Tensor, offset: Tensor) -> Tensor:
+    """`weighted_sum` with gradients."""
+    found: Tensor = (kernel.WeightedSum if kernel.takes(z) else WeightedSum).apply(z, weights, offset)
+    return found
 
 
 def weighted_sum(z: Tensor, weights: Tensor, offset: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from seeds import shifted
 from torch import nn
 
 from mmcl.models import build_backbone, kernels
+from mmcl.models.kernels.lazynorm import Moments, WeightedSum
 from mmcl.models.kernels.norm import BatchNorm
 from mmcl.models.kernels.product import Product
 from mmcl.settings.tables import default_graph
@@ -25,7 +26,7 @@ def taken(monkeypatch):
     monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")
     monkeypatch.setattr(kernels, "_interpreting", True)
     calls = []
-    for function in (BatchNorm, Product):
+    for function in (BatchNorm, Product, Moments, WeightedSum):
 
         def apply(*arguments, function=function, before=function.apply):
             calls.append(function)
@@ -58,13 +59,15 @@ def test_a_step_is_that_of_the_plain_network(name, taken, monkeypatch):
     plain, exact = copy.deepcopy(net), copy.deepcopy(net).double()
     x = torch.randn(2, 3, 8, 20, 1)
     found = step(net, x)
-    assert set(taken) == {BatchNorm, Product}
+    assert set(taken) == {BatchNorm, Product} | ({Moments, WeightedSum} if name == "hdgcn" else set())
     taken.clear()
     monkeypatch.setattr(kernels, "_interpreting", False)
     usual, expected = step(plain, x), step(exact, x.double())
     assert not taken
     assert found.keys() == expected.keys()
+    largest = max(value.norm() for entry, value in expected.items() if "running" not in entry)
     for entry, value in expected.items():
-        # float32's own error tells how much is rounding, and next to nothing where a bias has no influence
-        permitted = 16 * (usual[entry] - value).norm() + 1e-4 * value.norm()
+        # float32's own error tells how much is rounding; a bias in front of a norm has a gradient of rounding alone
+        none = value.norm() < 1e-12 * largest
+        permitted = 1e-6 * largest if none else 16 * (usual[entry] - value).norm() + 1e-4 * value.norm()
         assert (found[entry] - value).norm() <= permitted, entry

@@ -12,8 +12,7 @@ import triton.language as tl
 from torch import Tensor
 
 from mmcl.models.kernels.frames import is_aligned
-from mmcl.models.kernels.triton_common import dot
-from mmcl.models.kernels.triton_norm import on
+from mmcl.models.kernels.triton_common import dot, on
 
 TILES = {16: (128, 4), 32: (64, 4), 64: (64, 8)}
 """Columns of a tile and warps of a program in the forward pass, for so many channels: what its registers hold."""

@@ -5,12 +5,12 @@ What a chunk adds to a channel's statistics goes to a buffer, and each block of 
 for itself: the order of additions is fixed, and there are two launches in each direction.
 """
 
-import contextlib
-
 import torch
 import triton
 import triton.language as tl
 from torch import Tensor, nn
+
+from mmcl.models.kernels.triton_common import joined, on
 
 BLOCK = 2048
 """Numbers that a block of threads reads at a time."""
@@ -49,22 +49,6 @@ def moments_kernel(x, partial, stride, length, tiles, chunks, BLOCK: tl.constexp
     tl.store(partial + (tl.num_programs(1) + row) * chunks + chunk, tl.sum(spread))
 
 
-@triton.jit  # type: ignore[untyped-decorator]
-def joined(  # type: ignore[no-untyped-def]
-    partial, eps, row, rows, length, tiles, chunks, BLOCK: tl.constexpr, CHUNKS: tl.constexpr
-):
-    """Mean, variance and 1/σ of a channel from its chunks."""
-    parts = tl.arange(0, CHUNKS)
-    there = parts < chunks
-    counts = tl.where(there, tl.minimum(tiles * BLOCK, length - parts * tiles * BLOCK), 0).to(tl.float32)
-    means = tl.load(partial + row * chunks + parts, mask=there, other=0)
-    spreads = tl.load(partial + (rows + row) * chunks + parts, mask=there, other=0)
-    size = length.to(tl.float32)
-    mean = tl.sum(counts * means) / size
-    variance = tl.sum(spreads + counts * (means - mean) * (means - mean)) / size
-    return mean, variance, 1 / tl.sqrt(variance + eps)
-
-
 @triton.jit
 def settle(  # type: ignore[no-untyped-def]
     moments, running_mean, running_var, batches, momentum, mean, variance, inverse, row, rows, length
@@ -98,7 +82,8 @@ def settle_kernel(  # type: ignore[no-untyped-def]
 ):
     """Mean and 1/σ of x, moments (2, C), and running statistics, where another kernel normalises."""
     row, rows = tl.program_id(0), tl.num_programs(0)
-    mean, variance, inverse = joined(partial, eps, row, rows, length, tiles, chunks, BLOCK, CHUNKS)
+    mean, variance = joined(partial, row, rows, chunks, tiles * BLOCK, length, CHUNKS)
+    inverse = 1 / tl.sqrt(variance + eps)
     settle(moments, running_mean, running_var, batches, momentum, mean, variance, inverse, row, rows, length)
 
 
@@ -132,7 +117,8 @@ def normalise_kernel(  # type: ignore[no-untyped-def]
     chunk = chunks - 1 - tl.program_id(0)
     row = rows - 1 - tl.program_id(1)
 
-    mean, variance, inverse = joined(partial, eps, row, rows, length, tiles, chunks, BLOCK, CHUNKS)
+    mean, variance = joined(partial, row, rows, chunks, tiles * BLOCK, length, CHUNKS)
+    inverse = 1 / tl.sqrt(variance + eps)
     if chunk == 0:
         settle(
             moments, running_mean, running_var, batches, momentum, mean, variance, inverse, row, rows, length
@@ -195,13 +181,12 @@ def sums_kernel(  # type: ignore[no-untyped-def]
         columns = (chunk * tiles + tile) * BLOCK + tl.arange(0, BLOCK)
         inside = columns < length
         apart = tl.load(x + columns, mask=inside, other=0).to(tl.float32) - mean
-        of_y = tl.load(grad + columns, mask=inside, other=0)
+        of_y = tl.load(grad + columns, mask=inside, other=0).to(tl.float32)
         if FROM_X:
             of_y = tl.where(apart * scale + shift > 0, of_y, 0)
         if FROM_OUT:
-            of_y = tl.where(tl.load(out + columns, mask=inside, other=0) > 0, of_y, 0)
-            tl.store(masked + columns, of_y, mask=inside)
-        of_y = of_y.to(tl.float32)
+            of_y = tl.where(tl.load(out + columns, mask=inside, other=0).to(tl.float32) > 0, of_y, 0)
+            tl.store(masked + columns, of_y.to(masked.dtype.element_ty), mask=inside)
         level += of_y
         slope += of_y * (apart * inverse)
     tl.store(partial + row * chunks + chunk, tl.sum(level))
@@ -437,8 +422,3 @@ def _cut(rows: int, length: int) -> tuple[int, int]:
     """Tiles in a chunk, and chunks in a row."""
     tiles = max(triton.cdiv(length, BLOCK * MOST_CHUNKS), triton.cdiv(rows * length, BLOCK * PROGRAMS))
     return tiles, triton.cdiv(length, BLOCK * tiles)
-
-
-def on(x: Tensor) -> contextlib.AbstractContextManager[object]:
-    """Launch where the tensor is."""
-    return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()

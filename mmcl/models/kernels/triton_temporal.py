@@ -15,6 +15,7 @@ from torch import Tensor
 from mmcl.models.kernels import triton_norm
 from mmcl.models.kernels.frames import is_aligned
 from mmcl.models.kernels.temporal import Convs
+from mmcl.models.kernels.triton_common import on
 from mmcl.models.kernels.triton_frames import (
     BACKWARD_TILES,
     TAPS,
@@ -28,7 +29,6 @@ from mmcl.models.kernels.triton_frames import (
     sum_taps,
     value_at,
 )
-from mmcl.models.kernels.triton_norm import on
 
 
 @triton.jit(do_not_specialize=["rows", "frames", "kept"])
