@@ -17,14 +17,7 @@ from mmcl.models.kernels.triton_common import dot, on
 TILES = {16: (128, 4), 32: (64, 4), 64: (64, 8)}
 """Columns of a tile and warps of a program in the forward pass, for so many channels: what its registers hold."""
 BACKWARD_TILES = {16: (64, 4), 32: (32, 4), 64: (32, 8)}
-WEIGHT_TILES = {
-    (16, torch.bfloat16): (32, 2),
-    (16, torch.float32): (32, 2),
-    (32, torch.bfloat16): (32, 4),
-    (32, torch.float32): (16, 4),
-    (64, torch.bfloat16): (32, 8),
-    (64, torch.float32): (32, 8),
-}
+WEIGHT_TILES = {16: (32, 2), 32: (32, 4), 64: (32, 8)}
 """The same where gradients of weights are summed, which stay in registers."""
 TAPS = tl.constexpr(3)
 """Frames of a window whose weights' gradients a program sums."""
@@ -209,7 +202,7 @@ def backward(grad: Tensor, x: Tensor, weight: Tensor, stride: int) -> tuple[Tens
     kept, window = grad.shape[2], weight.shape[3]
     of_x = torch.empty_like(x)
     block, warps = BACKWARD_TILES[channels]
-    weight_block, weight_warps = WEIGHT_TILES[channels, x.dtype]
+    weight_block, weight_warps = WEIGHT_TILES[channels]
     shares = min(8192 // channels, triton.cdiv(rows * kept, weight_block))
     groups = triton.cdiv(window, TAPS.value)
     partial = x.new_empty((shares, groups * TAPS.value * channels + 1, channels), dtype=torch.float32)

@@ -227,7 +227,7 @@ def backward(
     block, warps = BACKWARD_TILES[quarter]
     programs = min(triton_norm.MOST_SHARES, triton.cdiv(columns, block))
     sums = r.new_empty((2, 3 * quarter, programs), dtype=torch.float32)
-    weight_block, weight_warps = WEIGHT_TILES[quarter, r.dtype]
+    weight_block, weight_warps = WEIGHT_TILES[quarter]
     shares = min(8192 // quarter, triton.cdiv(rows * kept, weight_block))  # 21 MB at most
     partial = r.new_empty((shares, 2, 2 * TAPS.value * quarter + 1, quarter), dtype=torch.float32)
     aligned, tf32 = is_aligned(columns, rows * kept), r.dtype is torch.float32
