@@ -22,6 +22,8 @@ from mmcl.settings.model import CnnSettings, FamSettings, FrmSettings, StreamMod
 
 SMALL_GPU = 24.0
 """GB of a GPU that it should fit by accumulating gradients."""
+PARTS = (1, 2, 4, 8)
+"""Values of `train.accumulate` that are tried until it does."""
 WEIGHT = 0.1
 
 
@@ -69,7 +71,7 @@ def step(measurement: Measurement) -> None:
     gc.collect()
 
     lines = []
-    for parts in (1, 2, 4, 8):
+    for parts in PARTS:
         model = learner(cnn, copy.deepcopy(network), shape, weights).to(device)
         side = cnn.image_size if measurement.tiny else 480
         source = Pictures(model.terms["fam"].cnn, shape.batch, side, device)
@@ -85,7 +87,8 @@ def step(measurement: Measurement) -> None:
             speed = f"{shape.batch / timing.median:,.0f} clips/s"
             lines.append(f"train.accumulate {parts}: {speed}" + (f", {memory:.1f} GB" if memory else ""))
             measurement.report(lines=lines)
-            if (memory is not None and memory <= SMALL_GPU) or (measurement.tiny and parts == 2):
+            fits = memory is not None and memory <= SMALL_GPU
+            if fits or parts == PARTS[-1] or (measurement.tiny and parts == 2):
                 # the first is gone; its kernels are the same, of more clips each
                 measurement.profile(call)
                 return

@@ -78,7 +78,11 @@ class Replayed:
             pool = next((one.graph.pool() for one in self._graphs.values()), None)
             static = [one.clone() for one in inputs]
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"):
+            # the outer context brings the stream back, which that of the graph does not where ending a capture fails
+            with (
+                torch.cuda.stream(torch.cuda.current_stream(device)),
+                torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
+            ):
                 output = self.function(*static)
         return Captured(graph, static, output)
 

@@ -17,7 +17,7 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from mmcl.colearn.relational import joined
+from mmcl.colearn.relational import joined, nearest_keys
 from mmcl.colearn.sums import log_sums
 from mmcl.errors import UserError
 from mmcl.skeleton.constants import whole_numbers
@@ -87,7 +87,7 @@ def knowledge_mining(
     )
 
     # S_u at the nearest of modality v, from the queries: the gradient of a gather from (B, K) would be full of zeros
-    nearest = similar.detach().topk(topk).indices  # (V, B, topk)
+    nearest = nearest_keys(similar.detach(), topk).indices  # (V, B, topk)
     columns = memory[:, :, nearest.flatten()].unflatten(2, nearest.shape)
     mined = torch.einsum("ubd,udvbn->uvbn", q, columns)
     to, by = (whole_numbers(side, q.device) for side in zip(*exchanges, strict=True))

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmcl.engine.seeds import EVERY_EPOCH, epoch_seed
 from mmcl.errors import UserError
+from mmcl.precision import exact
 from mmcl.selfsup.augment import ViewDraw, draw_views
 from mmcl.selfsup.views import AugmentedViews
 
@@ -107,8 +108,8 @@ class Pairs:
     def seen(self, draw: PairDraw) -> Pair:
         """The two views."""
         rows, *draws = draw
-        # positions in metres need more than the three digits of bfloat16
-        with torch.autocast(rows.device.type, enabled=False):
+        # positions in metres need more than the three digits of bfloat16 and TF32
+        with exact(rows.device):
             return Pair(
                 *(
                     self.views.augmented(rows, own, names)

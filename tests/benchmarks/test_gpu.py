@@ -16,7 +16,7 @@ from gpu_rows.measurement import Absent, Measurement
 SCRIPT = Path(gpu.__file__)
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.parametrize("name", [name for name in ROWS if name != "ctrgcn-fp32"])  # tf32 is that on a CPU
 def test_row(name):
     measurement = Measurement(None, tiny=True, until=time.monotonic() + 60)
     measurement.profile = lambda *_, **__: None  # takes longer than the row

@@ -20,6 +20,7 @@ from mmcl.skeleton.ragged import Ragged
 def no_autocast(monkeypatch):
     """Torch has none on this device."""
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda *_: False)
 
 
 def task_of(kind, net, second, convention="ctr", **augmentation):
