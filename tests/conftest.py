@@ -22,6 +22,10 @@ import torch
 from made_stores import SETTINGS, changed, make_stores
 from seeds import shifted
 
+# Triton's own functions are interpreted only if it is in the environment before anything imports Triton, as torch may
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
+
 PROJECT = Path(__file__).resolve().parent.parent
 
 

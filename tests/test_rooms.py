@@ -25,6 +25,7 @@ TIERS = [
         "schemas",
         "archive",
         "helpers",
+        "precision",
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths"},

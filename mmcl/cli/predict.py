@@ -1,7 +1,7 @@
 """`mmcl predict`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -42,6 +42,13 @@ def predict_classes(
     unchecked: Annotated[
         bool, typer.Option("--unchecked", help="Recognise clips that are unlike those of the training, too.")
     ] = False,
+    precision: Annotated[
+        Literal["fp32", "tf32", "bf16"] | None,
+        typer.Option(
+            help="Arithmetic on a GPU; unless stated that of the test clips' scores. bf16 is the fastest, scores then "
+            "have two digits."
+        ),
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Classes per clip.")] = 5,
     csv: Annotated[
         Path | None, typer.Option(help="Write to this file instead of the standard output.")
@@ -68,7 +75,7 @@ def predict_classes(
     with reported():
         device = pick_device()
         recordings = open_recordings(skeletons, reader, options, names or ())
-        recogniser = Recogniser.load(*find_models(model, member), device)
+        recogniser = Recogniser.load(*find_models(model, member), device, precision)
         write_csv(recogniser, recordings, top, output, message, unchecked)
         if isinstance(output, io.StringIO) and csv:
             write_text(csv, output.getvalue())

@@ -1,5 +1,7 @@
 """Relational distillation: students learn from teachers which clips are near each other (IKEM's second training)."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -40,7 +42,7 @@ def relational(
     everything = memory.flatten(0, 1)
     with torch.no_grad():
         relations = (t / temperature) @ (memory if compared_with is None else memory[compared_with])
-        nearest = relations.topk(topk)  # (U, B, topk)
+        nearest = nearest_keys(relations, topk)  # (U, B, topk)
     pairs = [(s, u) for s in range(students) for u in range(count)]
     own, products = log_sums(z @ everything, relations, pairs, scale=temperature)
     columns = everything[:, nearest.indices.flatten()].unflatten(1, nearest.indices.shape)
@@ -52,6 +54,18 @@ def relational(
     ]
     partition = torch.logaddexp(positive, own)[:, None].logaddexp(products.view(students, count, -1))
     return (partition - torch.cat(positives, -1).mean(-1)).mean((1, 2))
+
+
+class Nearest(NamedTuple):
+    """The largest similarities of each clip, and which keys they are of, (U, B, topk) each."""
+
+    values: Tensor
+    indices: Tensor
+
+
+def nearest_keys(similar: Tensor, topk: int) -> Nearest:
+    """The `topk` keys nearest to each clip, of similarities (U, B, K); one is found in one pass, without sorting."""
+    return Nearest(*(similar.max(-1, keepdim=True) if topk == 1 else similar.topk(topk)))
 
 
 def joined(embeddings: Tensor) -> Tensor:

@@ -12,116 +12,33 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmcl.engine.history import Row, as_line
 from mmcl.engine.optimizers import Optimizing, build_optimizer
-from mmcl.engine.precision import autocast
+from mmcl.engine.precision import arithmetic
 from mmcl.engine.processes import Processes
 from mmcl.engine.progress import progress
 from mmcl.engine.resume import LastState, Mark, only_writer
 from mmcl.engine.schedule import sgd_factor
 from mmcl.engine.seeds import epoch_seed
+from mmcl.engine.step import Step, make_step
+from mmcl.engine.task import Losses, Task, on_cpu
 from mmcl.errors import UserError, memory_reported
 from mmcl.settings.training import AdamWSettings, SgdSettings
 from mmcl.state_dict import check_finite
 
-log = logging.getLogger(__name__)
+__all__ = ["Fitted", "Losses", "Task", "fit", "on_cpu"]
 
-Batch = TypeVar("Batch")
+log = logging.getLogger(__name__)
 
 LARGEST = torch.finfo(torch.float32).max ** 0.5
 """Of a weight: the square of a larger one is not finite."""
 SCHEDULE = ("epochs", "warmup_epochs", "schedule", "steps", "decay", "min_rate")
 """Settings that change nothing but the learning rates of epochs."""
-
-
-class Losses(NamedTuple):
-    """The losses of a batch.
-
-    Attributes:
-        total: scalar to minimise.
-        terms: column of the history → scalar whose mean is reported: the terms of the loss before their weights, and
-            `accuracy`, a share that is reported in percent. The names are the same in all steps of an epoch and in
-            all processes.
-        weight: of this batch in the means.
-        carry: what `Task.after_step` needs.
-    """
-
-    total: Tensor
-    terms: Mapping[str, Tensor]
-    weight: float = 1
-    carry: Any = None
-
-
-class Task(Generic[Batch]):
-    """A training for `fit`. A subclass sets the attributes without a default and overrides what it needs.
-
-    Attributes:
-        net: the network, on the device, in training mode.
-        label: of the progress bar.
-        steps: batches of an epoch, in each process.
-        seed: of the run.
-        rate_key: the setting to lower if the loss is not finite, such as `train.learning_rate`.
-        precision: of the forward pass, `fp32` or `bf16`.
-        max_gradient_norm: gradients are scaled down to this norm; None for no limit.
-        unused_parameters: whether steps leave parameters without a gradient (of DistributedDataParallel).
-        evaluate_every: epochs between calls of `evaluate`, which is called after the last one, too; 0 for never.
-    """
-
-    net: nn.Module
-    label: str
-    steps: int
-    seed: int
-    rate_key: str = "learning_rate"
-    precision: str = "fp32"
-    max_gradient_norm: float | None = None
-    unused_parameters: bool = False
-    evaluate_every: int = 0
-
-    def batches(self, epoch: int) -> Iterable[Batch]:
-        """The batches of an epoch (counted from 0), of the part of the clips that this process trains with.
-
-        They depend on the seed and the epoch alone, so that a resumed run sees what it would have seen.
-        """
-        raise NotImplementedError
-
-    def losses(self, batch: Batch) -> Losses:
-        """The losses of a batch; `net.losses(batch)` unless overridden."""
-        losses_of: Callable[[Batch], Losses] = getattr(self.net, "losses")  # noqa: B009
-        return losses_of(batch)
-
-    def begin(self, done: int) -> None:
-        """Called once before the first step, after `done` epochs of an earlier run."""
-
-    def begin_epoch(self, epoch: int) -> bool:
-        """Called before an epoch. Returns whether other parameters are trained than before."""
-        return False
-
-    def after_step(self, losses: Losses) -> None:
-        """Called after each step of the optimizer."""
-
-    def end_epoch(self, row: Row) -> None:
-        """Called with the row of the history, to which it may add columns."""
-
-    def evaluate(self) -> float:
-        """Accuracy on the test split in percent, of the network as it is; it stays in training mode."""
-        raise NotImplementedError
-
-    def optional_parameters(self) -> Iterable[nn.Parameter]:
-        """Parameters that get a gradient in some processes alone, such as heads of what only some clips have."""
-        return ()
-
-    def clipped_parameters(self) -> Iterable[nn.Parameter]:
-        """Parameters whose common gradient norm `max_gradient_norm` limits."""
-        return self.net.parameters()
-
-    def kept_state(self) -> dict[str, Tensor]:
-        """What is kept of the network's state: a copy on the CPU."""
-        return on_cpu(self.net.state_dict())
 
 
 @dataclass
@@ -173,7 +90,7 @@ def fit(
             last.adopt(elsewhere, lambda state: _goes_on(mark, state, task, settings))
         optimizing = build_optimizer(task.net, settings, task.steps)
         fitted = _resumed(task, settings, optimizing, last, processes)
-        with memory_reported(_for_less_memory(task, settings)):
+        with memory_reported(_for_less_memory(task, settings)), arithmetic(task.precision):
             _train(task, settings, optimizing, fitted, last, target, processes)
         yield fitted
         if processes.first:
@@ -183,7 +100,7 @@ def fit(
 def _for_less_memory(task: Task[Any], settings: SgdSettings | AdamWSettings) -> str:
     section = task.rate_key.rpartition("learning_rate")[0]
     fewer = f"lower {section}batch (now {settings.batch}), and the learning rate in proportion"
-    if isinstance(settings, SgdSettings) and task.precision == "fp32":
+    if isinstance(settings, SgdSettings) and task.precision != "bf16":
         return f"{fewer}, or set {section}precision: bf16"
     return fewer
 
@@ -207,8 +124,7 @@ def _resumed(
         if not last.fits(state, task.net, optimizing):
             return Fitted()
         task.net.load_state_dict(state["net"])
-        optimizing.optimizer.load_state_dict(state["optimizer"])
-        optimizing.scheduler.load_state_dict(state["scheduler"])
+        optimizing.load(state["optimizer"], state["scheduler"])
         fitted = Fitted(state["history"], state["best"])
         done = len(fitted.history)
         log.info("continuing after %d of %d epochs", done, settings.epochs)
@@ -261,15 +177,15 @@ def _train(
 ) -> None:
     history, done = fitted.history, len(fitted.history)
     task.begin(done)
-    losses_of: Callable[[Any], Losses] | None = None
+    step: Step[Any] | None = None
     with progress(task.label, task.steps, done, settings.epochs, processes) as bar:
         for epoch in range(done, settings.epochs):
             began = time.perf_counter()
-            if task.begin_epoch(epoch) or losses_of is None:
-                losses_of = _parallel(task, processes)
+            if task.begin_epoch(epoch) or step is None:
+                step = make_step(task, optimizing, processes)
             rate = optimizing.optimizer.param_groups[0]["lr"]
             torch.manual_seed(epoch_seed(task.seed, epoch, processes.rank))  # for dropout
-            means = _epoch(task, losses_of, epoch, optimizing, processes, bar.update)
+            means = _epoch(task, step, epoch, bar.update)
             if not all(map(math.isfinite, means.values())):
                 raise UserError(
                     f"{target}: the loss is not finite in epoch {epoch + 1}{_instead(task, epoch)}"
@@ -328,78 +244,16 @@ def _instead(task: Task[Any], done: int) -> str:
     return f"; lower {task.rate_key}{precision}{kept}"
 
 
-def _epoch(
-    task: Task[Any],
-    losses_of: Callable[[Any], Losses],
-    epoch: int,
-    optimizing: Optimizing,
-    processes: Processes,
-    advance: Callable[[], Any],
-) -> dict[str, float]:
-    """A pass over the training clips. Returns the weighted means over steps and processes of the loss and its terms."""
-    sums: Tensor | float = 0.0
-    weight, names = 0.0, [""]
-    for batch in task.batches(epoch):
-        with autocast(task.precision, processes.device):
-            losses = losses_of(batch)
-        optimizing.optimizer.zero_grad()
-        losses.total.backward()
-        if task.max_gradient_norm is not None:
-            nn.utils.clip_grad_norm_(task.clipped_parameters(), task.max_gradient_norm)
-        optimizing.optimizer.step()
-        if optimizing.every_step:
-            optimizing.scheduler.step()
-        task.after_step(losses)
-        if weight and names[1:] != [*losses.terms]:
-            raise RuntimeError(f"terms of a step {[*losses.terms]}, of the first {names[1:]}")
-        names = ["loss", *losses.terms]
-        values = torch.stack([losses.total.detach(), *(value.detach() for value in losses.terms.values())])
-        sums = sums + (values if losses.weight == 1 else values * losses.weight)
-        weight += losses.weight
-        advance()
-    if isinstance(sums, float):
-        raise UserError(f"epoch {epoch + 1} has no batch to train with")
-    if processes.world > 1:
-        weight = float(processes.sum(torch.tensor(weight, dtype=torch.float64, device=sums.device)))
-    return dict(zip(names, (processes.sum(sums) / weight).tolist(), strict=True))
+def _epoch(task: Task[Any], step: Step[Any], epoch: int, advance: Callable[[], Any]) -> dict[str, float]:
+    """A pass over the training clips. Returns the weighted means over steps and processes of the loss and its terms.
 
-
-def _parallel(task: Task[Any], processes: Processes) -> Callable[[Any], Losses]:
-    """`task.losses` with gradients that are averaged over the processes."""
-    if processes.world == 1:
-        return task.losses
-    return processes.parallel(_LossesOf(task), find_unused_parameters=task.unused_parameters)
-
-
-class _LossesOf(nn.Module):
-    """A module whose forward pass is the losses of a task, for DistributedDataParallel."""
-
-    def __init__(self, task: Task[Any]):
-        super().__init__()
-        self.net = task.net
-        self.task = task
-
-    def forward(self, batch: Any) -> Losses:
-        losses = self.task.losses(batch)
-        # DistributedDataParallel takes every output for one that gradients come from, and that is the total alone
-        losses = losses._replace(terms={name: value.detach() for name, value in losses.terms.items()})
-        # other processes wait for the gradients of these: zero instead of none
-        optional = [p.sum() for p in self.task.optional_parameters() if p.requires_grad]
-        return losses._replace(total=losses.total + 0 * sum(optional)) if optional else losses
-
-
-def on_cpu(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A copy of a state dict on the CPU."""
-    return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
-
-
-def compiled_in_training(net: nn.Module, method: str, device: torch.device) -> None:
-    """Let torch.compile translate a method of a network as it is in training; evaluation stays eager.
-
-    The method is replaced and not the module, so that the names in the state dict stay.
+    Raises:
+        UserError: there is no batch.
     """
-    # Inductor's channels-last layouts cut the batched products of graph convolutions up on a CPU: slower than eager
-    options: dict[str, Any] | None = {"layout_optimization": False} if device.type == "cpu" else None
-    eager: Callable[..., Tensor] = getattr(net, method)
-    compiled: Callable[..., Tensor] = torch.compile(eager, dynamic=False, options=options)
-    setattr(net, method, lambda *inputs: compiled(*inputs) if net.training else eager(*inputs))
+    step.begin()
+    for batch in task.batches(epoch):
+        step(batch)
+        advance()
+    if not step.weight:
+        raise UserError(f"epoch {epoch + 1} has no batch to train with")
+    return step.means()

@@ -22,8 +22,7 @@ from mmcl.selfsup.neighbours import joined_features, nearest_classes
 from mmcl.selfsup.norms import measure_norms
 from mmcl.settings.jobs import Probing
 from mmcl.skeleton.ragged import Ragged, join
-
-BATCH = 64
+from mmcl.training.predict import batch_on
 
 
 def probe_stream(
@@ -125,7 +124,7 @@ def features(
         device: of encoders and features.
     """
     views = encoders.views(_joined(source, rows, encoders, device))
-    batches = torch.arange(len(rows), device=device).split(BATCH)
+    batches = torch.arange(len(rows), device=device).split(batch_on(device))
     found = [encoders.features(views.plain(part, encoders.modalities)) for part in batches]
     stacked = [torch.stack([part[name] for name in encoders.backbones]) for part in found]
     return torch.cat(stacked, 1).float()

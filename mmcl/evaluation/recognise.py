@@ -16,11 +16,12 @@ from mmcl.datasets.names import clip_name
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fuse
-from mmcl.evaluation.score import BATCH, predict
+from mmcl.evaluation.score import predict
 from mmcl.layouts import get_layout
 from mmcl.settings.dataset import ReaderSettings
 from mmcl.skeleton.mapping import map_joints
 from mmcl.skeleton.statistics import Difference, TrainingClips, centred_alike, differences
+from mmcl.training.predict import batch_on
 from mmcl.training.trained import Trained, load_model
 
 log = logging.getLogger(__name__)
@@ -110,13 +111,21 @@ class Recogniser:
     Attributes:
         models: K trained streams of the same classes, joints and people.
         weights: K numbers.
+        precision: `fp32`, `tf32` or `bf16`; None for what the models' test clips were scored in.
     """
 
     models: Sequence[Trained]
     weights: Sequence[float] = field(default=(1.0,))
+    precision: str | None = None
 
     @classmethod
-    def load(cls, paths: Sequence[Path], weights: Sequence[float], device: torch.device) -> "Recogniser":
+    def load(
+        cls,
+        paths: Sequence[Path],
+        weights: Sequence[float],
+        device: torch.device,
+        precision: str | None = None,
+    ) -> "Recogniser":
         """Read the models.
 
         Raises:
@@ -128,7 +137,7 @@ class Recogniser:
                 raise UserError(f"{path}: has other classes or joints than {paths[0]}")
         if not sum(weights):
             raise UserError(f"{paths[0]}: all fusion weights are zero")
-        return cls(models, weights)
+        return cls(models, weights, precision)
 
     @property
     def first(self) -> Trained:
@@ -181,7 +190,7 @@ class Recogniser:
             raise UserError(f"clip {number}: has nobody in it, all values are zero")
 
     def _scores(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        logits = np.stack([predict(model, clips) for model in self.models])
+        logits = np.stack([predict(model, clips, self.precision) for model in self.models])
         return _softmax(fuse(logits, self.weights) / sum(self.weights))
 
 
@@ -215,8 +224,9 @@ def recognise(
             those of the training.
     """
     mapped = recordings.layout != recogniser.first.layout
-    for begin in range(0, len(recordings.names), BATCH):
-        names = recordings.names[begin : begin + BATCH]
+    size = batch_on(recogniser.first.device)
+    for begin in range(0, len(recordings.names), size):
+        names = recordings.names[begin : begin + size]
         clips: dict[str, np.ndarray] = {}
         failed: dict[str, UserError] = {}
         for name in names:

@@ -13,6 +13,7 @@ from mmcl.datasets.mapped import seen_as
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.selection import select
 from mmcl.device import pick_device
+from mmcl.engine.precision import arithmetic
 from mmcl.errors import UserError
 from mmcl.evaluation.metrics import confusion, per_class, summary
 from mmcl.files import write_json
@@ -22,35 +23,42 @@ from mmcl.skeleton.ragged import join
 from mmcl.skeleton.statistics import centred_alike
 from mmcl.store import Shards
 from mmcl.training.data import scored_rows
-from mmcl.training.predict import skeleton_logits
+from mmcl.training.predict import batch_on, skeleton_logits
 from mmcl.training.trained import Trained, check_same, load_model
 
 SCHEMA = "mmcl.scores/1"
-BATCH = 64
+BATCH = 256
+"""Clips that are written together."""
 
 
 @torch.inference_mode()
-def predict(trained: Trained, clips: Sequence[np.ndarray]) -> np.ndarray:
+def predict(trained: Trained, clips: Sequence[np.ndarray], precision: str | None = None) -> np.ndarray:
     """Logits from skeletons alone.
 
     Args:
         trained: the model.
         clips: (T, M, V, 3) float32 each, in the model's joint layout; they are centred as those of the training.
             People that a clip lacks are absent (zero).
+        precision: `fp32`, `tf32` or `bf16`; None for `Trained.precision`.
 
     Returns:
         (N, C) float32.
     """
-    device = next(trained.model.parameters()).device
-    settings = trained.settings
-    logits = []
-    for begin in range(0, len(clips), BATCH):
-        part = [centred_alike(trained.training_clips, clip) for clip in clips[begin : begin + BATCH]]
-        ragged = join(part, trained.persons).to(device)
-        rows = torch.arange(len(ragged.length), device=device)
-        view = (settings.stream, trained.layout, settings.train)
-        logits.append(skeleton_logits(trained.inference, ragged, rows, *view).cpu().numpy())
-    return np.concatenate(logits) if logits else np.empty((0, len(trained.classes)), np.float32)
+    if not clips:
+        return np.empty((0, len(trained.classes)), np.float32)
+    precision = precision or trained.precision
+    device, settings = trained.device, trained.settings
+    size, logits = batch_on(device), []
+    with arithmetic(precision):
+        for begin in range(0, len(clips), size):
+            part = [centred_alike(trained.training_clips, clip) for clip in clips[begin : begin + size]]
+            ragged = join(part, trained.persons).sent(device)
+            rows = torch.arange(len(part), device=device)
+            view = (settings.stream, trained.layout, settings.train)
+            # stays there: the next clips are read while these are computed
+            logits.append(skeleton_logits(trained.inference(precision), ragged, rows, *view))
+    found: np.ndarray = torch.cat(logits).cpu().numpy()
+    return found
 
 
 @torch.inference_mode()
@@ -71,7 +79,7 @@ def refine(
     Raises:
         UserError: the model has no FRM, or the answers do not fit it.
     """
-    device = next(trained.model.parameters()).device
+    device = trained.device
     kind = trained.settings.model.frm.input
     answer, has = answer_features(answers, names, kind, trained.settings.seed)
     refinement = trained.model.refinement

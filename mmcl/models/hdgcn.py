@@ -20,6 +20,7 @@ from mmcl.models.layers import (
 )
 from mmcl.models.lazynorm import LazyNorm, WeightedSum, accumulate, weighted_sum
 from mmcl.models.reference import norm_names, point_norm_names, same_names, temporal_names
+from mmcl.precision import exact
 
 CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
 STRIDES = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1)
@@ -40,12 +41,15 @@ class EdgeConv(nn.Module):
         neighbours: how many a node has, if there are as many nodes.
     """
 
+    shift: Tensor | None
+
     def __init__(self, parts: int, channels: int, neighbours: int):
         super().__init__()
         self.neighbours = neighbours
         weight = torch.empty(parts, channels, 2 * channels).normal_(0, (2 / channels) ** 0.5)
         self.weight = nn.Parameter(weight)
-        self.norm = ChannelNorm(parts * channels)
+        self.norm: nn.Module = ChannelNorm(parts * channels)
+        self.register_buffer("shift", None)
 
     def forward(self, x: Tensor) -> Tensor:
         """(P, C, N, V) -> the same shape."""
@@ -54,17 +58,29 @@ class EdgeConv(nn.Module):
         of_other = self.weight[..., :channels]
         both = torch.cat([of_other, self.weight[..., channels:] - of_other], dim=1)
         other, own = torch.bmm(both, x.flatten(2)).chunk(2, dim=1)
+        if self.shift is not None:
+            own = own + self.shift
         nearest = self.nearest(x).view(parts, 1, -1).expand(-1, channels, -1)  # (P, C, N·V·k)
         pairs = other.gather(2, nearest).unflatten(2, (count * nodes, -1)) + own[..., None]
         pairs = F.leaky_relu(self.norm(pairs.flatten(0, 1)), 0.2)
         return pairs.amax(-1).view(x.shape)
+
+    @torch.no_grad()
+    def folded(self) -> nn.Module:
+        """See `mmcl.models.layers.fold`."""
+        assert isinstance(self.norm, ChannelNorm)
+        scale, shift = self.norm.scale_shift()
+        self.weight.copy_(self.weight.double() * scale.view(len(self.weight), -1, 1))
+        self.shift = shift.view(len(self.weight), -1, 1).to(self.weight)
+        self.norm = nn.Identity()
+        return self
 
     def nearest(self, x: Tensor) -> Tensor:
         """Of x (P, C, N, V) every node's neighbours, as numbers in N·V: (P, N, V, k) int64."""
         _, _, count, nodes = x.shape
         x = x.detach().permute(0, 2, 3, 1)  # (P, N, V, C)
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        with torch.autocast(x.device.type, enabled=False):  # differences of products need their digits
+        with exact(x.device):  # differences of products need their digits
             square = x.square().sum(-1)
             closeness = 2 * x @ x.transpose(-1, -2) - square[..., None] - square[..., None, :]
         first = nodes * torch.arange(count, device=x.device)

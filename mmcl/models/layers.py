@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mmcl.models.kernels import temporal
 from mmcl.models.kernels.norm import added, batch_norm
 from mmcl.models.kernels.product import product
 
@@ -218,14 +219,20 @@ class MultiScaleTemporal(nn.Module):
             (C, N, V, ⌈T/stride⌉).
         """
         _, count, joints, _ = x.shape
-        moving, still = self.reduced(x)
-        moving = self.reduce_norm(moving, relu=True).flatten(1, 2)  # (3C/4, N·V, T)
-        *inputs, pooled = moving.split(self.quarter)
-        branches = [conv(y) for conv, y in zip(self.convs, inputs, strict=True)]
-        branches.append(F.max_pool1d(pooled, 3, self.stride, 1))
-        branches.append(still.flatten(1, 2))
-        found: Tensor = self.norm(torch.cat(branches).unflatten(1, (count, joints)), skip, relu)
+        norm = self.reduce_norm
+        if temporal.trained(x, 4 * self.quarter, norm, self.stride):
+            r = self.reduce(x).flatten(1, 2)
+            y: Tensor = temporal.Branches.apply(r, norm.weight, norm.bias, *self.taps(), norm, self.stride)
+        else:
+            moving, still = self.reduced(x)
+            moving = norm(moving, relu=True).flatten(1, 2)
+            y = temporal.plain(moving, still.flatten(1, 2), self.taps(), self.stride)
+        found: Tensor = self.norm(y.unflatten(1, (count, joints)), skip, relu)
         return found
+
+    def taps(self) -> temporal.Convs:
+        """Weight and bias of each convolution over time."""
+        return [conv.get_parameter(name) for conv in self.convs for name in ("weight", "bias")]
 
     def reduced(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The 1×1 convolutions of x (C, N, V, T): of the three branches with a time window, and of the one without.
@@ -271,7 +278,13 @@ class FoldedTemporal(nn.Module):
 
     def forward(self, x: Tensor, skip: Tensor | None = None, relu: bool = False) -> Tensor:
         """See `MultiScaleTemporal`."""
-        _, count, joints, _ = x.shape
+        unit, (_, count, joints, _) = self.unit, x.shape
+        if temporal.inferred(x, 4 * unit.quarter, unit.stride):
+            r = unit.reduce(x).flatten(1, 2)
+            more = None if skip is None else skip.flatten(1, 2)
+            peaks = self.pooled.scale, self.pooled.shift
+            y = temporal.folded(r, unit.taps(), peaks, unit.stride, more, relu)
+            return y.view(-1, count, joints, y.shape[-1])
         branches = self.exported(x) if torch.compiler.is_exporting() else self.branches(x)
         y = torch.cat(branches, dim=-3).view(-1, count, joints, branches[0].shape[-1])
         return added(y, skip, relu)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from mmcl.models.backbone import Backbone
+from mmcl.models.kernels.frames import frame_conv
 from mmcl.models.kernels.product import product
 from mmcl.models.layers import ChannelNorm, NoNorm, fold_affine
 
@@ -65,8 +66,9 @@ class FrameConv(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, V, N, T) -> (C, V, N, ⌈T/stride⌉)."""
-        found: Tensor = super().forward(x.flatten(1, 2)).unflatten(1, x.shape[1:3])
-        return found
+        assert self.bias is not None
+        y = frame_conv(x.flatten(1, 2), self.weight, self.bias, self.stride[1])
+        return y.view(-1, *x.shape[1:3], y.shape[-1])
 
     def absorb(self, norm: nn.Module) -> nn.Module:
         """Take the batch norm behind it into the weights, for evaluation; returns the module that replaces the norm."""

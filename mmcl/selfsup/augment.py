@@ -107,18 +107,19 @@ def stretch_bones(x: Tensor, bones: Tensor, layout: str) -> Tensor:
     Returns:
         The same shape as x.
     """
-    to_joints, to_bones = (part.to(x) for part in _bones(layout))
+    to_joints, to_bones = _bones(layout, x.dtype, x.device)
     factors = bones.to(x, copy=True)
-    factors[:, get_layout(layout).root] = 1
+    factors[:, get_layout(layout).root].fill_(1)
     return torch.einsum("bvw,bctwm->bctvm", (to_joints * factors[:, None]) @ to_bones, x)
 
 
 @cache
-def _bones(layout: str) -> tuple[Tensor, Tensor]:
+def _bones(layout: str, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
     """Bones -> joints, and joints -> bones, (V, V) each; the root's position stands in the root's row."""
     parents, root = get_layout(layout).parents, get_layout(layout).root
     to_bones = torch.eye(len(parents))
     for joint, parent in enumerate(parents):
         if joint != root:
             to_bones[joint, parent] = -1
-    return torch.linalg.inv(to_bones).round(), to_bones
+    to_joints = torch.linalg.inv(to_bones).round()
+    return to_joints.to(device, dtype), to_bones.to(device, dtype)

@@ -17,9 +17,10 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from mmcl.colearn.relational import joined
+from mmcl.colearn.relational import joined, nearest_keys
 from mmcl.colearn.sums import log_sums
 from mmcl.errors import UserError
+from mmcl.skeleton.constants import whole_numbers
 
 
 def info_nce(q: Tensor, k: Tensor, memory: Tensor, temperature: float) -> Tensor:
@@ -86,10 +87,10 @@ def knowledge_mining(
     )
 
     # S_u at the nearest of modality v, from the queries: the gradient of a gather from (B, K) would be full of zeros
-    nearest = similar.detach().topk(topk).indices  # (V, B, topk)
+    nearest = nearest_keys(similar.detach(), topk).indices  # (V, B, topk)
     columns = memory[:, :, nearest.flatten()].unflatten(2, nearest.shape)
     mined = torch.einsum("ubd,udvbn->uvbn", q, columns)
-    to, by = (torch.tensor(side, device=q.device) for side in zip(*exchanges, strict=True))
+    to, by = (whole_numbers(side, q.device) for side in zip(*exchanges, strict=True))
     found = mined[to, by]
     positives, partition = [positive[to, :, None], found], torch.logaddexp(positive, own)[to]
     if context:
@@ -97,7 +98,7 @@ def knowledge_mining(
         number = [row[pair if pair in row else (pair[1], pair[0])] for pair in exchanges]
         other = mined[by, by]
         positives.append(temperature * found * (other.detach() if detach_other else other))
-        partition = torch.logaddexp(partition, products[torch.tensor(number, device=q.device)])
+        partition = torch.logaddexp(partition, products[whole_numbers(tuple(number), q.device)])
     losses = partition - torch.cat(positives, -1).mean(-1)
     return losses.mean(1).view(count, count - 1).mean(1)
 

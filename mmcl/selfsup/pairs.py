@@ -11,8 +11,22 @@ from torch import Tensor
 
 from mmcl.engine.seeds import EVERY_EPOCH, epoch_seed
 from mmcl.errors import UserError
-from mmcl.selfsup.augment import draw_views
+from mmcl.precision import exact
+from mmcl.selfsup.augment import ViewDraw, draw_views
 from mmcl.selfsup.views import AugmentedViews
+
+
+class PairDraw(NamedTuple):
+    """Which clips a step sees, and the random numbers of their two views.
+
+    Attributes:
+        rows: (B) int64.
+        first, second: of B views.
+    """
+
+    rows: Tensor
+    first: ViewDraw
+    second: ViewDraw
 
 
 class Pair(NamedTuple):
@@ -69,8 +83,12 @@ class Pairs:
             )
         self.steps = self.count // self.batch
 
-    def epoch(self, epoch: int) -> Iterator[Pair]:
-        """The batches of an epoch, prepared on the device one at a time."""
+    def epoch(self, epoch: int) -> Iterator[PairDraw]:
+        """The batches of an epoch, on the device; `seen` gives their views.
+
+        All are of the same shapes, and a view depends on nothing else, so that making it can be part of a step that
+        is captured as a CUDA graph.
+        """
         # all processes draw the same numbers, each uses its own part: no two clips share their random numbers
         order = augmentation = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
         settings = self.views.augmentation
@@ -85,9 +103,16 @@ class Pairs:
         size = self.batch // self.world
         for start in range(self.rank * size, self.steps * self.batch, self.batch):
             part = slice(start, start + size)
-            yield Pair(
+            yield PairDraw(rows[part], *(draw.part(part) for draw in draws))
+
+    def seen(self, draw: PairDraw) -> Pair:
+        """The two views."""
+        rows, *draws = draw
+        # positions in metres need more than the three digits of bfloat16 and TF32
+        with exact(rows.device):
+            return Pair(
                 *(
-                    self.views.augmented(rows[part], draw.part(part), names)
-                    for draw, names in zip(draws, self.modalities, strict=True)
+                    self.views.augmented(rows, own, names)
+                    for own, names in zip(draws, self.modalities, strict=True)
                 )
             )

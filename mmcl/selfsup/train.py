@@ -29,7 +29,7 @@ from mmcl.selfsup.distiller import Distiller
 from mmcl.selfsup.encoder import EncoderForm
 from mmcl.selfsup.files import Encoders, EncodersDescription, read_encoders, save_encoders
 from mmcl.selfsup.norms import measure_norms
-from mmcl.selfsup.pairs import Pair, Pairs
+from mmcl.selfsup.pairs import PairDraw, Pairs
 from mmcl.selfsup.pretrainer import EXCHANGE, Pretrainer
 from mmcl.selfsup.views import AugmentedViews
 from mmcl.settings.jobs import Pretraining, StudentTraining
@@ -99,7 +99,7 @@ def distil_student(
         _distil(Processes(), Path(skeletons), Path(teachers), Path(output), settings, threads)
 
 
-class Contrast(Task[Pair]):
+class Contrast(Task[PairDraw]):
     """What pre-training and distillation have in common: pairs of views, and a memory of keys."""
 
     net: Pretrainer | Distiller
@@ -112,13 +112,13 @@ class Contrast(Task[Pair]):
         self.seed = seed
         self.precision = settings.precision
 
-    def batches(self, epoch: int) -> Iterable[Pair]:
+    def batches(self, epoch: int) -> Iterable[PairDraw]:
         """See `Task`."""
         return self.pairs.epoch(epoch)
 
-    def losses(self, batch: Pair) -> Losses:
+    def losses(self, batch: PairDraw) -> Losses:
         """See `Task`."""
-        losses: Losses = self.net(batch.first, batch.second)
+        losses: Losses = self.net(*self.pairs.seen(batch))
         return losses
 
     def after_step(self, losses: Losses) -> None:
@@ -162,10 +162,10 @@ class DistillationTask(Contrast):
             return
         steps = -(-settings.memory // self.pairs.batch)
         for step in range(0, steps, self.pairs.steps):
-            for number, (first, _) in enumerate(self.pairs.epoch(BEFORE - step // self.pairs.steps)):
+            for number, draw in enumerate(self.pairs.epoch(BEFORE - step // self.pairs.steps)):
                 if step + number < steps:
                     with autocast(self.precision, self.net.memory.keys.device):
-                        keys = self.net.teach(first)
+                        keys = self.net.teach(self.pairs.seen(draw).first)
                     self.net.advance(keys)
 
 

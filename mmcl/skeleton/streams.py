@@ -9,6 +9,7 @@ from torch import Tensor
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
 from mmcl.settings.tables import STREAMS, resolve
+from mmcl.skeleton.constants import whole_numbers
 from mmcl.skeleton.rotation import angular_velocity, rotation_axis, torso_normal
 
 CONVENTIONS = ("ctr", "ikem")
@@ -109,7 +110,7 @@ def _joint(x: Tensor, layout: str) -> Tensor:
 
 
 def _of(x: Tensor, joints: list[int]) -> Tensor:
-    return x.index_select(-2, torch.tensor(joints, device=x.device))
+    return x.index_select(-2, whole_numbers(tuple(joints), x.device))
 
 
 def _parents(layout: str) -> list[int]:
@@ -154,7 +155,7 @@ def _angular(x: Tensor, layout: str, rate: Tensor | None) -> Tensor:
 
 def _with_normal(x: Tensor, bones: Tensor, layout: str) -> Tensor:
     """Bones (…, 3, T, V, M) with the chest's normal for the root's, which is zero."""
-    root = torch.tensor([get_layout(layout).root], device=x.device)
+    root = whole_numbers((get_layout(layout).root,), x.device)
     return bones.index_copy(-2, root, torso_normal(x, layout))
 
 

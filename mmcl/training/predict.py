@@ -8,13 +8,17 @@ from torch import Tensor
 from mmcl.colearn.learner import CoLearner
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.engine.processes import Processes
+from mmcl.models.inference import Inference
 from mmcl.settings.jobs import StreamTraining
 from mmcl.settings.training import TrainSettings
 from mmcl.skeleton.ragged import Ragged, join
 from mmcl.training.data import scored_rows
 from mmcl.training.feeders import make_feeder
 
-BATCH = 64
+
+def batch_on(device: torch.device) -> int:
+    """Clips that are computed together: as many as keep a GPU busy; a CPU works on a few people at a time anyway."""
+    return 256 if device.type == "cuda" else 64
 
 
 @torch.no_grad()
@@ -37,7 +41,8 @@ def skeleton_logits(
         settings: the `train` section, for its feeder's test view.
     """
     feeder = make_feeder(settings, stream, layout)
-    return torch.cat([network(feeder.test_view(clips, part)).float() for part in torch.split(rows, BATCH)])
+    parts = torch.split(rows, batch_on(rows.device))
+    return torch.cat([network(feeder.test_view(clips, part)).float() for part in parts])
 
 
 class ScoredClips:
@@ -61,14 +66,12 @@ class ScoredClips:
         self.processes = processes
 
     def top1(self, model: CoLearner) -> float:
-        """Accuracy in percent of the network as it is; it is in training mode before and afterwards."""
+        """Accuracy in percent of the network as it is, computed as `score_stream` will; it stays in training mode."""
         rows = torch.arange(len(self.labels), device=self.labels.device)
         own = rows[self.processes.rank :: self.processes.world]
         right = self.labels.new_zeros(())
         if len(own):
-            model.eval()
-            settings = self.settings
-            logits = skeleton_logits(model, self.clips, own, settings.stream, self.layout, settings.train)
+            settings, network = self.settings, Inference(model.backbone)
+            logits = skeleton_logits(network, self.clips, own, settings.stream, self.layout, settings.train)
             right = (logits.argmax(1) == self.labels[own]).sum()
-            model.train()
         return round(100 * int(self.processes.sum(right)) / len(rows), 2)

@@ -15,7 +15,7 @@ from torch import Tensor
 from mmcl.colearn.distil import Taught
 from mmcl.colearn.inputs import Input
 from mmcl.datasets.prepare import SkeletonStore
-from mmcl.engine.precision import autocast
+from mmcl.engine.precision import arithmetic
 from mmcl.engine.seeds import EVERY_EPOCH, epoch_seed
 from mmcl.errors import UserError
 from mmcl.files import read_json
@@ -24,9 +24,8 @@ from mmcl.settings.jobs import StreamTraining
 from mmcl.skeleton.ragged import Ragged
 from mmcl.skeleton.streams import to_streams
 from mmcl.training.feeders import make_feeder
+from mmcl.training.predict import batch_on
 from mmcl.training.trained import Trained, check_same, load_model
-
-BATCH = 64
 
 
 class Teachers(Input):
@@ -77,7 +76,7 @@ class Teachers(Input):
                     raise UserError(f"train.distil: {path} was trained with {what} {theirs}, not {own}")
         self.fingerprints = [json.dumps(weights), *(sha256(path) for path in models)]
         self.without = []
-        self.networks = [(one.settings.stream, one.inference) for one in found]
+        self.networks = [(one.settings.stream, one.inference(self._precision)) for one in found]
         self._weights = torch.tensor(weights, device=device) / sum(weights)
         self._feeder = make_feeder(settings.train, "joint", self._layout)
         self._clips = self._feeder.keep(clips)
@@ -92,14 +91,15 @@ class Teachers(Input):
     def teach(self, draw: Any) -> Taught:
         """Features and logits of clips that were drawn by the student's feeder."""
         features, logits = self._forward(self._feeder.training_view(self._clips, draw))
-        return Taught(F.normalize(features - self._centre[:, None], dim=2), logits)
+        features = F.normalize(features - self._centre[:, None], dim=2)
+        return Taught(features.transpose(0, 1), logits)
 
     @torch.no_grad()
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Joints (B, 3, T, V, M) -> features (U, B, D) and logits (B, C)."""
         views = to_streams(x, list(dict.fromkeys(stream for stream, _ in self.networks)), self._layout)
         features, logits = [], torch.zeros((), device=x.device)
-        with autocast(self._precision, x.device):
+        with arithmetic(self._precision):
             for weight, (stream, net) in zip(self._weights, self.networks, strict=True):
                 features.append(net.features(views[stream]))
                 logits = logits + weight * net.net.classify(features[-1]).float()
@@ -112,8 +112,8 @@ class Teachers(Input):
         count, device = len(clips.length), clips.length.device
         generator = torch.Generator().manual_seed(epoch_seed(settings.seed, EVERY_EPOCH))
         rows = torch.randperm(count, generator=generator)[: settings.train.distil.memory].to(device)
-        parts = [self._forward(self._feeder.test_view(clips, part))[0] for part in torch.split(rows, BATCH)]
-        features = torch.cat(parts, 1)
+        batches = torch.split(rows, batch_on(device))
+        features = torch.cat([self._forward(self._feeder.test_view(clips, part))[0] for part in batches], 1)
         centre = features.mean(1)
         return centre, F.normalize(features - centre[:, None], dim=2).mT.contiguous()
 

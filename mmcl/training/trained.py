@@ -1,7 +1,6 @@
 """A trained stream as it is read from its file."""
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -93,11 +92,31 @@ class Trained:
     best_on_test: dict[str, float] | None
     cnn_parameters: int
     training_clips: TrainingClips | None = None
+    _inference: dict[bool, Inference] = field(default_factory=dict, init=False, repr=False)
 
-    @cached_property
-    def inference(self) -> Inference:
-        """The backbone in the form for inference."""
-        return Inference(self.model.backbone)
+    def inference(self, precision: str) -> Inference:
+        """The backbone in the form for inference, made once: with `bf16` its blocks are in bfloat16.
+
+        Between `fp32` and `tf32` the context decides in which it runs, see `mmcl.engine.precision.arithmetic`.
+        """
+        half = precision == "bf16"
+        if half not in self._inference:
+            self._inference[half] = Inference(self.model.backbone, torch.bfloat16 if half else None)
+        return self._inference[half]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def precision(self) -> str:
+        """What its clips are scored in: that of the training, and `tf32` for `bf16`.
+
+        Scoring takes seconds, and three digits more leave no doubt about what a network learned.
+        """
+        stated = self.settings.train.precision
+        return "tf32" if stated == "bf16" else stated
 
     @property
     def clip_shape(self) -> tuple[int, int, int]:

@@ -71,6 +71,19 @@ def test_predict_prints_the_best_classes(trained):
     assert result.stderr == ""
 
 
+def test_predict_in_bfloat16_gives_nearly_the_same_scores(trained):
+    model, store = trained
+    source = SkeletonStore(store)
+    clips = [source.clip(row) for row in range(5)]
+    full, half = (predict(load_model(model), clips, precision) for precision in ("fp32", "bf16"))
+    assert 0 < abs(half - full).max() < 0.05 * abs(full).max()
+    command = ("predict", model, store, "--names", "a2_s2", "--precision")
+    assert rows(run(*command, "bf16").stdout)[0]["name"] == "a2_s2"
+    refused = run(*command, "half")
+    assert refused.exit_code == 2
+    assert "fp32" in refused.stderr
+
+
 def test_clips_that_cannot_be_read_are_named_and_the_others_go_on(trained, tmp_path):
     model, store = trained
     result = run("predict", model, store, "--csv", tmp_path / "guesses.csv")

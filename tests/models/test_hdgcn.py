@@ -202,7 +202,7 @@ def test_folded_is_the_same_function(graph):
         expected, actual = net(x), folded(net)(x)
     assert (actual - expected).abs().max() < 1e-4 * expected.abs().max()
     norms = [m for m in folded(net).blocks[1].spatial.modules() if isinstance(m, torch.nn.BatchNorm1d)]
-    assert len(norms) == 2  # of the edge convolutions, which have a maximum behind them
+    assert not norms
 
 
 @pytest.mark.parametrize("fold", [False, True])

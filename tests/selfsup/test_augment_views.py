@@ -138,10 +138,15 @@ def pairs(seed=1, same=False, **more):
     return Pairs(views, ["joint"], ["joint", "bone"], seed=seed, **{"batch": 4} | more)
 
 
+def seen(source, epoch):
+    """The batches of an epoch."""
+    return [source.seen(draw) for draw in source.epoch(epoch)]
+
+
 def test_the_processes_share_out_what_one_would_have_seen():
-    whole = list(pairs().epoch(3))
+    whole = seen(pairs(), 3)
     assert len(whole) == pairs().steps == 1
-    parts = [next(pairs(rank=rank, world=2).epoch(3)) for rank in (0, 1)]
+    parts = [seen(pairs(rank=rank, world=2), 3)[0] for rank in (0, 1)]
     for side, names in ((0, ["joint"]), (1, ["joint", "bone"])):
         assert list(whole[0][side]) == names
         for name in names:
@@ -158,7 +163,7 @@ def test_batches_that_cannot_be_shared_out_are_refused(batch, world):
 
 def test_an_epoch_follows_from_the_seed_and_its_number():
     def joint(seed, epoch, **more):
-        return next(pairs(seed, **more).epoch(epoch))[0]["joint"]
+        return seen(pairs(seed, **more), epoch)[0][0]["joint"]
 
     assert torch.equal(joint(1, 2), joint(1, 2))
     assert not torch.equal(joint(1, 2), joint(1, 3))
@@ -167,17 +172,10 @@ def test_an_epoch_follows_from_the_seed_and_its_number():
 
 def test_the_same_changes_every_epoch_if_configured():
     """The clips of a batch differ between epochs, the changes of each position in it do not."""
-    drawn = []
     for same in (True, False):
-        drawn.clear()
-        views = SimpleNamespace(
-            clips=clips(7),
-            augmentation=AugmentationSettings(same=same),
-            augmented=lambda rows, one, names: drawn.append((rows, one)) or {},
-        )
+        views = SimpleNamespace(clips=clips(7), augmentation=AugmentationSettings(same=same))
         loader = Pairs(views, [], [], batch=4, seed=1)
-        list(loader.epoch(0)), list(loader.epoch(1))
-        (rows, one), _, (others, other), _ = drawn
+        (rows, one, _), (others, other, _) = (next(loader.epoch(number)) for number in range(2))
         assert not torch.equal(rows, others)
         assert isinstance(one, ViewDraw)
         assert torch.equal(one.matrix, other.matrix) == torch.equal(one.position, other.position) == same

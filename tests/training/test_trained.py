@@ -91,3 +91,20 @@ def test_statistics_of_the_training_clips_are_checked_and_may_be_absent(content,
             load_model(path)
     checkpoints.save(path, {key: value for key, value in content.items() if key != "training_clips"})
     assert load_model(path).training_clips is None
+
+
+def test_scoring_is_no_coarser_than_tf32(content, tmp_path):
+    path = tmp_path / "model.pt"
+    for training, scoring in (("fp32", "fp32"), ("bf16", "tf32")):
+        checkpoints.save(path, {**content, **with_settings(content, train__precision=training)})
+        assert load_model(path).precision == scoring
+
+
+def test_networks_for_inference_are_made_once(content, tmp_path):
+    path = tmp_path / "model.pt"
+    checkpoints.save(path, content)
+    trained = load_model(path)
+    assert trained.inference("fp32") is trained.inference("tf32")
+    assert trained.inference("fp32").dtype is None
+    assert trained.inference("bf16") is trained.inference("bf16")
+    assert trained.inference("bf16").dtype == torch.bfloat16

@@ -55,6 +55,7 @@ def trusted(kernel: str, form: Hashable, error_of: Callable[[], float]) -> bool:
         why = ""
         try:
             with (
+                torch.inference_mode(False),  # where it is on, the example could have no gradient
                 torch.enable_grad(),
                 torch.autocast("cuda", enabled=False),
                 torch.autocast("cpu", enabled=False),

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 BLOCK = 2048
 """Numbers that a block of threads reads at a time."""
 MOST_CHUNKS = 64
+MOST_SHARES = 256
+"""Shares of the sums that a gradient needs, where another kernel made them."""
 PROGRAMS = 4096
 """Blocks of threads in a launch, about: two rounds on the largest GPUs."""
 
@@ -47,6 +49,59 @@ def moments_kernel(x, partial, stride, length, tiles, chunks, BLOCK: tl.constexp
     tl.store(partial + (tl.num_programs(1) + row) * chunks + chunk, tl.sum(spread))
 
 
+@triton.jit  # type: ignore[untyped-decorator]
+def joined(  # type: ignore[no-untyped-def]
+    partial, eps, row, rows, length, tiles, chunks, BLOCK: tl.constexpr, CHUNKS: tl.constexpr
+):
+    """Mean, variance and 1/σ of a channel from its chunks."""
+    parts = tl.arange(0, CHUNKS)
+    there = parts < chunks
+    counts = tl.where(there, tl.minimum(tiles * BLOCK, length - parts * tiles * BLOCK), 0).to(tl.float32)
+    means = tl.load(partial + row * chunks + parts, mask=there, other=0)
+    spreads = tl.load(partial + (rows + row) * chunks + parts, mask=there, other=0)
+    size = length.to(tl.float32)
+    mean = tl.sum(counts * means) / size
+    variance = tl.sum(spreads + counts * (means - mean) * (means - mean)) / size
+    return mean, variance, 1 / tl.sqrt(variance + eps)
+
+
+@triton.jit
+def settle(  # type: ignore[no-untyped-def]
+    moments, running_mean, running_var, batches, momentum, mean, variance, inverse, row, rows, length
+):
+    """Store a channel's mean and 1/σ, and move its running statistics."""
+    size = length.to(tl.float32)
+    tl.store(moments + row, mean)
+    tl.store(moments + rows + row, inverse)
+    before = tl.load(running_mean + row)
+    tl.store(running_mean + row, before + momentum * (mean - before))
+    before = tl.load(running_var + row)
+    tl.store(running_var + row, before + momentum * (variance * (size / (size - 1)) - before))
+    if row == 0:
+        tl.store(batches, tl.load(batches) + 1)
+
+
+@triton.jit(do_not_specialize=["tiles", "chunks"])  # type: ignore[untyped-decorator]
+def settle_kernel(  # type: ignore[no-untyped-def]
+    partial,
+    moments,
+    running_mean,
+    running_var,
+    batches,
+    momentum,
+    eps,
+    length,
+    tiles,
+    chunks,
+    BLOCK: tl.constexpr,
+    CHUNKS: tl.constexpr,
+):
+    """Mean and 1/σ of x, moments (2, C), and running statistics, where another kernel normalises."""
+    row, rows = tl.program_id(0), tl.num_programs(0)
+    mean, variance, inverse = joined(partial, eps, row, rows, length, tiles, chunks, BLOCK, CHUNKS)
+    settle(moments, running_mean, running_var, batches, momentum, mean, variance, inverse, row, rows, length)
+
+
 @triton.jit(do_not_specialize=["tiles", "chunks"])  # type: ignore[untyped-decorator]
 def normalise_kernel(  # type: ignore[no-untyped-def]
     x,
@@ -77,24 +132,11 @@ def normalise_kernel(  # type: ignore[no-untyped-def]
     chunk = chunks - 1 - tl.program_id(0)
     row = rows - 1 - tl.program_id(1)
 
-    parts = tl.arange(0, CHUNKS)
-    there = parts < chunks
-    counts = tl.where(there, tl.minimum(tiles * BLOCK, length - parts * tiles * BLOCK), 0).to(tl.float32)
-    means = tl.load(partial + row * chunks + parts, mask=there, other=0)
-    spreads = tl.load(partial + (rows + row) * chunks + parts, mask=there, other=0)
-    size = length.to(tl.float32)
-    mean = tl.sum(counts * means) / size
-    variance = tl.sum(spreads + counts * (means - mean) * (means - mean)) / size
-    inverse = 1 / tl.sqrt(variance + eps)
+    mean, variance, inverse = joined(partial, eps, row, rows, length, tiles, chunks, BLOCK, CHUNKS)
     if chunk == 0:
-        tl.store(moments + row, mean)
-        tl.store(moments + rows + row, inverse)
-        before = tl.load(running_mean + row)
-        tl.store(running_mean + row, before + momentum * (mean - before))
-        before = tl.load(running_var + row)
-        tl.store(running_var + row, before + momentum * (variance * (size / (size - 1)) - before))
-        if row == 0:
-            tl.store(batches, tl.load(batches) + 1)
+        settle(
+            moments, running_mean, running_var, batches, momentum, mean, variance, inverse, row, rows, length
+        )
 
     scale = inverse * tl.load(weight + row)
     shift = tl.load(bias + row)
@@ -166,7 +208,7 @@ def sums_kernel(  # type: ignore[no-untyped-def]
     tl.store(partial + (rows + row) * chunks + chunk, tl.sum(slope))
 
 
-@triton.jit(do_not_specialize=["tiles", "chunks"])  # type: ignore[untyped-decorator]
+@triton.jit(do_not_specialize=["tiles", "chunks", "shares"])  # type: ignore[untyped-decorator]
 def gradient_kernel(  # type: ignore[no-untyped-def]
     x,
     grad,
@@ -182,19 +224,23 @@ def gradient_kernel(  # type: ignore[no-untyped-def]
     length,
     tiles,
     chunks,
+    shares,
     FROM_X: tl.constexpr,
     BLOCK: tl.constexpr,
-    CHUNKS: tl.constexpr,
+    SHARES: tl.constexpr,
 ):
-    """γ/σ · (g − mean(g) − x̂ · mean(g · x̂)), (C, L), and the gradients of weight and bias (C)."""
+    """γ/σ · (g − mean(g) − x̂ · mean(g · x̂)), (C, L), and the gradients of weight and bias (C).
+
+    partial: Σ g and Σ g · x̂ in so many shares, (2, C, shares).
+    """
     rows = tl.num_programs(1)
     chunk = chunks - 1 - tl.program_id(0)  # see `normalise_kernel`
     row = rows - 1 - tl.program_id(1)
 
-    parts = tl.arange(0, CHUNKS)
-    there = parts < chunks
-    level = tl.sum(tl.load(partial + row * chunks + parts, mask=there, other=0))
-    slope = tl.sum(tl.load(partial + (rows + row) * chunks + parts, mask=there, other=0))
+    parts = tl.arange(0, SHARES)
+    there = parts < shares
+    level = tl.sum(tl.load(partial + row * shares + parts, mask=there, other=0))
+    slope = tl.sum(tl.load(partial + (rows + row) * shares + parts, mask=there, other=0))
     if chunk == 0:
         tl.store(of_bias + row, level)
         tl.store(of_weight + row, slope)
@@ -230,7 +276,7 @@ def forward(
     out = x.new_empty(x.shape, dtype=torch.promote_types(x.dtype, of_skip.dtype))
     moments = x.new_empty((2, rows), dtype=torch.float32)
     partial = x.new_empty((2, rows, chunks), dtype=torch.float32)
-    with _on(x):
+    with on(x):
         moments_kernel[chunks, rows](x, partial, x.stride(0), length, tiles, chunks, BLOCK)
         normalise_kernel[chunks, rows](
             x,
@@ -279,7 +325,7 @@ def backward(
     masked = grad if out is None else torch.empty_like(grad, memory_format=torch.contiguous_format)
     from_x = relu and out is None
     sizes = (length, tiles, chunks)
-    with _on(x):
+    with on(x):
         sums_kernel[chunks, rows](
             x,
             grad,
@@ -309,11 +355,77 @@ def backward(
             x.stride(0),
             masked.stride(0),
             *sizes,
+            chunks,
             from_x,
             BLOCK,
             MOST_CHUNKS,
         )
     return masked, of_x, of_weight, of_bias
+
+
+def statistics(x: Tensor, norm: nn.BatchNorm1d) -> Tensor:
+    """Mean and 1/σ (2, C) float32 of x (C, L); moves the running statistics of `norm`."""
+    x = _rows(x)
+    rows, length = x.shape
+    tiles, chunks = _cut(rows, length)
+    moments = x.new_empty((2, rows), dtype=torch.float32)
+    partial = x.new_empty((2, rows, chunks), dtype=torch.float32)
+    with on(x):
+        moments_kernel[chunks, rows](x, partial, x.stride(0), length, tiles, chunks, BLOCK)
+        settle_kernel[(rows,)](
+            partial,
+            moments,
+            norm.running_mean,
+            norm.running_var,
+            norm.num_batches_tracked,
+            norm.momentum,
+            norm.eps,
+            length,
+            tiles,
+            chunks,
+            BLOCK,
+            MOST_CHUNKS,
+            num_warps=1,
+        )
+    return moments
+
+
+def gradient(
+    x: Tensor, grad: Tensor, weight: Tensor, bias: Tensor, moments: Tensor, partial: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Gradients of weight and bias; that of x replaces `grad`, the one behind the norm.
+
+    Args:
+        x, grad: (C, L), each row in one piece.
+        weight, bias: (C).
+        moments: (2, C), see `statistics`.
+        partial: Σ g and Σ g · x̂ in up to `MOST_SHARES` shares, (2, C, shares) float32.
+    """
+    rows, length = x.shape
+    tiles, chunks = _cut(rows, length)
+    of_weight, of_bias = torch.empty_like(weight), torch.empty_like(bias)
+    with on(x):
+        gradient_kernel[chunks, rows](
+            x,
+            grad,
+            grad,
+            partial,
+            weight,
+            bias,
+            moments,
+            of_weight,
+            of_bias,
+            x.stride(0),
+            grad.stride(0),
+            length,
+            tiles,
+            chunks,
+            partial.shape[2],
+            False,
+            BLOCK,
+            MOST_SHARES,
+        )
+    return of_weight, of_bias
 
 
 def _rows(x: Tensor) -> Tensor:
@@ -327,6 +439,6 @@ def _cut(rows: int, length: int) -> tuple[int, int]:
     return tiles, triton.cdiv(length, BLOCK * tiles)
 
 
-def _on(x: Tensor) -> contextlib.AbstractContextManager[object]:
+def on(x: Tensor) -> contextlib.AbstractContextManager[object]:
     """Launch where the tensor is."""
     return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
