@@ -18,7 +18,7 @@ CHANNELS = 16
 JOINTS = 32
 """Joints are padded to this number."""
 PART = 16
-"""Of the joints in a tile: of those that receive (U) in the forward pass, of those that send (W) in the backward."""
+"""Joints in a tile: of those that receive (U) in the forward pass, of those that send (W, at most) in the backward."""
 SUBSETS = 3
 WARPS = 8
 PROGRAMS = 528
@@ -438,15 +438,17 @@ def backward(
     """
     outputs, count, joints, frames = grad.shape
     rank = weight.shape[2]
-    parts, step = JOINTS // PART, _step(values)
-    programs = count * SUBSETS * parts
-    chunks = _chunks(programs, outputs)
+    step, reduced = _step(values), _padded(rank)
+    # with more, 32 sums for each pair of joints would not fit in the registers
+    part = PART if reduced == 16 else PART // 2
+    parts, halves = JOINTS // part, JOINTS // PART
+    chunks = _chunks(count * SUBSETS * parts, outputs)
     of_values = torch.empty_like(values)
 
     def empty(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=torch.float32, device=values.device)
 
-    of_value_bias = empty(parts, count, SUBSETS, outputs)
+    of_value_bias = empty(halves, count, SUBSETS, outputs)
     of_bias = empty(parts, count, SUBSETS, outputs)
     of_weight = empty(parts, count, SUBSETS, outputs, rank)
     of_graph = empty(chunks, count, SUBSETS, joints, joints)
@@ -456,18 +458,28 @@ def backward(
     options = {"num_warps": WARPS, "num_stages": 1}
     tile = {
         "B": CHANNELS,
-        "RP": _padded(rank),
+        "RP": reduced,
         "VP": JOINTS,
-        "W": PART,
         "TB": step,
         "STEPS": triton.cdiv(frames, step),
         "TF32": True,
     }
     with _on(values):
-        values_kernel[programs, chunks](
-            grad, embedded, weight, bias, alpha, graph, of_values, of_value_bias, *sizes, **tile, **options
+        values_kernel[count * SUBSETS * halves, _chunks(count * SUBSETS * halves, outputs)](
+            grad,
+            embedded,
+            weight,
+            bias,
+            alpha,
+            graph,
+            of_values,
+            of_value_bias,
+            *sizes,
+            W=PART,
+            **tile,
+            **options,
         )
-        graphs_kernel[programs, chunks](
+        graphs_kernel[count * SUBSETS * parts, chunks](
             grad,
             values,
             value_bias,
@@ -480,6 +492,7 @@ def backward(
             of_weight,
             of_bias,
             *sizes,
+            W=part,
             **tile,
             WARPS=WARPS,
             **options,
@@ -500,7 +513,7 @@ def _padded(rank: int) -> int:
 
 def _step(x: Tensor) -> int:
     """Frames in a tile."""
-    return 32 if x.dtype is torch.bfloat16 and x.shape[3] > 16 else 16
+    return 32 if x.dtype is torch.bfloat16 and x.shape[3] > 16 and x.shape[3] % 16 == 0 else 16
 
 
 def _chunks(programs: int, outputs: int) -> int:
@@ -512,7 +525,7 @@ def _chunks(programs: int, outputs: int) -> int:
 
 def _kept(x: Tensor, reduced: int) -> bool:
     """Whether shared memory holds the relations of all subsets."""
-    if x.dtype is not torch.bfloat16:
+    if x.dtype is not torch.bfloat16 or x.shape[3] % 16:  # then reads of single numbers take the registers
         return False
     needed = SUBSETS * reduced * JOINTS * PART * x.element_size() + TILES
     return not x.is_cuda or needed <= torch.cuda.get_device_properties(x.device).shared_memory_per_block_optin
