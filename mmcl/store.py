@@ -668,6 +668,7 @@ class Shards:
         marks = []
         self._place: dict[str, tuple[int, int]] = {}
         self._open: dict[int, h5py.File] = {}
+        self._datasets: dict[tuple[int, str], h5py.Dataset] = {}
         self._process = os.getpid()
         for number, path in enumerate(self.paths):
             with opened(path, schema) as h5:
@@ -689,11 +690,11 @@ class Shards:
         return len(self.names)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_open": {}}
+        return {**self.__dict__, "_open": {}, "_datasets": {}}
 
     def _file(self, number: int) -> h5py.File:
         if self._process != os.getpid():  # HDF5 handles do not survive a fork
-            self._open, self._process = {}, os.getpid()
+            self._open, self._datasets, self._process = {}, {}, os.getpid()
         if number not in self._open:
             self._open[number] = _hdf5(self.paths[number])
         return self._open[number]
@@ -707,10 +708,13 @@ class Shards:
         return self._file(0).attrs.get(key) if self.paths else None
 
     def _column(self, number: int, column: str) -> h5py.Dataset:
-        file = self._file(number)
-        if not isinstance(file.get(column), h5py.Dataset):
-            raise UserError(f"{self.paths[number]}: has no array {column!r}")
-        return file[column]
+        file = self._file(number)  # first, as nothing of it survives a fork
+        if (number, column) not in self._datasets:
+            found = file.get(column)
+            if not isinstance(found, h5py.Dataset):
+                raise UserError(f"{self.paths[number]}: has no array {column!r}")
+            self._datasets[number, column] = found
+        return self._datasets[number, column]
 
     def shape(self, column: str) -> tuple[int, ...]:
         """Shape of one row of a column."""
