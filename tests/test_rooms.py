@@ -18,6 +18,7 @@ TIERS = [
         "files",
         "device",
         "logs",
+        "job_memory",
         "running",
         "stages",
         "versions",

@@ -1,5 +1,7 @@
 """A store of skeletons in the form that a network of another joint layout or number of people takes."""
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
 from mmcl.datasets.prepare import SkeletonStore
@@ -32,7 +34,13 @@ class MappedStore(SkeletonStore):
 
     def clip(self, i: int) -> np.ndarray:
         """(T, M, V, 3) of clip i, M ≤ `people`."""
-        clip = super().clip(i)
+        return self._mapped(super().clip(i))
+
+    def read_clips(self, rows: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
+        """See `SkeletonStore`."""
+        return map(self._mapped, super().read_clips(rows))
+
+    def _mapped(self, clip: np.ndarray) -> np.ndarray:
         return map_joints(clip[:, most_moving(clip, self._people)], self.stored_layout, self.layout)
 
 

@@ -32,6 +32,9 @@ SCHEMA = "mmcl.skeletons/1"
 BATCH = 1024
 """Clips that are in memory at a time: some 30 MB."""
 
+BLOCK = 256
+"""Clips of a store that are read at a time."""
+
 Result = tuple[np.ndarray | None, str]
 """A clip's joints (T, M, V, 3), or None and why there are none."""
 
@@ -267,7 +270,7 @@ def _reading(
 
 
 class SkeletonStore:
-    """A sealed store of skeletons, read into memory.
+    """A sealed store of skeletons.
 
     Attributes:
         path: of the file.
@@ -339,3 +342,21 @@ class SkeletonStore:
     def clip(self, i: int) -> np.ndarray:
         """(T, M, V, 3) of clip i, a view of `joints`; M is the number of people stored for this clip."""
         return slice_clip(self.joints, *self.place(i))
+
+    def read_clips(self, rows: Sequence[int] | np.ndarray) -> Iterator[np.ndarray]:
+        """`clip` of rows, of which a few at a time are in memory.
+
+        Raises:
+            UserError: their joints are not finite.
+        """
+        kept = vars(self).get("joints")
+        if kept is not None:
+            yield from (slice_clip(kept, *self.place(row)) for row in rows)
+            return
+        with store.opened(self.path, SCHEMA) as h5:
+            for i in range(0, len(rows), BLOCK):
+                places = [self.place(row) for row in rows[i : i + BLOCK]]
+                first = min(offset for offset, _, _ in places)
+                last = max(offset + frames * persons for offset, frames, persons in places)
+                part = require_finite(h5, "joints", h5["joints"][first:last])
+                yield from (slice_clip(part, offset - first, *shape) for offset, *shape in places)

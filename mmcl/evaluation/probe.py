@@ -134,7 +134,7 @@ def features(
 def _joined(
     source: SkeletonStore, rows: Sequence[int] | np.ndarray, encoders: Encoders, device: torch.device
 ) -> Ragged:
-    return join([source.clip(row) for row in rows], encoders.persons).to(device)
+    return join(source.read_clips(rows), encoders.persons, source.frames[rows]).to(device)
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> dict[str, Any]:

@@ -281,7 +281,7 @@ def _training_clips(source: SkeletonStore, settings: Pretraining | StudentTraini
     rows = select(source, settings).train.nonzero()[0].tolist()
     if not rows:
         raise UserError(f"{source.path}: no training clip for protocol {settings.protocol}")
-    return join([source.clip(row) for row in rows], int(source.persons.max()))
+    return join(source.read_clips(rows), int(source.persons.max()), source.frames[rows])
 
 
 def _content(source: SkeletonStore, settings: Pretraining | StudentTraining) -> dict[str, str]:

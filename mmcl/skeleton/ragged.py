@@ -1,7 +1,7 @@
 """Clips of different lengths in one tensor, so that a batch is gathered without a loop over clips."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -43,24 +43,34 @@ class Ragged(NamedTuple):
         return self.joints[:, frames].permute(1, 3, 2, 0).numpy()
 
 
-def join(clips: Sequence[np.ndarray], persons: int) -> Ragged:
+def join(
+    clips: Iterable[np.ndarray], persons: int, lengths: Sequence[int] | np.ndarray | None = None
+) -> Ragged:
     """Put clips together.
 
     Args:
-        clips: arrays (T, M, V, 3); T and M may differ.
+        clips: one or more arrays (T, M, V, 3); T and M may differ.
         persons: people per clip in the result. Those a clip lacks are zero; of more, those with the most motion are
             kept (`cleaning.most_moving`).
+        lengths: T of each clip. With them no clip is needed any more when the next one is taken, so that they may be
+            read one after another.
     """
-    length = torch.tensor([len(clip) for clip in clips])
+    if lengths is None:
+        clips = list(clips)
+        lengths = [len(clip) for clip in clips]
+    length = torch.tensor(lengths, dtype=torch.int64)
     start = length.cumsum(0) - length
-    joints = torch.zeros(3, int(length.sum()), clips[0].shape[2], persons)
+    joints: Tensor | None = None
     crowded = 0
     for begin, clip in zip(start.tolist(), clips, strict=True):
+        if joints is None:
+            joints = torch.zeros(3, int(length.sum()), clip.shape[2], persons)
         if clip.shape[1] > persons:
             clip = clip[:, most_moving(clip, persons)]
             crowded += 1
         part = np.ascontiguousarray(clip.transpose(3, 0, 2, 1))
         joints[:, begin : begin + len(clip), :, : clip.shape[1]] = torch.from_numpy(part)
+    assert joints is not None
     if crowded:
         log.warning(
             "%d clips have more than %d people; those with the most motion are seen", crowded, persons

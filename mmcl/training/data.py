@@ -46,7 +46,7 @@ def read_training_data(
     names = [source.names[row] for row in rows]
     data = TrainingData(
         names,
-        join([source.clip(row) for row in rows], source.people),
+        join(source.read_clips(rows), source.people, source.frames[rows]),
         torch.from_numpy(source.labels[rows]).to(device),
         source.layout,
     )

@@ -59,7 +59,7 @@ class ScoredClips:
 
     def __init__(self, source: SkeletonStore, settings: StreamTraining, processes: Processes):
         rows = scored_rows(source, settings)
-        self.clips = join([source.clip(row) for row in rows], source.people).to(processes.device)
+        self.clips = join(source.read_clips(rows), source.people, source.frames[rows]).to(processes.device)
         self.labels = torch.from_numpy(source.labels[rows]).to(processes.device)
         self.layout = source.layout
         self.settings = settings

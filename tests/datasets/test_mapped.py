@@ -19,6 +19,7 @@ def test_clips_are_mapped_and_all_else_is_kept(tmp_path):
     assert mapped.fingerprint == source.fingerprint
     most = int(np.argmax([motion(person) for person in source.clip(3).swapaxes(0, 1)]))
     np.testing.assert_array_equal(mapped.clip(3), map_joints(source.clip(3)[:, [most]], "ntu25", "utd20"))
+    np.testing.assert_array_equal(next(mapped.read_clips([3])), mapped.clip(3))
     more = seen_as(source, "ntu25", 3)  # persons whom no clip has: absent later on
     assert (more.people, more.clip(3).shape) == (3, source.clip(3).shape)
     np.testing.assert_allclose(more.clip(3), source.clip(3))

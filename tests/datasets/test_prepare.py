@@ -56,6 +56,19 @@ def test_store(tmp_path, dataset):
     assert len(skeletons.joints) == sum(15 + i for i in range(12))
 
 
+def test_clips_are_read_a_few_at_a_time(tmp_path, dataset, monkeypatch):
+    index_clips(indexing("ntu"), tmp_path / "index.tsv", dataset)
+    prepare_skeletons(tmp_path / "index.tsv", tmp_path / "a.h5", preparation("ntu"), dataset)
+    monkeypatch.setattr("mmcl.datasets.prepare.BLOCK", 3)
+    expected, skeletons = SkeletonStore(tmp_path / "a.h5"), SkeletonStore(tmp_path / "a.h5")
+    rows = [0, 1, 9, 4, 6, 5, 11]
+    found = list(skeletons.read_clips(rows))
+    assert "joints" not in vars(skeletons)
+    for clip, row in zip(found, rows, strict=True):
+        np.testing.assert_array_equal(clip, expected.clip(row))
+    np.testing.assert_array_equal(next(expected.read_clips([4])), expected.clip(4))
+
+
 def test_what_protocols_see(tmp_path, dataset):
     index_clips(indexing("ntu"), tmp_path / "index.tsv", dataset)
     said = {name: ("train", "test")[i % 2] for i, name in enumerate(sorted([*NAMES, LISTED, BROKEN]))}

@@ -17,6 +17,8 @@ def test_clips_lie_one_after_another():
     assert ragged.joints.shape == (3, 6, 20, 2)
     assert ragged.joints.dtype == torch.float32
     assert ragged.joints[0, :, 0].tolist() == [[1, 0], [1, 0], [2, 2], [2, 2], [2, 2], [3, 3]]
+    one_by_one = join(iter(clips), persons=2, lengths=[2, 3, 1])
+    assert all(torch.equal(a, b) for a, b in zip(one_by_one, ragged, strict=True))
 
 
 def test_of_more_people_those_with_the_most_motion_are_seen_in_any_order(caplog):

@@ -6,6 +6,7 @@ from mmcl import paths
 from mmcl.config import Config
 from mmcl.device import stated_device
 from mmcl.errors import UserError
+from mmcl.job_memory import job_memory
 from mmcl.plan import GPU, Plan
 from mmcl.provenance import keep_records, settle
 from mmcl.running import hold

@@ -27,7 +27,7 @@ rule probe_stream:
     threads: PLAN.benchmark_threads
     resources:
         gpu=GPU,
-        mem_mb=16000,
+        mem_mb=job_memory(6000, skeletons=4),
     params:
         settings=PLAN.probe_settings,
         upstream=PLAN.probe_upstream,

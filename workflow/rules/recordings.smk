@@ -60,7 +60,7 @@ rule prepare_skeletons:
         "../../environment.yml"
     threads: PLAN.dataset_threads
     resources:
-        mem_mb=4000,
+        mem_mb=job_memory(2000, of_thread=300),
     params:
         settings=PLAN.prepare_settings,
         upstream=PLAN.prepare_upstream,

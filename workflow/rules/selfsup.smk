@@ -24,7 +24,7 @@ rule pretrain_streams:
     resources:
         gpu=PLAN.training_gpus,
         processes=PLAN.training_processes,
-        mem_mb=16000,
+        mem_mb=job_memory(8000, skeletons=6),
     params:
         settings=PLAN.pretrain_streams_settings,
         upstream=PLAN.prepared_upstream,
@@ -51,7 +51,7 @@ rule distil_student:
     resources:
         gpu=PLAN.training_gpus,
         processes=PLAN.training_processes,
-        mem_mb=16000,
+        mem_mb=job_memory(8000, skeletons=6),
     params:
         settings=PLAN.student_settings,
         upstream=PLAN.student_upstream,

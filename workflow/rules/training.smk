@@ -28,7 +28,7 @@ rule train_stream:
     resources:
         gpu=PLAN.training_gpus,
         processes=PLAN.training_processes,
-        mem_mb=16000,
+        mem_mb=job_memory(8000, of_thread=800, skeletons=4, answer=2),
     params:
         settings=PLAN.stream_settings,
         upstream=PLAN.training_upstream,
@@ -51,7 +51,7 @@ rule score_stream:
     threads: PLAN.training_threads
     resources:
         gpu=GPU,
-        mem_mb=8000,
+        mem_mb=job_memory(6000, skeletons=2),
     params:
         settings=PLAN.score_settings,
         upstream=PLAN.score_upstream,
