@@ -16,7 +16,6 @@ from gpu_rows.training import NTU, RATE, WARM, WARM_OURS, ProductStep, Shape, gr
 from mmcl.checkpoints import load_reference
 from mmcl.colearn.inputs import Complete, Input
 from mmcl.colearn.learner import CoLearner, build_model
-from mmcl.engine.precision import arithmetic
 from mmcl.models.cnn import CNN, open_cnn
 from mmcl.settings.model import CnnSettings, FamSettings, FrmSettings, StreamModelSettings
 
@@ -78,7 +77,7 @@ def step(measurement: Measurement) -> None:
         measurement.begin_memory()
         more = {"accumulate": parts} if parts > 1 else {}
         call = ProductStep(model, "bf16", shape, device, {"picture": source}, **more)
-        with arithmetic("bf16"):
+        with call.as_in_fit():
             timing = measurement.timed(call, warm=WARM_OURS)
             if parts == 1:
                 measurement.note(graph_of(call.step, device))

@@ -2,7 +2,8 @@
 
 import gc
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -23,6 +24,7 @@ from mmcl.engine.precision import arithmetic, autocast
 from mmcl.engine.processes import Processes
 from mmcl.engine.step import Step, make_step
 from mmcl.layouts import get_layout
+from mmcl.precision import searched_convolutions
 from mmcl.settings.jobs import StreamTraining
 from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
 from mmcl.settings.tables import default_graph
@@ -125,7 +127,7 @@ def compare(measurement: Measurement, backbone: str, precision: str, shape: Shap
     model = ours(backbone, shape, weights).to(device)
     measurement.begin_memory()
     call = ProductStep(model, precision, shape, device)
-    with arithmetic(precision):
+    with call.as_in_fit():
         timing = measurement.timed(call, warm=WARM_OURS)
         measurement.note(graph_of(call.step, device))
         measurement.ours(timing, shape.batch)
@@ -182,9 +184,7 @@ def reference_step(backbone: str, net: nn.Module, x: Tensor, labels: Tensor) -> 
 
 
 class ProductStep:
-    """Takes the next batch, as `train_stream` makes them, and trains with it.
-
-    To be called in `arithmetic(precision)`, as `fit` does.
+    """Takes the next batch, as `train_stream` makes them, and trains with it. To be called within `as_in_fit`.
 
     Args:
         model: on the device.
@@ -222,6 +222,13 @@ class ProductStep:
 
     def __call__(self) -> None:
         self.step(next(self.batches))
+
+    @contextmanager
+    def as_in_fit(self) -> Iterator[None]:
+        """What `mmcl.engine.loop.fit` sets around the steps."""
+        task = self.step.task
+        with arithmetic(task.precision), searched_convolutions() if task.same_pictures else nullcontext():
+            yield
 
 
 def graph_of(step: Step[Any], device: torch.device) -> str:
