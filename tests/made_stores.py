@@ -60,7 +60,6 @@ SETTINGS = {
         "rotation": 0.3,
         "precision": "fp32",
         "repeat": 1,
-        "compile": False,
         "evaluate_every": 0,
     },
 }

@@ -26,6 +26,7 @@ TIERS = [
         "schemas",
         "archive",
         "helpers",
+        "precision",
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths"},

@@ -9,6 +9,7 @@ from torch import Tensor
 from mmcl.colearn.relational import relational
 from mmcl.colearn.term import Batch, Form, Term, TermLoss
 from mmcl.models.heads import JointHead
+from mmcl.precision import exact
 from mmcl.settings.training import DistilSettings
 
 
@@ -16,7 +17,7 @@ class Taught(NamedTuple):
     """What the teachers give for a batch.
 
     Attributes:
-        features: (U, B, D), L2-normalised, in the order of the members.
+        features: (B, U, D), L2-normalised, in the order of the members.
         logits: (B, C), of the ensemble.
     """
 
@@ -61,10 +62,11 @@ class Distillation(Term):
         if self.head is None:
             return TermLoss(settings.logit_weight * imitation, {"imitation": imitation})
         z = self.head(features)
-        with torch.autocast(z.device.type, enabled=False):
+        teachers = taught.features.transpose(0, 1)
+        with exact(z.device):
             (memory,) = self.memory
             near = min(settings.topk, memory.shape[2])
-            relation = relational(z[None], taught.features, memory, settings.relation_temperature, near)[0]
+            relation = relational(z[None], teachers, memory, settings.relation_temperature, near)[0]
         total = settings.relation_weight * relation + settings.logit_weight * imitation
         return TermLoss(total, {"relation": relation, "imitation": imitation})
 

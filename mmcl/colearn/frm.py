@@ -44,8 +44,9 @@ class Refinement(Term):
 
     def refine(self, scores: Tensor, answer: Tensor) -> Tensor:
         """S_M (N, C) and answer features (N, width) -> S_R (N, C), equation 8."""
-        gates = self.phi(self.norm(answer.float())).softmax(1)  # (N, n)
-        scores = scores.float()
+        dtype = torch.promote_types(scores.dtype, torch.float32)
+        gates = self.phi(self.norm(answer.to(dtype))).softmax(1)  # (N, n)
+        scores = scores.to(dtype)
         if self.matrices.dim() == 2:
             found: Tensor = (gates @ self.matrices) * scores
             return found
@@ -53,26 +54,30 @@ class Refinement(Term):
 
     def loss(self, features: Tensor, logits: Tensor, batch: Batch) -> Tensor:
         """See `Term`; `answer` holds features (N, width)."""
-        answer, mask = batch.inputs["answer"]
-        return self.refined_loss(logits, answer, mask, batch.labels)
+        answer, _ = batch.inputs["answer"]
+        return self.refined_loss(logits, answer, batch.weight("answer"), batch.labels)
 
-    def refined_loss(self, scores: Tensor, answer: Tensor, mask: Tensor, labels: Tensor) -> Tensor:
+    def refined_loss(self, scores: Tensor, answer: Tensor, weight: Tensor | None, labels: Tensor) -> Tensor:
         """The mean cross-entropy of S_R over the clips that have an answer (equation 9).
+
+        All clips are computed, so that no size depends on the mask.
 
         Args:
             scores: S_M, logits (N, C).
-            answer: (N, width), anything where the mask is false.
-            mask: (N) bool, the clips that have an answer.
+            answer: (N, width), any finite numbers for a clip that has none.
+            weight: (N), of a clip's loss in the mean, zero for one that has none, see `Batch.weight`; None where all
+                have one.
             labels: (N) int64.
 
         Returns:
             A scalar; zero if no clip has an answer.
         """
-        if not mask.any():
-            return scores.new_zeros(())
         if self.detach:
             scores = scores.detach()
-        return F.cross_entropy(self.refine(scores[mask], answer[mask]), labels[mask])
+        refined = self.refine(scores, answer)
+        if weight is None:
+            return F.cross_entropy(refined, labels)
+        return (F.cross_entropy(refined, labels, reduction="none") * weight).mean()
 
     def reference_names(self) -> dict[str, list[str]]:
         """See `Term`; the released module has no LayerNorm, n = 2 and diagonal matrices."""

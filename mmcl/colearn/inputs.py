@@ -34,6 +34,10 @@ class Masked(NamedTuple):
     mask: Tensor
 
 
+class Complete(Masked):
+    """Values of clips that all have one, which is known without looking at the mask."""
+
+
 @dataclass(frozen=True)
 class Clips:
     """The training clips that inputs are read for.
@@ -93,9 +97,10 @@ class Table(Input):
 
     def epoch(self, draw: Any, parts: Sequence[slice]) -> Iterator[Masked]:
         """See `Input`."""
+        kind = Masked if self.without else Complete
         for part in parts:
             rows = draw.order[part]
-            yield Masked(self.values.values[rows], self.values.mask[rows])
+            yield kind(self.values.values[rows], self.values.mask[rows])
 
 
 def open_input(name: str, paths: Sequence[Path], clips: Clips, model: ModelSettings) -> Input:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from mmcl.colearn.inputs import Clips, Input, Masked
+from mmcl.colearn.inputs import Clips, Complete, Input, Masked
 from mmcl.errors import UserError
 from mmcl.helpers import end_with_parent
 from mmcl.models.cnn import open_cnn
@@ -50,8 +50,9 @@ class Montages(Input):
         """See `Input`."""
         order = draw.order.cpu()
         self._batches[:] = [order[part].tolist() for part in parts]
-        for batch in self._loader:
-            yield Masked(*(part.to(self._device, non_blocking=True) for part in batch))
+        for pictures, has in self._loader:
+            kind = Complete if has.all() else Masked
+            yield kind(*(part.to(self._device, non_blocking=True) for part in (pictures, has)))
 
 
 class MontageFiles(Dataset[np.ndarray | None]):

@@ -7,7 +7,13 @@ from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
+from mmcl.colearn.inputs import Complete
 from mmcl.settings.base import Section
+
+
+def weights(mask: Tensor) -> Tensor:
+    """B / (clips that have an input) for each of them, zero for the others: of a mask (B), (B) float32."""
+    return mask * (len(mask) / mask.sum().clamp(min=1))
 
 
 @dataclass
@@ -18,11 +24,24 @@ class Batch:
         x: skeletons (N, 3, T, V, M).
         labels: (N) int64.
         inputs: name → what the terms need of these clips, see `mmcl.colearn.inputs`.
+        weights: name → `weights` of an input's mask, where this is a part of a larger batch.
     """
 
     x: Tensor
     labels: Tensor
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def weight(self, name: str) -> Tensor | None:
+        """What the mean over the clips that have an input multiplies each clip's loss with, (N); None for one.
+
+        The mean of weight · loss over this batch is the mean of the loss over those clips, zero if there is none. Where
+        a batch is processed in parts, the mean over the parts is that of the whole batch.
+        """
+        values = self.inputs[name]
+        if isinstance(values, Complete):
+            return None
+        return self.weights[name] if name in self.weights else weights(values.mask)
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mmcl.engine.footprint import estimated, remedy
 from mmcl.engine.history import Row, as_line
 from mmcl.engine.optimizers import Optimizing, build_optimizer
+from mmcl.engine.precision import arithmetic
 from mmcl.engine.processes import Processes
 from mmcl.engine.progress import progress
 from mmcl.engine.resume import LastState, Mark, only_writer
@@ -90,7 +91,7 @@ def fit(
             last.adopt(elsewhere, lambda state: _goes_on(mark, state, task, settings))
         optimizing = build_optimizer(task.net, settings, task.steps)
         fitted = _resumed(task, settings, optimizing, last, processes)
-        with memory_reported(remedy(task, settings)):
+        with memory_reported(remedy(task, settings)), arithmetic(task.precision):
             _train(task, settings, optimizing, fitted, last, target, processes)
         yield fitted
         if processes.first:
@@ -116,8 +117,7 @@ def _resumed(
         if not last.fits(state, task.net, optimizing):
             return Fitted()
         task.net.load_state_dict(state["net"])
-        optimizing.optimizer.load_state_dict(state["optimizer"])
-        optimizing.scheduler.load_state_dict(state["scheduler"])
+        optimizing.load(state["optimizer"], state["scheduler"])
         fitted = Fitted(state["history"], state["best"])
         done = len(fitted.history)
         log.info("continuing after %d of %d epochs", done, settings.epochs)
@@ -255,15 +255,3 @@ def _epoch(
     if not step.weight:
         raise UserError(f"epoch {epoch + 1} has no batch to train with")
     return step.means()
-
-
-def compiled_in_training(net: nn.Module, method: str, device: torch.device) -> None:
-    """Let torch.compile translate a method of a network as it is in training; evaluation stays eager.
-
-    The method is replaced and not the module, so that the names in the state dict stay.
-    """
-    # Inductor's channels-last layouts cut the batched products of graph convolutions up on a CPU: slower than eager
-    options: dict[str, Any] | None = {"layout_optimization": False} if device.type == "cpu" else None
-    eager: Callable[..., Tensor] = getattr(net, method)
-    compiled: Callable[..., Tensor] = torch.compile(eager, dynamic=False, options=options)
-    setattr(net, method, lambda *inputs: compiled(*inputs) if net.training else eager(*inputs))

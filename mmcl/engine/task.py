@@ -18,7 +18,7 @@ class Losses(NamedTuple):
         terms: column of the history → scalar whose mean is reported: the terms of the loss before their weights, and
             `accuracy`, a share that is reported in percent. The names are the same in all steps of an epoch and in
             all processes.
-        weight: of this batch in the means.
+        weight: of this batch in the means; it follows from the shapes of the batch.
         carry: what `Task.after_step` needs.
     """
 
@@ -37,7 +37,9 @@ class Task(Generic[Batch]):
         steps: batches of an epoch, in each process.
         seed: of the run.
         rate_key: the setting to lower if the loss is not finite, such as `train.learning_rate`.
-        precision: of the forward pass, `fp32` or `bf16`.
+        precision: see `SgdSettings`.
+        accumulate: parts that a batch is processed in, one after another, before a step of the optimizer. Losses are
+            means over clips; `after_step` sees those of the last part.
         max_gradient_norm: gradients are scaled down to this norm; None for no limit.
         unused_parameters: whether steps leave parameters without a gradient (of DistributedDataParallel).
         evaluate_every: epochs between calls of `evaluate`, which is called after the last one, too; 0 for never.
@@ -48,7 +50,8 @@ class Task(Generic[Batch]):
     steps: int
     seed: int
     rate_key: str = "learning_rate"
-    precision: str = "fp32"
+    precision: str = "tf32"
+    accumulate: int = 1
     max_gradient_norm: float | None = None
     unused_parameters: bool = False
     evaluate_every: int = 0
@@ -61,7 +64,11 @@ class Task(Generic[Batch]):
         raise NotImplementedError
 
     def losses(self, batch: Batch) -> Losses:
-        """The losses of a batch; `net.losses(batch)` unless overridden."""
+        """The losses of a batch; `net.losses(batch)` unless overridden.
+
+        On a GPU this and `after_step` are recorded once, see `mmcl.engine.step`: what they do may depend on the shapes
+        of a batch and the values in tensors on the GPU, not on Python values that change between `begin_epoch`s.
+        """
         losses_of: Callable[[Batch], Losses] = getattr(self.net, "losses")  # noqa: B009
         return losses_of(batch)
 

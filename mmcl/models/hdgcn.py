@@ -18,6 +18,7 @@ from mmcl.models.layers import (
 )
 from mmcl.models.lazynorm import LazyNorm, WeightedSum, accumulate, weighted_sum
 from mmcl.models.reference import norm_names, point_norm_names, same_names, temporal_names
+from mmcl.precision import exact
 
 CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
 STRIDES = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1)
@@ -62,7 +63,7 @@ class EdgeConv(nn.Module):
         _, _, count, nodes = x.shape
         x = x.detach().permute(0, 2, 3, 1)  # (P, N, V, C)
         x = x.to(torch.promote_types(x.dtype, torch.float32))
-        with torch.autocast(x.device.type, enabled=False):  # differences of products need their digits
+        with exact(x.device):  # differences of products need their digits
             square = x.square().sum(-1)
             closeness = 2 * x @ x.transpose(-1, -2) - square[..., None] - square[..., None, :]
         first = nodes * torch.arange(count, device=x.device)

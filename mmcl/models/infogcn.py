@@ -19,6 +19,7 @@ from mmcl.models.layers import (
     skip_path,
 )
 from mmcl.models.reference import norm_names, point_norm_names, same_names, temporal_names
+from mmcl.precision import exact
 from mmcl.settings.base import AtLeastZero, Options
 
 CHANNELS = (64, 64, 64, 128, 128, 128, 256, 256, 256)
@@ -256,7 +257,7 @@ class InfoGCN(Backbone):
         """Joints (…, V, C, T) -> E x + position, (…, V, 64 · width, T)."""
         *many, joints, channels, frames = people.shape
         # positions in metres need more than the three digits of bfloat16
-        with torch.autocast(people.device.type, enabled=False):
+        with exact(people.device):
             if self.mode is not None:
                 people = torch.matmul(self.mode, people.flatten(-2))
             people = people.reshape(-1, channels, frames)
@@ -281,7 +282,7 @@ class InfoGCN(Backbone):
         As released: L_mmd is the mean of (class mean of z − prior)² over the batch's classes and the dimensions,
         L_z = ‖mean of z‖₂; no term limits σ.
         """
-        with torch.autocast(features.device.type, enabled=False):
+        with exact(features.device):
             z = features.to(self.prior.dtype)
             members = F.one_hot(labels, len(self.prior)).to(z.dtype)  # (N, K)
             counts = members.sum(0)

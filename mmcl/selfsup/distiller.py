@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from mmcl.colearn.relational import relational
 from mmcl.engine.loop import Losses
+from mmcl.precision import exact
 from mmcl.selfsup.encoder import Encoder, build_encoder, concatenated, embed
 from mmcl.selfsup.files import EncodersDescription
 from mmcl.selfsup.memory import Memory
@@ -94,7 +95,7 @@ class Distiller(nn.Module, Released):
             ]
         )
         settings = self.settings
-        with torch.autocast(z.device.type, enabled=False):
+        with exact(z.device):
             losses = relational(
                 z, t, self.memory.keys, settings.temperature, settings.topk, self.compared_with
             )

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mmcl.engine.loop import Losses
 from mmcl.errors import UserError
 from mmcl.models.heads import JointHead
+from mmcl.precision import exact
 from mmcl.selfsup.encoder import Encoder, EncoderForm, build_encoder, embed, head_names
 from mmcl.selfsup.files import EncodersDescription
 from mmcl.selfsup.losses import info_nce, joint_embedding, knowledge_mining
@@ -112,7 +113,7 @@ class Pretrainer(nn.Module, Released):
         found = {name: net(first[name]) for name, net in self.queries.items()}
         q = torch.stack([embedding for embedding, _ in found.values()])
         z = [head(found[name][1]) for name, head in self.joint_heads.items() if self.stage == EXCHANGE]
-        with torch.autocast(q.device.type, enabled=False):
+        with exact(q.device):
             weighted = self._losses(q, k, torch.stack(z) if z else None)
             total = torch.stack([weight * losses.sum() for weight, losses in weighted.values()]).sum()
         terms = {

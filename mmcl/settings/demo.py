@@ -1,11 +1,11 @@
 """The demo's small networks: what they are trained on, and how."""
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from mmcl.settings.base import AtLeastZero, Count, Pair, Positive, Probability, Section, Seed, Text
-from mmcl.settings.training import AdamWSettings, Below1
+from mmcl.settings.training import PRECISION, AdamWSettings, Below1, Precision
 
 
 class PicturesSettings(Section):
@@ -59,7 +59,7 @@ class YoloDemoSettings(NetworkTraining):
     learning_rate: Positive = Field(0.002, description="Of AdamW.")
     weight_decay: AtLeastZero = Field(0.0005, description="On matrices.")
     warmup_epochs: AtLeastZero = Field(0.5, description="Epochs of linear warm-up before the cosine.")
-    precision: Literal["fp32", "bf16"] = Field("bf16", description="Arithmetic of the forward pass.")
+    precision: Precision = Field("bf16", description=PRECISION)
 
 
 class PoseDemoSettings(YoloDemoSettings):
@@ -84,7 +84,7 @@ class VlmDemoSettings(NetworkTraining):
     patch_loss: AtLeastZero = Field(1.0, description="Weight of naming the object in each patch.")
     action_loss: AtLeastZero = Field(0.3, description="Weight of naming the action.")
     strange_words: Probability = Field(0.3, description="Probability that a question gets made-up words.")
-    precision: Literal["fp32", "bf16"] = Field("bf16", description="Arithmetic of the forward pass.")
+    precision: Precision = Field("bf16", description=PRECISION)
 
 
 class DemoWeightsSettings(Section):

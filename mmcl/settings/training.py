@@ -1,6 +1,6 @@
 """How networks are trained: what the training loop reads, and what single trainings add."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -22,6 +22,13 @@ Part = Annotated[float, Field(gt=0, le=1)]
 Below1 = Annotated[float, Field(ge=0, lt=1)]
 
 
+Precision = Literal["fp32", "tf32", "bf16"]
+PRECISION = (
+    "Arithmetic of matrix products and convolutions: fp32; tf32, their factors rounded to 10 bits on a GPU, fp32 on a "
+    "CPU; bf16, in bfloat16 on both. Weights and the optimizer are fp32 throughout."
+)
+
+
 class SgdSettings(Section):
     """Stochastic gradient descent, and its learning rate over the epochs."""
 
@@ -34,7 +41,7 @@ class SgdSettings(Section):
     schedule: Literal["steps", "cosine"] = Field("steps", description="How the learning rate falls.")
     steps: Items[Count] = Field(description="Epochs after which the learning rate falls.")
     decay: Part = Field(0.1, description="Factor at each step.")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="Arithmetic of the forward pass.")
+    precision: Precision = Field("tf32", description=PRECISION)
 
 
 class AdamWSettings(Section):
@@ -99,8 +106,11 @@ class TrainSettings(SgdSettings):
     test_crop: Part = Field(0.95, description="Central part of a clip kept in the test.")
     rotation: AtLeastZero = Field(0.3, description="Largest random rotation about each axis in radians.")
     same_augmentation: bool = Field(False, description="Repeat the same crops and rotations every epoch.")
-    compile: bool = Field(
-        False, description="Let torch.compile translate the network; the first step then takes a minute."
+    accumulate: Annotated[Count, OFF] = Field(
+        1,
+        description="Parts that a batch is processed in, one after another, for less memory. The step is that of the "
+        "whole batch but for what compares clips with each other: batch normalisation, FAM, and the auxiliary loss of "
+        "infogcn see the clips of a part.",
     )
     repeat: Count = Field(1, description="Times each clip is seen per epoch.")
     evaluate_every: int = Field(
@@ -121,6 +131,19 @@ class TrainSettings(SgdSettings):
         description="The stream learns from another benchmark's ensemble too, whose members see their streams of the "
         "same clips.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _not_compiled(cls, stated: Any) -> Any:
+        if isinstance(stated, dict) and "compile" in stated:
+            if stated["compile"]:
+                raise ValueError(
+                    "compile: was taken out: on a GPU kernels and CUDA graphs make steps faster by themselves; delete "
+                    "the key"
+                )
+            # as in models that were trained while there was this key
+            return {key: value for key, value in stated.items() if key != "compile"}
+        return stated
 
     @model_validator(mode="after")
     def _crop_in_order(self) -> "TrainSettings":

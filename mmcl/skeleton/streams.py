@@ -1,5 +1,6 @@
 """Input streams of a network: joints, bones, and their motion."""
 
+import functools
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
@@ -109,7 +110,14 @@ def _joint(x: Tensor, layout: str) -> Tensor:
 
 
 def _of(x: Tensor, joints: list[int]) -> Tensor:
-    return x.index_select(-2, torch.tensor(joints, device=x.device))
+    return x.index_select(-2, _numbers(tuple(joints), x.device))
+
+
+@functools.cache
+def _numbers(joints: tuple[int, ...], device: torch.device) -> Tensor:
+    """Joint numbers on a device, which is waited for once."""
+    with torch.inference_mode(False):  # it may be used in training later
+        return torch.tensor(joints, device=device)
 
 
 def _parents(layout: str) -> list[int]:
@@ -154,7 +162,7 @@ def _angular(x: Tensor, layout: str, rate: Tensor | None) -> Tensor:
 
 def _with_normal(x: Tensor, bones: Tensor, layout: str) -> Tensor:
     """Bones (…, 3, T, V, M) with the chest's normal for the root's, which is zero."""
-    root = torch.tensor([get_layout(layout).root], device=x.device)
+    root = _numbers((get_layout(layout).root,), x.device)
     return bones.index_copy(-2, root, torso_normal(x, layout))
 
 

@@ -97,10 +97,17 @@ COPIES = 100
 """Of every frame, in the pool that `random_frames` draws from."""
 
 
-def whole_clips(clips: Ragged, rows: Tensor) -> Tensor:
-    """Clips as they are, (B) rows -> (B, 3, T, V, M) with T of the longest; shorter ones repeat their last frame."""
+def whole_clips(clips: Ragged, rows: Tensor, frames: int | None = None) -> Tensor:
+    """Clips as they are, (B) rows -> (B, 3, T, V, M); shorter ones repeat their last frame.
+
+    Args:
+        clips: N clips.
+        rows: (B) which of them.
+        frames: T, no fewer than the longest has; None for just as many, for which a GPU is waited for.
+    """
     length = clips.length[rows][:, None]
-    time = torch.arange(int(length.max()), device=length.device).minimum(length - 1)
+    frames = int(length.max()) if frames is None else frames
+    time = torch.arange(frames, device=length.device).minimum(length - 1)
     return clips.joints[:, clips.start[rows][:, None] + time].transpose(0, 1)
 
 

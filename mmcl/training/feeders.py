@@ -133,11 +133,13 @@ class Ucla:
         self.settings = settings
         self.stream = stream
         self.layout = layout
+        self.longest: int | None = None
 
     def keep(self, clips: Ragged) -> Ragged:
         """See `Feeder`. Stretching each axis by itself changes bones, so nothing is computed beforehand."""
         if clips.joints.shape[-1] > 1:
             raise UserError("train.feeder ucla shows one person; for clips of several use resize")
+        self.longest = int(clips.length.max())
         return clips
 
     def draw(self, length: Tensor, order: Generator, augmentation: Generator) -> ViewDraw:
@@ -151,7 +153,9 @@ class Ucla:
 
     def training_view(self, kept: Ragged, draw: ViewDraw) -> Tensor:
         """See `Feeder`."""
-        x = fit_box(turn_view(whole_clips(kept, draw.order), draw.degrees))
+        # a GPU computes the longest clip's frames of all rather than wait to learn how many this batch needs
+        frames = None if kept.joints.device.type == "cpu" else self.longest
+        x = fit_box(turn_view(whole_clips(kept, draw.order, frames), draw.degrees))
         return to_stream(take_frames(x, draw.frames), self.stream, self.layout)
 
     def test_view(self, clips: Ragged, rows: Tensor) -> Tensor:

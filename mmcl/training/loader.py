@@ -6,14 +6,16 @@ seen, and several processes together see what one would have seen: they share th
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from mmcl.colearn.inputs import Input
-from mmcl.colearn.term import Batch
+from mmcl.colearn.inputs import Complete, Input, Masked
+from mmcl.colearn.term import Batch, weights
 from mmcl.engine.seeds import EVERY_EPOCH, epoch_seed
 from mmcl.errors import UserError
+from mmcl.precision import exact
 from mmcl.settings.training import TrainSettings
 from mmcl.skeleton.ragged import Ragged
 from mmcl.training.feeders import make_feeder
@@ -36,6 +38,19 @@ class TrainingData:
     labels: Tensor
     layout: str
     inputs: dict[str, Input] = field(default_factory=dict)
+
+
+class Drawn(NamedTuple):
+    """Clips of a batch before they are seen.
+
+    Attributes:
+        draw: of the feeder, B rows.
+        inputs, weights: see `Batch`.
+    """
+
+    draw: Any
+    inputs: dict[str, Any]
+    weights: dict[str, Tensor]
 
 
 class Loader:
@@ -82,10 +97,25 @@ class Loader:
                 f"train.batch {settings.batch}, of {total} clips: cannot be shared out evenly among {world} GPUs"
             )
         self.batch = min(settings.batch, total - total % world)
+        if self.batch // world < settings.accumulate:
+            raise UserError(
+                f"train.accumulate: a batch of {self.batch // world} clips has no {settings.accumulate} parts"
+            )
         self.steps = total // self.batch
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The batches of an epoch (counted from 0), each prepared on the device when it is asked for."""
+        return map(self.view, self.drawn(epoch))
+
+    def view(self, drawn: Drawn) -> Batch:
+        """The clips that were drawn, as the network sees them. Whatever the precision of the network, they keep all
+        their digits: motion is a small difference of positions."""
+        with exact(self.clips.joints.device):
+            x = self.feeder.training_view(self.clips, drawn.draw)
+        return Batch(x, self.data.labels[drawn.draw.order], drawn.inputs, drawn.weights)
+
+    def drawn(self, epoch: int) -> Iterator[Drawn]:
+        """What the batches of an epoch are made of by `view`; no size in that depends on what was drawn."""
         data, device = self.data, self.data.labels.device
         # all processes draw the same numbers and each takes its own part, so that no two clips share theirs
         order = augmentation = torch.Generator().manual_seed(epoch_seed(self.seed, epoch))
@@ -100,5 +130,15 @@ class Loader:
         inputs = {name: one.epoch(draw, parts) for name, one in data.inputs.items()}
         for part in parts:
             own = draw._make(numbers[part] for numbers in draw)
-            x = self.feeder.training_view(self.clips, own)
-            yield Batch(x, data.labels[own.order], {name: next(values) for name, values in inputs.items()})
+            values = {name: next(one) for name, one in inputs.items()}
+            yield Drawn(own, values, self._weights(values))
+
+    def _weights(self, inputs: dict[str, Any]) -> dict[str, Tensor]:
+        """Those of inputs that not all clips of a batch have, where it is processed in parts."""
+        if self.settings.accumulate == 1:
+            return {}
+        return {
+            name: weights(values.mask)
+            for name, values in inputs.items()
+            if isinstance(values, Masked) and not isinstance(values, Complete)
+        }

@@ -92,7 +92,8 @@ class Teachers(Input):
     def teach(self, draw: Any) -> Taught:
         """Features and logits of clips that were drawn by the student's feeder."""
         features, logits = self._forward(self._feeder.training_view(self._clips, draw))
-        return Taught(F.normalize(features - self._centre[:, None], dim=2), logits)
+        features = F.normalize(features - self._centre[:, None], dim=2)
+        return Taught(features.transpose(0, 1), logits)
 
     @torch.no_grad()
     def _forward(self, x: Tensor) -> tuple[Tensor, Tensor]:

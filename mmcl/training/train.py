@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from mmcl import checkpoints
 from mmcl.colearn.distil import Distillation
 from mmcl.colearn.learner import CoLearner, build_model
-from mmcl.colearn.term import Batch, Form
+from mmcl.colearn.term import Form
 from mmcl.datasets.mapped import seen_as
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.engine.history import as_csv
 from mmcl.engine.launch import joined, launch
-from mmcl.engine.loop import Fitted, Task, compiled_in_training, fit, on_cpu
+from mmcl.engine.loop import Fitted, Losses, Task, fit, on_cpu
 from mmcl.engine.processes import Processes
 from mmcl.engine.resume import Mark, digest
 from mmcl.errors import UserError
@@ -34,7 +34,7 @@ from mmcl.settings.protocol import SelectionSettings
 from mmcl.skeleton.statistics import training_clips
 from mmcl.training.data import read_training_data
 from mmcl.training.initial import begin_from, open_initial
-from mmcl.training.loader import Loader, TrainingData
+from mmcl.training.loader import Drawn, Loader, TrainingData
 from mmcl.training.predict import ScoredClips
 from mmcl.training.teachers import Teachers
 from mmcl.training.trained import SCHEMA, ModelForm
@@ -95,7 +95,7 @@ def train_stream(
         _train(Processes(), **job)
 
 
-class StreamTask(Task[Batch]):
+class StreamTask(Task[Drawn]):
     """The training of a stream.
 
     Args:
@@ -116,13 +116,18 @@ class StreamTask(Task[Batch]):
         self.seed = settings.seed
         self.rate_key = "train.learning_rate"
         self.precision = settings.train.precision
+        self.accumulate = settings.train.accumulate
         self.evaluate_every = settings.train.evaluate_every
         self.loader = loader
         self.scored = scored
 
-    def batches(self, epoch: int) -> Iterable[Batch]:
+    def batches(self, epoch: int) -> Iterable[Drawn]:
         """See `Task`."""
-        return self.loader.epoch(epoch)
+        return self.loader.drawn(epoch)
+
+    def losses(self, batch: Drawn) -> Losses:
+        """See `Task`: the clips are augmented in the step, so that a CUDA graph does that, too."""
+        return self.net.losses(self.loader.view(batch))
 
     def evaluate(self) -> float:
         """See `Task`."""
@@ -267,8 +272,6 @@ def _open_model(
     model = build_model(
         settings.model, **form.sizes, networks=networks, label_smoothing=settings.train.label_smoothing
     ).to(device)
-    if settings.train.compile:
-        compiled_in_training(model.backbone, "features", device)
     return model, form
 
 

@@ -68,6 +68,38 @@ def test_nothing_to_contrast_is_zero(pictures):
     assert fam.contrast(made(1, (4, 8)), made(2, (4, 6)), mask).item() == 0
 
 
+MASKS = [[1, 0, 1, 1, 0, 1, 1], [0, 0, 0, 1, 0, 0, 0], [0] * 7, [1] * 7, [0, 1, 1, 0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize("chunk", [None, 2, 3])
+@pytest.mark.parametrize("negatives", ["grace", "eq6", "clip"])
+@pytest.mark.parametrize("mask", MASKS)
+def test_the_loss_is_that_of_the_selected_clips(mask, negatives, chunk):
+    """Loss and gradients, as if only the clips that have a picture were there; nothing where fewer than two have."""
+    torch.manual_seed(shifted(0))
+    fam, chosen = make(6, 8, loss=negatives, chunk=chunk).double(), torch.tensor(mask, dtype=torch.bool)
+    skeleton, picture = made(shifted(5), (7, 8)).double(), made(shifted(6), (7, 6)).double()
+    skeleton.requires_grad_()
+    losses = [
+        contrastive_loss(skeleton[rows][here], fam.align(picture[rows][here]), 0.4, negatives)
+        for rows, here in zip(torch.arange(7).split(chunk or 7), chosen.split(chunk or 7), strict=True)
+        if here.sum() > 1
+    ]
+    nothing = 0 * (skeleton.sum() + sum(p.sum() for p in fam.parameters()))
+    expected = torch.stack(losses).mean() if losses else nothing
+    # what stands where there is no picture does not matter
+    found = fam.contrast(skeleton, torch.where(chosen[:, None], picture, 1e4), chosen)
+    wanted = [skeleton, *fam.parameters()]
+    for ours, theirs in zip(
+        (found, *torch.autograd.grad(found, wanted)),
+        (expected, *torch.autograd.grad(expected, wanted)),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-12, atol=1e-15)
+    if all(mask):
+        torch.testing.assert_close(fam.contrast(skeleton, picture, None), found, rtol=1e-12, atol=0)
+
+
 def test_chunks_are_contrasted_by_themselves():
     """As the replicas of DataParallel did; here 5 clips in chunks of 2, and in the last one nothing to contrast."""
     torch.manual_seed(shifted(0))

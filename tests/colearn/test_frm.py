@@ -9,6 +9,7 @@ from seeds import shifted
 from torch import nn
 
 from mmcl.colearn.learner import build_model
+from mmcl.colearn.term import weights
 from mmcl.settings.model import StreamModelSettings
 
 
@@ -61,19 +62,36 @@ def test_clips_without_an_answer_take_no_part():
     frm = make(4, 6)
     scores, answer = torch.randn(5, 4, requires_grad=True), torch.randn(5, 6)
     labels, mask = torch.tensor([0, 1, 2, 3, 0]), torch.tensor([True, False, True, False, True])
-    loss = frm.refined_loss(scores, answer, mask, labels)
+    loss = frm.refined_loss(scores, answer, weights(mask), labels)
     assert loss.item() == pytest.approx(F.cross_entropy(scores[mask], labels[mask]).item(), rel=1e-6)
     loss.backward()
     assert (scores.grad[~mask] == 0).all()
     assert (scores.grad[mask] != 0).all()
-    assert frm.refined_loss(scores, answer, torch.zeros(5, dtype=torch.bool), labels).item() == 0
+    nobody = weights(torch.zeros(5, dtype=torch.bool))
+    assert frm.refined_loss(scores, answer, nobody, labels).item() == 0
+
+
+@pytest.mark.parametrize("mask", [[1, 0, 1, 0, 1], [0, 0, 0, 0, 1], [0] * 5, [1] * 5])
+def test_the_mean_is_that_of_the_selected_clips(mask):
+    """Loss and gradients, as if only the clips that have an answer were there."""
+    torch.manual_seed(shifted(0))
+    made, chosen = make(4, 6, input="hidden").double(), torch.tensor(mask, dtype=torch.bool)
+    scores, answer = torch.randn(5, 4, dtype=torch.float64), torch.randn(5, 6, dtype=torch.float64)
+    labels, found = torch.tensor([0, 1, 2, 3, 0]), []
+    for rows, weight in ((torch.ones(5, dtype=torch.bool), weights(chosen).double()), (chosen, None)):
+        own = scores.clone().requires_grad_()
+        if rows.any():
+            loss = made.refined_loss(own[rows], answer[rows], weight, labels[rows])
+        else:
+            loss = 0 * (own.sum() + sum(p.sum() for p in made.parameters()))
+        found.append((loss, *torch.autograd.grad(loss, [own, *made.parameters()])))
+    for all_clips, selected in zip(*found, strict=True):
+        torch.testing.assert_close(all_clips, selected, rtol=1e-6, atol=1e-15)  # weights are float32
 
 
 def test_detached_scores_get_no_gradient():
     frm = make(4, 6, detach=True)
     scores = torch.randn(5, 4, requires_grad=True)
-    frm.refined_loss(
-        scores, torch.randn(5, 6), torch.ones(5, dtype=torch.bool), torch.zeros(5, dtype=torch.long)
-    ).backward()
+    frm.refined_loss(scores, torch.randn(5, 6), None, torch.zeros(5, dtype=torch.long)).backward()
     assert scores.grad is None
     assert frm.matrices.grad.abs().sum() > 0

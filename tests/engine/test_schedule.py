@@ -50,7 +50,7 @@ def test_no_warm_up():
 @pytest.mark.parametrize("schedule", ["steps", "cosine"])
 def test_the_scheduler_sets_these_rates_to_the_last_bit(schedule):
     settings = TrainSettings.model_validate(RECIPE | {"schedule": schedule, "min_rate": 0.001})
-    optimizer, scheduler, every_step = build_optimizer(torch.nn.Linear(2, 2), settings, steps=3)
+    optimizer, scheduler, every_step, _ = build_optimizer(torch.nn.Linear(2, 2), settings, steps=3)
     assert isinstance(scheduler, LambdaLR)
     assert not every_step
     for epoch in range(110):

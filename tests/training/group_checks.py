@@ -15,15 +15,14 @@ from test_loader import Values, loader_settings, made_data
 
 from mmcl.colearn.inputs import Masked
 from mmcl.colearn.learner import CoLearner, build_model
-from mmcl.colearn.term import Batch
-from mmcl.engine import loop
 from mmcl.engine.launch import joined
 from mmcl.engine.processes import Processes
+from mmcl.engine.step import in_parallel
 from mmcl.errors import UserError
 from mmcl.settings.jobs import StreamTraining
 from mmcl.settings.model import StreamModelSettings
 from mmcl.training import train
-from mmcl.training.loader import Loader, TrainingData
+from mmcl.training.loader import Drawn, Loader, TrainingData
 
 
 def main() -> None:
@@ -47,18 +46,19 @@ def gradients(settings: StreamTraining, processes: Processes) -> dict[str, float
     data = made_data(8, picture=Values(values, torch.zeros(8, dtype=torch.bool)), answer=everywhere)
     model = a_model(settings.model)
     loader = Loader(data, "bone", loader_settings(batch=8), 1)
-    losses_of = loop._parallel(train.StreamTask(model, loader, settings, None), processes)
+    losses_of = in_parallel(train.StreamTask(model, loader, settings, None), processes)
     model.eval()
-    part = one_batch(data, processes)
+    loader, part = one_batch(data, processes)
     losses_of(part).total.backward()
     alone = a_model(settings.model)
-    alone.losses(one_batch(data, Processes(device=processes.device))).total.backward()
+    alone_loader, everything = one_batch(data, Processes(device=processes.device))
+    alone.losses(alone_loader.view(everything)).total.backward()
     apart = difference(model, alone)
     largest = max(float(p.grad.abs().max()) for p in alone.parameters() if p.grad is not None)
 
     # the first process has no answer and no picture, the second has both
     masked = Masked(part.inputs["answer"].values, torch.full((4,), not processes.first))
-    part.inputs = {"picture": masked, "answer": masked}
+    part = part._replace(inputs={"picture": masked, "answer": masked})
     for _ in range(3):
         losses_of(part).total.backward()
     others = a_model(settings.model)
@@ -81,9 +81,9 @@ def a_model(settings: StreamModelSettings) -> CoLearner:
     return model.eval()
 
 
-def one_batch(data: TrainingData, processes: Processes) -> Batch:
+def one_batch(data: TrainingData, processes: Processes) -> tuple[Loader, Drawn]:
     loader = Loader(data, "bone", loader_settings(batch=8), 1, processes.rank, processes.world)
-    return next(loader.epoch(0))
+    return loader, next(loader.drawn(0))
 
 
 def difference(model: CoLearner, other: CoLearner) -> float:
@@ -114,7 +114,7 @@ def train_and_compare(run: dict, processes: Processes) -> list[str]:
 
 def fail_on_the_second(epoch: int, processes: Processes) -> None:
     """Let the second process fail in the middle of an epoch, while the first waits for its gradients."""
-    whole = Loader.epoch
+    whole = Loader.drawn
 
     def batches(self: Loader, number: int):
         for step, batch in enumerate(whole(self, number)):
@@ -122,7 +122,7 @@ def fail_on_the_second(epoch: int, processes: Processes) -> None:
                 raise UserError("the second process failed")
             yield batch
 
-    Loader.epoch = batches
+    Loader.drawn = batches
 
 
 if __name__ == "__main__":

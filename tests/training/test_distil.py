@@ -103,7 +103,7 @@ def test_the_loss_of_a_student_as_written():
     distil = distillation(6, memory).double()
     features, logits = torch.randn(3, 6).double(), torch.randn(3, 5).double()
     t = F.normalize(torch.randn(2, 3, 4).double(), dim=2)
-    taught = Taught(t, torch.randn(3, 5).double())
+    taught = Taught(t.transpose(0, 1), torch.randn(3, 5).double())
     total, parts = distil(features, logits, Batch(features, torch.zeros(3), {"teachers": taught}))
     relation, imitation = parts["relation"], parts["imitation"]
 
@@ -138,7 +138,11 @@ def test_teachers_give_what_the_ensemble_gives(stores, settings, teachers):
     logits, everything = torch.zeros(3, 4), []
     with torch.no_grad():
         for weight, stream, path, member in zip(
-            WEIGHTS, ("joint", "bone_motion"), teachers["teachers"], found.features, strict=True
+            WEIGHTS,
+            ("joint", "bone_motion"),
+            teachers["teachers"],
+            found.features.transpose(0, 1),
+            strict=True,
         ):
             net = load_model(path).model.backbone
             logits += weight / sum(WEIGHTS) * net(to_stream(x, stream, "utd20"))
@@ -194,7 +198,7 @@ def test_a_student_learns_from_its_teachers_and_keeps_nothing_of_them(stores, se
 def test_a_stopped_student_ends_as_one_that_was_not(stores, settings, teachers, tmp_path, monkeypatch):
     own = student(settings)
     straight = run(stores, tmp_path / "straight", own, inputs=teachers)
-    whole = Loader.epoch
+    whole = Loader.drawn
 
     def stop(self, number):
         for step, batch in enumerate(whole(self, number)):
@@ -203,7 +207,7 @@ def test_a_stopped_student_ends_as_one_that_was_not(stores, settings, teachers, 
             yield batch
 
     with monkeypatch.context() as patched:
-        patched.setattr(Loader, "epoch", stop)
+        patched.setattr(Loader, "drawn", stop)
         with pytest.raises(KeyboardInterrupt):
             run(stores, tmp_path / "stopped", own, inputs=teachers)
     assert len(checkpoints.read(tmp_path / "stopped/last.pt")["history"]) == 2

@@ -44,6 +44,7 @@ class Values(Input):
 
     def __init__(self, values, mask):
         self.values = Masked(values, mask)
+        self.without = ["a clip"]
 
     def epoch(self, draw, parts):
         return Table.epoch(self, draw, parts)

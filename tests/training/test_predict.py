@@ -66,14 +66,14 @@ def test_looks_come_every_so_many_epochs_and_after_the_last(stores, plain, tmp_p
 def test_a_run_that_was_stopped_remembers_its_best_epoch(stores, plain, tmp_path, monkeypatch):
     settings = changed(plain, train__evaluate_every=1)
     straight = run(stores, tmp_path / "straight", settings)
-    whole = Loader.epoch
+    whole = Loader.drawn
 
     def stopping(self, epoch):
         if epoch == 3:
             raise KeyboardInterrupt
         return whole(self, epoch)
 
-    monkeypatch.setattr(Loader, "epoch", stopping)
+    monkeypatch.setattr(Loader, "drawn", stopping)
     with pytest.raises(KeyboardInterrupt):
         run(stores, tmp_path / "stopped", settings)
     monkeypatch.undo()

@@ -33,7 +33,7 @@ class Stopped(Exception):
 @pytest.fixture
 def stop_at(monkeypatch):
     """Make training end with Stopped at the second batch of an epoch, with every epoch kept."""
-    whole = Loader.epoch
+    whole = Loader.drawn
 
     def stop(epoch):
         def batches(self, number):
@@ -42,7 +42,7 @@ def stop_at(monkeypatch):
                     raise Stopped
                 yield batch
 
-        monkeypatch.setattr(Loader, "epoch", batches)
+        monkeypatch.setattr(Loader, "drawn", batches)
 
     return stop
 
