@@ -10,7 +10,6 @@ the larger part of what is needed; the workspace remains unknown.
 """
 
 import copy
-import dataclasses
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,13 +18,14 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mmcl.engine.leaves import mapped, tensors
 from mmcl.engine.optimizers import Optimizing
 from mmcl.engine.precision import autocast
 from mmcl.engine.processes import Processes
 from mmcl.engine.task import Batch, Task
 from mmcl.errors import OutOfMemory
 from mmcl.models.kept import kept_for_backward
-from mmcl.settings.training import AdamWSettings, SgdSettings
+from mmcl.settings.training import AdamWSettings, SgdSettings, TrainSettings
 
 log = logging.getLogger(__name__)
 
@@ -120,9 +120,12 @@ def remedy(
     section = task.rate_key.rpartition("learning_rate")[0]
     own = settings.batch // processes
     ways = []
-    if hasattr(settings, "accumulate"):
-        parts = next((k for k in range(2, own + 1) if own % k == 0 and FEW <= own // k <= fitting), 0)
-        ways.append(f"set {section}accumulate: {parts}" if parts else f"raise {section}accumulate")
+    if isinstance(settings, TrainSettings):
+        now = f"(now {settings.accumulate})"
+        parts = -(-own // fitting) if fitting >= FEW else 0
+        ways.append(
+            f"set {section}accumulate to {parts} {now}" if parts else f"raise {section}accumulate {now}"
+        )
     most = f" to {fitting * processes}" if fitting > 1 else ""
     ways.append(f"lower {section}batch{most} (now {settings.batch}), and the learning rate in proportion")
     if isinstance(settings, SgdSettings) and task.precision != "bf16":
@@ -139,10 +142,9 @@ def _report(
 ) -> None:
     device = processes.device
     room = _room(device)
-    # a translated network is the original's even in a copy
-    if room is None or _bytes(_tensors(batch)) < SMALL or getattr(settings, "compile", False):
+    if room is None or _bytes(tensors(batch)) < SMALL:
         return
-    clips = -(-_clips(batch) // getattr(settings, "accumulate", 1))
+    clips = -(-_clips(batch) // task.accumulate)
     try:
         workspace, clip = _measured(task, batch, device)
     except torch.OutOfMemoryError:
@@ -212,7 +214,7 @@ def _measured(task: Task[Any], batch: Any, device: torch.device) -> tuple[int, i
 
 
 def _kept(task: Task[Any], part: Any, device: torch.device) -> int:
-    own = [*task.net.parameters(), *task.net.buffers(), *_tensors(part)]
+    own = [*task.net.parameters(), *task.net.buffers(), *tensors(part)]
     with autocast(task.precision, device):
         return kept_for_backward(lambda: task.losses(part), own)
 
@@ -226,59 +228,21 @@ def _peak(task: Task[Any], part: Any, device: torch.device) -> int:
     return torch.cuda.max_memory_allocated(device) - before
 
 
-# --------------------------------------------------------------------------------------- parts of a batch
-
-
-def _tensors(batch: Any) -> Iterator[Tensor]:
-    """The tensors of a batch: of its fields, entries and items."""
-    if isinstance(batch, Tensor):
-        yield batch
-    for child in _children(batch):
-        yield from _tensors(child)
-
-
-def _children(batch: Any) -> list[Any]:
-    if isinstance(batch, dict):
-        return list(batch.values())
-    if isinstance(batch, tuple | list):
-        return list(batch)
-    if dataclasses.is_dataclass(batch):
-        return [getattr(batch, field.name) for field in dataclasses.fields(batch)]
-    return []
-
-
 def _clips(batch: Any) -> int:
     """Clips of a batch: the length of its first tensor."""
-    return len(next(_tensors(batch)))
+    return len(tensors(batch)[0])
 
 
 def _part(batch: Any, count: int) -> Any:
     """Clips of a batch, first those that masks leave in; some of them twice if there are too few."""
     clips = _clips(batch)
     kept = torch.ones(clips, dtype=torch.bool)
-    for tensor in _tensors(batch):
+    for tensor in tensors(batch):
         if tensor.dtype == torch.bool and tensor.shape == (clips,):
             kept &= tensor.cpu()
     order = torch.cat([kept.nonzero()[:, 0], (~kept).nonzero()[:, 0]])
-    return _picked(batch, order.repeat(-(-count // clips))[:count], clips)
-
-
-def _picked(batch: Any, rows: Tensor, clips: int) -> Any:
-    """The rows of every tensor that has one for each clip."""
-    if isinstance(batch, Tensor):
-        return batch[rows.to(batch.device)] if batch.ndim and len(batch) == clips else batch
-    if isinstance(batch, dict):
-        return {key: _picked(value, rows, clips) for key, value in batch.items()}
-    if isinstance(batch, tuple):
-        values = (_picked(value, rows, clips) for value in batch)
-        return type(batch)(*values) if hasattr(batch, "_fields") else tuple(values)
-    if isinstance(batch, list) and len(batch) == clips:
-        return [batch[row] for row in rows.tolist()]
-    if dataclasses.is_dataclass(batch) and not isinstance(batch, type):
-        fields = dataclasses.fields(batch)
-        changed = {field.name: _picked(getattr(batch, field.name), rows, clips) for field in fields}
-        return dataclasses.replace(batch, **changed)
-    return batch
+    rows = order.repeat(-(-count // clips))[:count]
+    return mapped(batch, lambda tensor: tensor[rows.to(tensor.device)])
 
 
 def _bytes(tensors: Iterable[Tensor]) -> int:

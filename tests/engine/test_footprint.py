@@ -25,7 +25,6 @@ WIDE = 1000
 class Examples:
     x: torch.Tensor
     picture: dict[str, tuple[torch.Tensor, torch.Tensor]] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
 
 
 class Training(Task):
@@ -44,7 +43,7 @@ class Training(Task):
 def examples(clips=40):
     mask = torch.arange(clips) >= 5
     x = torch.randn(clips, WIDE)
-    return Examples(x, {"picture": (x.clone(), mask)}, [f"clip{i}" for i in range(clips)])
+    return Examples(x, {"picture": (x.clone(), mask)})
 
 
 def begin(task, settings, batch):
@@ -84,7 +83,6 @@ def test_the_part_has_clips_with_everything():
     begin(task, SGD, batch)
     (part,) = task.seen
     picture, mask = part.picture["picture"]
-    assert part.names == ["clip5", "clip6"]
     assert torch.equal(part.x, batch.x[5:7])
     assert torch.equal(picture, batch.x[5:7])
     assert mask.tolist() == [True, True]
@@ -148,33 +146,37 @@ def test_a_training_that_will_not_fit_ends_before_its_first_step(gpu):
         "this training needs 9.51 GB of the 9.10 GB that are free of 10.00 GB on Card"
     )
     assert str(caught.value).endswith(
-        "; lower line.batch to 57 (now 60), and the learning rate in proportion, or set line.precision: bf16"
+        "; set line.accumulate to 2 (now 1), or lower line.batch to 57 (now 60), and the learning rate in proportion, "
+        "or set line.precision: bf16"
     )
 
 
 def test_a_training_that_may_not_fit_begins_with_a_warning(gpu, caplog):
     begin_on_gpu(54)
     assert caplog.messages[-1] == (
-        "this training may run out of memory; lower line.batch (now 54), and the learning rate in proportion, or set "
+        "this training may run out of memory; raise line.accumulate (now 1), or lower line.batch (now 54), and the "
+        "learning rate in proportion, or set line.precision: bf16"
+    )
+
+
+@pytest.mark.parametrize(
+    ("processes", "fitting", "parts", "batch"),
+    [(1, 57, "to 4", " to 57"), (2, 57, "to 2", " to 114"), (1, 1, "", ""), (1, 0, "", "")],
+)
+def test_parts_that_fit(processes, fitting, parts, batch):
+    accumulate = f"set line.accumulate {parts}" if parts else "raise line.accumulate"
+    assert remedy(Training(), TrainSettings(batch=200), fitting, processes) == (
+        f"{accumulate} (now 1), or lower line.batch{batch} (now 200), and the learning rate in proportion, or set "
         "line.precision: bf16"
     )
 
 
-def test_parts_that_fit_share_out_the_clips_evenly():
-    class Accumulating(TrainSettings):
-        accumulate: int = 1
-
+def test_what_a_training_may_set():
     task = Training()
-    for processes, fitting, parts in (
-        (1, 57, "line.accumulate: 4"),
-        (2, 57, "line.accumulate: 2"),
-        (1, 1, "raise"),
-    ):
-        said = remedy(task, Accumulating(batch=200), fitting, processes)
-        assert parts in said
-        assert ("to 57" in said, "to 114" in said) == (parts[-1] == "4", parts[-1] == "2")
     task.precision = "bf16"
     assert remedy(task, ADAMW) == "lower line.batch (now 40), and the learning rate in proportion"
+    task.accumulate = 2
+    assert remedy(task, SGD).startswith("raise line.accumulate (now 1), or lower line.batch (now 40), and ")
 
 
 def test_control_groups_limit_the_memory_of_a_job(tmp_path, monkeypatch):

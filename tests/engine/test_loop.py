@@ -323,7 +323,8 @@ def test_precision_is_named_where_it_may_be_the_cause(tmp_path):
     [
         (
             SGD,
-            r"lower line\.batch \(now 4\), and the learning rate in proportion, or set line\.precision: bf16",
+            r"raise line\.accumulate \(now 1\), or lower line\.batch \(now 4\), and the learning rate in proportion, "
+            r"or set line\.precision: bf16",
         ),
         (ADAMW, r"lower line\.batch \(now 4\), and the learning rate in proportion"),
     ],
