@@ -88,9 +88,13 @@ def circle() -> list:
 MISTAKES = [
     (
         lambda r: r["train"].update(epoch=3),
-        "train.epoch: unknown key; did you mean 'epochs'?; allowed here: batch, ",
+        "train.epoch: unknown key; did you mean 'epochs'?; allowed here: accumulate, batch, ",
     ),
     (lambda r: r["train"].update(epochs="ten"), 'train.epochs: "ten" is not of type integer'),
+    (
+        lambda r: r["train"].update(compile=True),
+        "train.compile: was taken out: on a GPU kernels and CUDA graphs",
+    ),
     (
         lambda r: r["train"].update(weight_decay="4e-4"),
         'train.weight_decay: "4e-4" is not of type number (On all parameters.); YAML reads 4e-4 as text, write 4.0e-4'

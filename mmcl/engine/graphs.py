@@ -68,8 +68,12 @@ class CudaGraphs:
 
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """See `Graphs`."""
+        with torch.cuda.device(self.device):
+            return self._record(work, torch.cuda.current_device())
+
+    def _record(self, work: Callable[[], None], index: int) -> Callable[[], None]:
         graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
-        generator = torch.cuda.default_generators[torch.cuda.current_device()]
+        generator = torch.cuda.default_generators[index]
         spare = generator.clone_state()
         failure, ended = None, False
         gc.collect()  # cycles that hold memory of the GPU
@@ -91,7 +95,6 @@ class CudaGraphs:
             return graph.replay
         if not ended:
             # ending the capture failed before torch told its allocator (CUDAGraph::capture_end)
-            index = torch.cuda.current_device()
             with suppress(Exception):
                 torch._C._cuda_endAllocateToPool(index, pool)
             with suppress(Exception):

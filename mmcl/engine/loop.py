@@ -29,6 +29,7 @@ from mmcl.engine.seeds import epoch_seed
 from mmcl.engine.step import Step, make_step
 from mmcl.engine.task import Losses, Task, on_cpu
 from mmcl.errors import UserError, memory_reported
+from mmcl.precision import searched_convolutions
 from mmcl.settings.training import AdamWSettings, SgdSettings
 from mmcl.state_dict import check_finite
 
@@ -91,7 +92,11 @@ def fit(
             last.adopt(elsewhere, lambda state: _goes_on(mark, state, task, settings))
         optimizing = build_optimizer(task.net, settings, task.steps)
         fitted = _resumed(task, settings, optimizing, last, processes)
-        with memory_reported(remedy(task, settings)), arithmetic(task.precision):
+        with (
+            memory_reported(remedy(task, settings)),
+            arithmetic(task.precision),
+            searched_convolutions() if task.same_pictures else nullcontext(),
+        ):
             _train(task, settings, optimizing, fitted, last, target, processes)
         yield fitted
         if processes.first:

@@ -40,6 +40,8 @@ class Task(Generic[Batch]):
         precision: see `SgdSettings`.
         accumulate: parts that a batch is processed in, one after another, before a step of the optimizer. Losses are
             means over clips; `after_step` sees those of the last part.
+        same_pictures: whether convolutions see the same shapes in all steps, so that cuDNN may search its fastest
+            algorithms for them.
         max_gradient_norm: gradients are scaled down to this norm; None for no limit.
         unused_parameters: whether steps leave parameters without a gradient (of DistributedDataParallel).
         evaluate_every: epochs between calls of `evaluate`, which is called after the last one, too; 0 for never.
@@ -52,6 +54,7 @@ class Task(Generic[Batch]):
     rate_key: str = "learning_rate"
     precision: str = "tf32"
     accumulate: int = 1
+    same_pictures: bool = False
     max_gradient_norm: float | None = None
     unused_parameters: bool = False
     evaluate_every: int = 0

@@ -134,6 +134,7 @@ class CnnTask(Task[Presented]):
     net: CNN
     label = "pretrain_cnn"
     rate_key = "pretrain.learning_rate"
+    same_pictures = True
 
     def __init__(
         self, cnn: CNN, pictures: "Pictures", labels: Tensor, settings: CnnTraining, device: torch.device

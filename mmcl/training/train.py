@@ -117,6 +117,8 @@ class StreamTask(Task[Drawn]):
         self.rate_key = "train.learning_rate"
         self.precision = settings.train.precision
         self.accumulate = settings.train.accumulate
+        pictures = [one for one in loader.data.inputs.values() if one.network is not None]
+        self.same_pictures = any(not one.without for one in pictures)
         self.evaluate_every = settings.train.evaluate_every
         self.loader = loader
         self.scored = scored

@@ -142,14 +142,10 @@ def test_a_stopped_run_ends_with_the_bits_of_one_that_was_not(tmp_path, monkeypa
             graphs.kept = lambda: state_of(made)
             return made
 
-        with (
-            monkeypatch.context() as patched,
-            pytest.MonkeyPatch.context(),
-        ):
+        with monkeypatch.context() as patched:
             patched.setattr(steps, "Step", noted)
-            with fit(
-                task, SETTINGS, target=folder / "net.pt", mark=Mark({}, {}), processes=Processes(device=CPU)
-            ) as fitted:
+            mark, here = Mark({}, {}), Processes(device=CPU)
+            with fit(task, SETTINGS, target=folder / "net.pt", mark=mark, processes=here) as fitted:
                 pass
         return fitted, graphs
 

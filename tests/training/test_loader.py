@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from made_terms import frm
 from rounding import assert_same_but_for_rounding, rounding_of
 from seeds import shifted
 
 from mmcl import store
 from mmcl.colearn.inputs import Clips, Input, Masked, Table
 from mmcl.colearn.montages import MontageFiles, Montages, collate
+from mmcl.colearn.term import Batch
+from mmcl.engine.leaves import split
 from mmcl.engine.seeds import epoch_seed
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
@@ -224,3 +227,29 @@ def test_montages_are_as_many_as_clips(montages):
     assert dataset[0].shape == (8, 8, 3)
     assert dataset[1] is None
     assert dataset[2] is None
+
+
+@pytest.mark.parametrize("accumulate", [2, 3])
+def test_masked_means_of_parts_are_those_of_the_batch(accumulate):
+    """FRM's loss and gradients in parts of unequal masks and sizes, to the batch's in float64."""
+    torch.manual_seed(shifted(0))
+    values, mask = torch.randn(10, 6), torch.tensor([1, 1, 1, 0, 0, 0, 0, 1, 0, 1], dtype=torch.bool)
+    sides = []
+    for parts in (1, accumulate):
+        data = made_data(answer=Values(values, mask))
+        drawn = next(Loader(data, "joint", loader_settings(batch=10, accumulate=parts), seed=1).drawn(0))
+        assert (drawn.weights != {}) == (parts > 1)
+        torch.manual_seed(shifted(1))
+        term = frm(10, 6, input="hidden").double()
+        scores, total = torch.randn(10, 10, dtype=torch.float64)[drawn.draw.order].requires_grad_(), 0.0
+        for part, share in split((scores, drawn), parts):
+            batch = Batch(part[0], data.labels[part[1].draw.order], part[1].inputs, part[1].weights)
+            total = total + share * term.loss(part[0], part[0], batch)
+        sides.append((total, *torch.autograd.grad(total, [scores, *term.parameters()])))
+    for found, expected in zip(*sides, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-12)
+
+
+def test_a_batch_has_no_more_parts_than_clips():
+    with pytest.raises(UserError, match=r"train\.accumulate: a batch of 4 clips has no 5 parts"):
+        Loader(made_data(), "joint", loader_settings(batch=4, accumulate=5), seed=1)
