@@ -49,12 +49,12 @@ def exact(device: "torch.device") -> Iterator[None]:
 
 
 @contextmanager
-def searched_convolutions() -> Iterator[None]:
-    """cuDNN times its algorithms for each new shape and takes the fastest: for shapes that stay the same."""
+def searched_convolutions(wanted: bool = True) -> Iterator[None]:
+    """Whether cuDNN times its algorithms for each new shape and takes the fastest: for shapes that stay the same."""
     import torch
 
     before = torch.backends.cudnn.benchmark
-    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.benchmark = wanted
     try:
         yield
     finally:

@@ -25,6 +25,7 @@ from mmcl.engine.processes import Processes
 from mmcl.engine.task import Batch, Task
 from mmcl.errors import OutOfMemory
 from mmcl.models.kept import kept_for_backward
+from mmcl.precision import searched_convolutions
 from mmcl.settings.training import AdamWSettings, SgdSettings, TrainSettings
 
 log = logging.getLogger(__name__)
@@ -203,9 +204,10 @@ def _measured(task: Task[Any], batch: Any, device: torch.device) -> tuple[int, i
         with torch.random.fork_rng([]):
             return 0, _kept(trial, _part(batch, FEW), device) // FEW
     small = max(FEW, _clips(batch) // 16)
-    with torch.random.fork_rng([device]):
-        _peak(trial, _part(batch, small), device)  # gradients, and what libraries allocate once, stay
-        one, two = (_peak(trial, _part(batch, clips), device) for clips in (small, 2 * small))
+    with torch.random.fork_rng([device]), searched_convolutions(False):  # shapes that do not come again
+        # the first time gradients are made, and libraries compile and allocate what they keep
+        for _ in range(2):
+            one, two = (_peak(trial, _part(batch, clips), device) for clips in (small, 2 * small))
     del trial
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats(device)
