@@ -1,5 +1,7 @@
 """The kernels of refined graph convolution, against the plain form in float64."""
 
+import copy
+
 import pytest
 import torch
 from compiled import Form, compiled
@@ -9,6 +11,7 @@ from mmcl.models import kernels
 from mmcl.models.ctrgcn import RefinedGraphConv as Unit
 from mmcl.models.kernels import graph
 from mmcl.models.kernels.graph import Parameters, RefinedGraphConv, plain, refined_graph_conv
+from mmcl.models.layers import fold
 
 NAMES = ["z", "x", *Parameters._fields]
 LAYOUTS = [  # persons, joints, frames, channels in, out, R
@@ -199,3 +202,23 @@ def test_it_compiles_for_an_h100():
         assert use["stack"] == use["local"] == 0
         assert use["shared"] <= 99 * 1024
         assert "mma.sync" in use["ptx"]
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("inputs", [16, 3], ids=["same", "down"])
+def test_for_inference_with_skip_path_and_relu(inputs, kind, monkeypatch):
+    unit = Unit(inputs, 16, torch.randn(3, 20, 20), 8).eval()
+    with torch.no_grad():
+        for value in (*unit.parameters(), *unit.buffers()):
+            if value.is_floating_point():
+                value.copy_(0.5 + torch.rand_like(value) if value.dim() == 1 else torch.randn_like(value) / 3)
+    x = torch.randn(inputs, 2, 20, 13).to(kind)
+    with torch.no_grad():
+        expected = copy.deepcopy(unit).double()(x.double())
+        run = fold(unit).to(kind)
+        calls = []
+        monkeypatch.setattr(graph, "_folded", lambda *a, form=graph._folded: calls.append(a) or form(*a))
+        found = run(x)
+    assert any(call[0] is x for call in calls)  # others are the check
+    assert found.dtype is kind
+    assert kernels.apart(found, expected, 8 if kind is torch.bfloat16 else 64) <= 1
