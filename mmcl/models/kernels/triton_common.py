@@ -42,6 +42,16 @@ def joined(partial, row, rows, chunks, size, length, CHUNKS: tl.constexpr):  # t
     return mean, tl.sum(spreads + counts * (means - mean) * (means - mean)) / total
 
 
+@triton.jit  # type: ignore[untyped-decorator]
+def rounded(x, KIND: tl.constexpr):  # type: ignore[no-untyped-def]
+    """x (float32) in another data type, to the nearest."""
+    if INTERPRETED and tl.bfloat16 == KIND:  # it cuts digits off
+        bits = x.to(tl.uint32, bitcast=True)
+        bits += 0x7FFF + ((bits >> 16) & 1)
+        x = (bits & 0xFFFF0000).to(tl.float32, bitcast=True)
+    return x.to(KIND)
+
+
 def on(x: Tensor) -> contextlib.AbstractContextManager[object]:
     """Launch kernels where a tensor is."""
     return torch.cuda.device(x.device) if x.is_cuda else contextlib.nullcontext()
