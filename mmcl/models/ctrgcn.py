@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from mmcl.errors import UserError
 from mmcl.models.backbone import Backbone
 from mmcl.models.graphs import adjacency
+from mmcl.models.kernels import graph as kernel
 from mmcl.models.kernels.graph import SUBSETS, Parameters, refined_graph_conv
 from mmcl.models.layers import (
     ChannelNorm,
@@ -92,6 +93,11 @@ class FoldedGraphConv(nn.Module):
     value: Tensor
     value_bias: Tensor
     shift: Tensor
+    weight: Tensor
+    bias: Tensor
+    one: Tensor
+    graph: Tensor
+    behind: Tensor
 
     @torch.no_grad()
     def __init__(self, unit: RefinedGraphConv):
@@ -115,15 +121,29 @@ class FoldedGraphConv(nn.Module):
         }
         for name, value in buffers.items():
             self.register_buffer(name, value)
+        # for the kernel, which takes tanh: what its factor is multiplied with is smaller, and so is its rounding
+        parts = {
+            "weight": refine,
+            "bias": unit.alpha * unit.refine_bias,
+            "one": torch.ones_like(unit.alpha),
+            "graph": unit.graph.detach(),
+            "behind": (shift if self.down is None else torch.zeros_like(shift)).to(unit.graph),
+        }
+        for name, value in parts.items():
+            self.register_buffer(name, value, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, T)."""
         _, count, joints, frames = x.shape
         embedded = torch.addmm(self.embed_bias, self.embed, x.mean(-1).flatten(1))
+        skip = x if self.down is None else self.down(x)
+        found = kernel.folded(x, embedded, skip, self.behind, self.parts())
+        if found is not None:
+            return found
         q, p = embedded.view(2, SUBSETS, -1, count, joints).unbind()
         relation = torch.sigmoid(q[..., :, None] - p[..., None, :]).flatten(2)  # (3, R, N·V·V)
         relation = torch.cat([relation, self.constants.repeat(1, 1, count)], dim=1)
-        out = x + self.shift if self.down is None else self.down(x)
+        out = skip + self.shift if self.down is None else skip
         z, x = out.view(-1, joints, frames), x.flatten(1)
         # subset by subset, so that what is made is still in the cache when it is used
         parts = (part.unbind() for part in (self.refine, relation, self.value, self.value_bias))
@@ -131,6 +151,11 @@ class FoldedGraphConv(nn.Module):
             graphs = torch.mm(refine, related).view(-1, joints, joints)
             z.baddbmm_(graphs, torch.addmm(bias, value, x).view(-1, joints, frames))
         return out.relu_()
+
+    def parts(self) -> Parameters:
+        """What the kernel takes."""
+        value = self.value.flatten(0, 1), self.value_bias.flatten()
+        return Parameters(self.embed, self.embed_bias, *value, self.weight, self.bias, self.one, self.graph)
 
 
 class Block(nn.Module):

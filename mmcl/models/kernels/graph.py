@@ -122,6 +122,39 @@ class RefinedGraphConv(torch.autograd.Function):
             )
 
 
+def folded(x: Tensor, embedded: Tensor, skip: Tensor, shift: Tensor, parameters: Parameters) -> Tensor | None:
+    """ReLU(z + skip + shift) for inference, with a batch norm folded into the values, in the data type of x.
+
+    Args:
+        x: (C, N, V, T).
+        embedded: 2q and 2p (2·3·R, N·V), as a sigmoid takes them.
+        skip: (O, N, V, T).
+        shift: (O).
+        parameters: the embedding is not read.
+
+    Returns:
+        (O, N, V, T); None where no kernel takes it.
+    """
+    of = parameters
+    if not _fits(x, x.dtype, of.weight) or len({part.dtype for part in (x, embedded, skip)}) > 1:
+        return None
+    sizes = (of.weight.shape[2], x.shape[2], x.shape[3])
+    kinds = (x.dtype, of.weight.dtype)
+    if not kernels.trusted(
+        "folded graph", (*kinds, *sizes, x.device), lambda: _error_of_folded(*kinds, *sizes, x.device)
+    ):
+        return None
+    return _folded(x, embedded, skip, shift, of)
+
+
+def _folded(x: Tensor, embedded: Tensor, skip: Tensor, shift: Tensor, of: Parameters) -> Tensor:
+    from mmcl.models.kernels import triton_graph
+
+    x, skip = x.contiguous(), skip.contiguous()
+    parts = _parts(embedded.contiguous(), of, x)
+    return triton_graph.forward(_values(of.value_weight, x), *parts, scale=0.5, skip=skip, shift=shift)
+
+
 def _values(weight: Tensor, x: Tensor) -> Tensor:
     """V x without its bias, (3·O, N, V, T)."""
     return (weight @ x.flatten(1)).view(-1, *x.shape[1:])
@@ -141,29 +174,32 @@ def _type_of(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
-def _takes(x: Tensor, kind: torch.dtype, of: Parameters) -> bool:
+def _fits(x: Tensor, kind: torch.dtype, weight: Tensor) -> bool:
+    """Whether kernels take x (C, N, V, T) in a data type, with W (3, O, R)."""
     if not kernels.usable(x) or kind not in DTYPES or not kernels.tensor_cores(kind):
         return False
-    outputs, rank = of.weight.shape[1:]
-    _, count, joints, frames = x.shape
-    if any(part.dtype is not torch.float32 for part in of) or outputs % 16 or rank > 32 or joints > 32:
+    outputs, rank = weight.shape[1:]
+    return outputs % 16 == 0 and rank <= 32 and x.shape[1] > 0 and x.shape[2] <= 32
+
+
+def _takes(x: Tensor, kind: torch.dtype, of: Parameters) -> bool:
+    if not _fits(x, kind, of.weight) or any(part.dtype is not torch.float32 for part in of):
         return False
-    # what compiled code depends on
-    sizes = (rank, joints, frames)
-    return count > 0 and kernels.trusted(
-        "graph", (kind, *sizes, x.device), lambda: _error(kind, *sizes, x.device)
-    )
+    sizes = (of.weight.shape[2], x.shape[2], x.shape[3])  # what compiled code depends on
+    return kernels.trusted("graph", (kind, *sizes, x.device), lambda: _error(kind, *sizes, x.device))
 
 
-def _error(kind: torch.dtype, rank: int, joints: int, frames: int, device: torch.device) -> float:
-    """By how much the kernels differ from `plain` in float64, as a part of what rounding permits."""
+def _example(
+    kind: torch.dtype, rank: int, joints: int, frames: int, device: torch.device
+) -> tuple[Tensor, Tensor, Parameters]:
+    """x, something in the shape of z, and parameters."""
     generator = torch.Generator(device).manual_seed(0)
     outputs, inputs = 32, 16
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, device=device)
 
-    parameters = (
+    parameters = Parameters(
         draw(2 * SUBSETS * rank, inputs) * frames**0.5 / 4,  # a mean over time is that much smaller
         draw(2 * SUBSETS * rank) / 4,
         draw(SUBSETS * outputs, inputs) / inputs**0.5,
@@ -173,9 +209,18 @@ def _error(kind: torch.dtype, rank: int, joints: int, frames: int, device: torch
         draw(1).abs() + 0.5,
         draw(SUBSETS, joints, joints),
     )
-    x, slope = draw(inputs, 2, joints, frames).to(kind), draw(outputs, 2, joints, frames)
+    return draw(inputs, 2, joints, frames).to(kind), draw(outputs, 2, joints, frames), parameters
+
+
+def _units(kind: torch.dtype) -> float:
+    return 8 if kind is torch.bfloat16 else 2.0**16  # in TF32 three digits are right
+
+
+def _error(kind: torch.dtype, rank: int, joints: int, frames: int, device: torch.device) -> float:
+    """By how much the kernels differ from `plain` in float64, as a part of what rounding permits."""
+    x, slope, parameters = _example(kind, rank, joints, frames, device)
     with torch.no_grad():  # otherwise the gradient of α may happen to be nearly zero
-        slope = (slope + plain(x.float(), Parameters(*parameters))).to(kind)
+        slope = (slope + plain(x.float(), parameters)).to(kind)
 
     def results(kernel: bool, full: torch.dtype | None) -> list[Tensor]:
         inputs = [part.to(full or part.dtype).requires_grad_() for part in (x, *parameters)]
@@ -183,5 +228,21 @@ def _error(kind: torch.dtype, rank: int, joints: int, frames: int, device: torch
         return [z.detach(), *torch.autograd.grad(z, inputs, slope.to(z.dtype))]
 
     found, expected = results(kernel=True, full=None), results(kernel=False, full=torch.float64)
-    units = 8 if kind is torch.bfloat16 else 2.0**16  # in TF32 three digits are right
-    return max(kernels.apart(a.to(kind), b, units) for a, b in zip(found, expected, strict=True))
+    return max(kernels.apart(a.to(kind), b, _units(kind)) for a, b in zip(found, expected, strict=True))
+
+
+def _error_of_folded(
+    kind: torch.dtype, of_weights: torch.dtype, rank: int, joints: int, frames: int, device: torch.device
+) -> float:
+    """The same of `folded`."""
+    x, skip, parameters = _example(kind, rank, joints, frames, device)
+    skip, of = skip.to(kind), Parameters(*(part.to(of_weights) for part in parameters))
+    of = of._replace(alpha=torch.ones_like(of.alpha))
+    shift = of.bias[0]
+    exact = Parameters(*(part.double() for part in of))
+    embedded = point_conv(x.double().mean(-1), exact.embed_weight, exact.embed_bias).flatten(1)
+    z = plain(x.double(), exact) + skip + shift.double()[:, None, None, None]
+    found = _folded(
+        x, (2 * embedded).to(kind), skip, shift, of._replace(value_weight=of.value_weight.to(kind))
+    )
+    return kernels.apart(found, z.relu(), _units(kind))

@@ -11,14 +11,14 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mmcl.models.kernels.triton_common import INTERPRETED, dot
+from mmcl.models.kernels.triton_common import INTERPRETED, dot, rounded
 
 CHANNELS = 16
 """B."""
 JOINTS = 32
 """Joints are padded to this number."""
 PART = 16
-"""Of the joints in a tile: of those that receive (U) in the forward pass, of those that send (W) in the backward."""
+"""Joints in a tile: of those that receive (U) in the forward pass, of those that send (W, at most) in the backward."""
 SUBSETS = 3
 WARPS = 8
 PROGRAMS = 528
@@ -48,7 +48,7 @@ def relation(embedded, k, n, u, v, people, V, R, scale, RP: tl.constexpr, KIND: 
     rows = tl.load(q + u[None, :], mask=(r < R)[:, None] & (u < V)[None, :], other=0.0).to(tl.float32)
     columns = tl.load(p + v[None, :], mask=(r < R)[:, None] & (v < V)[None, :], other=0.0).to(tl.float32)
     related = tanh(scale * (rows[:, :, None] - columns[:, None, :]), tl.bfloat16 == KIND)
-    return related.to(KIND).reshape(RP, u.shape[0] * v.shape[0])
+    return rounded(related, KIND).reshape(RP, u.shape[0] * v.shape[0])
 
 
 @triton.jit
@@ -64,7 +64,7 @@ def refining(weight, alpha, k, o, outputs, R, RP: tl.constexpr, KIND: tl.constex
     """αW_k of channels o, (B, RP) in KIND."""
     r = tl.arange(0, RP)
     w = tl.load(weight + (k * outputs + o)[:, None] * R + r[None, :], mask=(r < R)[None, :], other=0.0)
-    return (alpha * w.to(tl.float32)).to(KIND)
+    return rounded(alpha * w.to(tl.float32), KIND)
 
 
 @triton.jit
@@ -86,9 +86,10 @@ def value_tile(values, bias, k, n, o, v, t, outputs, people, V, T):  # type: ign
     """x_k with its bias, (B, W, TB); zero for padded joints, whatever the bias."""
     where, inside = tile(values, k * outputs + o, n, v, t, people, V, T)
     x = tl.load(where, mask=inside, other=0.0)
-    c = tl.where((v < V)[None, :], of_channels(bias, k, o, outputs)[:, None], 0.0).to(x.dtype)[:, :, None]
+    c = tl.where((v < V)[None, :], of_channels(bias, k, o, outputs)[:, None], 0.0)
+    c = rounded(c, x.dtype)[:, :, None]
     if INTERPRETED:  # whose sums of bfloat16 are wrong
-        x = (x.to(tl.float32) + c.to(tl.float32)).to(x.dtype)
+        x = rounded(x.to(tl.float32) + c.to(tl.float32), x.dtype)
     else:
         x += c
     return x
@@ -121,7 +122,7 @@ def with_subset(  # type: ignore[no-untyped-def]
     w = refining(weight, alpha, k, o, outputs, R, rel.shape[0], kind)
     g = dot(w, rel, a + alpha * of_channels(bias, k, o, outputs)[:, None], TF32)
     x = value_tile(values, value_bias, k, n, o, v, t, outputs, people, V, T)
-    return dot(g.to(kind).reshape(z.shape[0], z.shape[1], v.shape[0]), x, z, TF32)
+    return dot(rounded(g, kind).reshape(z.shape[0], z.shape[1], v.shape[0]), x, z, TF32)
 
 
 @triton.jit(do_not_specialize=["people", "V"])  # type: ignore[untyped-decorator]
@@ -253,7 +254,7 @@ def forward_kernel(  # type: ignore[no-untyped-def]
                 )
         if SKIP:
             z = tl.maximum(z, 0.0)
-        tl.store(where, z.to(kind), mask=inside)
+        tl.store(where, rounded(z, kind), mask=inside)
 
 
 @triton.jit(do_not_specialize=["people", "V"])  # type: ignore[untyped-decorator]
@@ -282,14 +283,14 @@ def values_kernel(  # type: ignore[no-untyped-def]
         o = block * B + tl.arange(0, B)
         w = refining(weight, factor, k, o, outputs, R, RP, kind)
         g = dot(w, rel, a + factor * of_channels(bias, k, o, outputs)[:, None], TF32)
-        across = g.to(kind).reshape(B, VP, W).permute(0, 2, 1)
+        across = rounded(g, kind).reshape(B, VP, W).permute(0, 2, 1)
         dc = tl.zeros((B,), tl.float32)
         for step in range(STEPS):
             t = step * TB + tl.arange(0, TB)
             where, inside = tile(grad, o, n, u, t, people, V, T)
             dx = dot(across, tl.load(where, mask=inside, other=0.0), tl.zeros((B, W, TB), tl.float32), TF32)
             where, inside = tile(of_values, k * outputs + o, n, v, t, people, V, T)
-            tl.store(where, dx.to(kind), mask=inside)
+            tl.store(where, rounded(dx, kind), mask=inside)
             dc += tl.sum(tl.sum(tl.where(inside, dx, 0.0), 2), 1)
         tl.store(of_value_bias + row * outputs + o, dc)
 
@@ -335,7 +336,7 @@ def graphs_kernel(  # type: ignore[no-untyped-def]
         da += tl.sum(dg.reshape(2, B // 2, VP, W), 0)
         tl.store(of_bias + row * outputs + o, tl.sum(flat, 1))
         w = refining(weight, factor, k, o, outputs, R, RP, kind)
-        low = flat.to(kind)
+        low = rounded(flat, kind)
         drel = dot(w.permute(1, 0), low, drel, TF32)
         low = low.reshape(B, WARPS, VP * W // WARPS).permute(1, 0, 2)
         dw = tl.sum(dot(low, rel, tl.zeros((WARPS, B, RP), tl.float32), TF32), 0)
@@ -438,15 +439,17 @@ def backward(
     """
     outputs, count, joints, frames = grad.shape
     rank = weight.shape[2]
-    parts, step = JOINTS // PART, _step(values)
-    programs = count * SUBSETS * parts
-    chunks = _chunks(programs, outputs)
+    step, reduced = _step(values), _padded(rank)
+    # with more, 32 sums for each pair of joints would not fit in the registers
+    part = PART if reduced == 16 else PART // 2
+    parts, halves = JOINTS // part, JOINTS // PART
+    chunks = _chunks(count * SUBSETS * parts, outputs)
     of_values = torch.empty_like(values)
 
     def empty(*shape: int) -> Tensor:
         return torch.empty(shape, dtype=torch.float32, device=values.device)
 
-    of_value_bias = empty(parts, count, SUBSETS, outputs)
+    of_value_bias = empty(halves, count, SUBSETS, outputs)
     of_bias = empty(parts, count, SUBSETS, outputs)
     of_weight = empty(parts, count, SUBSETS, outputs, rank)
     of_graph = empty(chunks, count, SUBSETS, joints, joints)
@@ -456,18 +459,28 @@ def backward(
     options = {"num_warps": WARPS, "num_stages": 1}
     tile = {
         "B": CHANNELS,
-        "RP": _padded(rank),
+        "RP": reduced,
         "VP": JOINTS,
-        "W": PART,
         "TB": step,
         "STEPS": triton.cdiv(frames, step),
         "TF32": True,
     }
     with _on(values):
-        values_kernel[programs, chunks](
-            grad, embedded, weight, bias, alpha, graph, of_values, of_value_bias, *sizes, **tile, **options
+        values_kernel[count * SUBSETS * halves, _chunks(count * SUBSETS * halves, outputs)](
+            grad,
+            embedded,
+            weight,
+            bias,
+            alpha,
+            graph,
+            of_values,
+            of_value_bias,
+            *sizes,
+            W=PART,
+            **tile,
+            **options,
         )
-        graphs_kernel[programs, chunks](
+        graphs_kernel[count * SUBSETS * parts, chunks](
             grad,
             values,
             value_bias,
@@ -480,6 +493,7 @@ def backward(
             of_weight,
             of_bias,
             *sizes,
+            W=part,
             **tile,
             WARPS=WARPS,
             **options,
@@ -500,7 +514,7 @@ def _padded(rank: int) -> int:
 
 def _step(x: Tensor) -> int:
     """Frames in a tile."""
-    return 32 if x.dtype is torch.bfloat16 and x.shape[3] > 16 else 16
+    return 32 if x.dtype is torch.bfloat16 and x.shape[3] > 16 and x.shape[3] % 16 == 0 else 16
 
 
 def _chunks(programs: int, outputs: int) -> int:
@@ -512,7 +526,7 @@ def _chunks(programs: int, outputs: int) -> int:
 
 def _kept(x: Tensor, reduced: int) -> bool:
     """Whether shared memory holds the relations of all subsets."""
-    if x.dtype is not torch.bfloat16:
+    if x.dtype is not torch.bfloat16 or x.shape[3] % 16:  # then reads of single numbers take the registers
         return False
     needed = SUBSETS * reduced * JOINTS * PART * x.element_size() + TILES
     return not x.is_cuda or needed <= torch.cuda.get_device_properties(x.device).shared_memory_per_block_optin
