@@ -14,6 +14,8 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # and before onnxruntime is imported, which looks up a host for telemetry otherwise
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+# and before anything imports Triton, whose own functions are interpreted only then
+os.environ["TRITON_INTERPRET"] = "1"
 
 import pytest
 import torch

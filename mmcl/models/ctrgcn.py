@@ -6,13 +6,13 @@ from torch import Tensor, nn
 from mmcl.errors import UserError
 from mmcl.models.backbone import Backbone
 from mmcl.models.graphs import adjacency
+from mmcl.models.kernels.graph import SUBSETS, Parameters, refined_graph_conv
 from mmcl.models.layers import (
     ChannelNorm,
     InputNorm,
     MultiScaleTemporal,
     PointConv,
     PointNorm,
-    aggregate,
     classifier,
     fold_affine,
     skip_path,
@@ -21,7 +21,6 @@ from mmcl.models.reference import norm_names, point_norm_names, same_names, temp
 
 CHANNELS = (64, 64, 64, 64, 128, 128, 128, 256, 256, 256)
 STRIDES = (1, 1, 1, 1, 2, 1, 1, 2, 1, 1)
-SUBSETS = 3
 
 
 class RefinedGraphConv(nn.Module):
@@ -54,30 +53,22 @@ class RefinedGraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, T)."""
-        _, count, joints, frames = x.shape
-        graphs = self.graphs(x).view(SUBSETS, -1, joints, joints)
-        values = self.value(x).view(SUBSETS, -1, joints, frames)
-        z = aggregate(graphs, values).view(-1, count, joints, frames)
+        z = refined_graph_conv(x, self.parts())
         found: Tensor = self.norm(z, self.down(x), relu=True)
         return found
 
-    def graphs(self, x: Tensor) -> Tensor:
-        """The refined graphs of x (C, N, V, T): (3, O, N·V·V)."""
-        _, count, joints, _ = x.shape
-        # a 1×1 convolution commutes with the mean over time, so the mean comes first
-        q, p = self.embed(x.mean(-1)).view(2, SUBSETS, self.reduced, count, joints)
-        relation = torch.tanh(q[..., :, None] - p[..., None, :]).flatten(2)  # (3, R, N·V·V)
-        # α, the bias and the shared graph join the product as two more channels: [αW | αb | 1] · [tanh; 1; A]
-        shared = self.graph.flatten(1).repeat(1, count)[:, None].to(relation.dtype)
-        weight = torch.cat(
-            [
-                self.alpha * self.refine_weight,
-                (self.alpha * self.refine_bias)[..., None],
-                torch.ones_like(self.refine_bias)[..., None],
-            ],
-            dim=2,
+    def parts(self) -> Parameters:
+        """What the graph convolution takes."""
+        return Parameters(
+            self.embed.weight,
+            self.embed.bias,
+            self.value.weight,
+            self.value.bias,
+            self.refine_weight,
+            self.refine_bias,
+            self.alpha,
+            self.graph,
         )
-        return torch.bmm(weight, torch.cat([relation, torch.ones_like(shared), shared], dim=1))
 
     def folded(self) -> nn.Module:
         """See `mmcl.models.layers.fold`."""
@@ -155,8 +146,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
-        skip = None if self.skip is None else self.skip(x)
-        found: Tensor = self.temporal(self.spatial(x), skip, relu=True)
+        y = self.spatial(x)
+        found: Tensor = self.temporal(y, None if self.skip is None else self.skip(x), relu=True)
         return found
 
 

@@ -73,8 +73,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, V, N, T) -> (O, V, N, ⌈T/stride⌉)."""
-        skip = None if self.skip is None else self.skip(x)
-        found: Tensor = self.norm(self.temporal(self.spatial(x)), skip, relu=True)
+        y = self.temporal(self.spatial(x))
+        found: Tensor = self.norm(y, None if self.skip is None else self.skip(x), relu=True)
         return found
 
     def folded(self) -> nn.Module:

@@ -242,8 +242,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, N, V, T) -> (O, N, V, ⌈T/stride⌉)."""
-        skip = None if self.skip is None else self.skip(x)
-        found: Tensor = self.temporal(self.spatial(x), skip, relu=True)
+        y = self.spatial(x)
+        found: Tensor = self.temporal(y, None if self.skip is None else self.skip(x), relu=True)
         return found
 
 

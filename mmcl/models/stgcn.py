@@ -91,8 +91,8 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(C, V, N, T) -> (O, V, N, ⌈T/stride⌉)."""
-        skip = None if self.skip is None else self.skip(x)
         y = self.temporal(self.spatial_norm(self.spatial(x), relu=True))
+        skip = None if self.skip is None else self.skip(x)
         if self.dropout.p and self.training:
             return added(self.dropout(self.temporal_norm(y)), skip, relu=True)
         found: Tensor = self.temporal_norm(y, skip, relu=True)

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from seeds import shifted
 
-from mmcl.models.layers import Aggregate, MultiScaleTemporal
+from mmcl.models.layers import Aggregate, ChannelNorm, MultiScaleTemporal, NoNorm, fold
 
 
 def test_aggregation_and_its_gradients():
@@ -49,3 +49,28 @@ def test_temporal_branches(stride, frames):
                 branch = F.conv2d(branch, weight, bias, (1, stride), (0, 2 * (k + 1)), (1, k + 1))
         outputs.append(norm(branch, unit.norm, part))
     torch.testing.assert_close(unit(x), torch.cat(outputs, dim=1).transpose(0, 1))
+
+
+@pytest.mark.parametrize("relu", [False, True])
+@pytest.mark.parametrize("training", [False, True])
+def test_norm_with_skip_path_and_relu(training, relu):
+    torch.manual_seed(shifted(0))
+    norm = ChannelNorm(4, 1, 0.5).train(training)
+    x, skip = torch.randn(4, 3, 5, 2), torch.randn(4, 3, 5, 2)
+    statistics = norm.running_mean.clone(), norm.running_var.clone()
+    y = F.batch_norm(x.view(1, 4, -1), *statistics, norm.weight, norm.bias, training).view(x.shape)
+    end = F.relu if relu else lambda y: y
+    assert torch.equal(norm(x, skip, relu=relu), end(y + skip))
+    assert torch.equal(NoNorm()(x, skip, relu=relu), end(x + skip))
+    assert torch.equal(NoNorm()(x, relu=relu), end(x))
+
+
+@pytest.mark.parametrize("folded", [False, True])
+def test_temporal_unit_with_skip_path_and_relu(folded):
+    torch.manual_seed(shifted(0))
+    unit = MultiScaleTemporal(8, 2).eval().requires_grad_(False)
+    unit = fold(unit) if folded else unit
+    x, skip = torch.randn(8, 3, 5, 9), torch.randn(8, 3, 5, 5)
+    assert torch.equal(unit(x, skip, relu=True), F.relu(unit(x) + skip))
+    assert torch.equal(unit(x, skip), unit(x) + skip)
+    assert torch.equal(unit(x, relu=True), F.relu(unit(x)))

@@ -2,8 +2,8 @@
 
     y = ReLU(γ · (x − μ) / √(σ² + ε) + β + skip)
 
-A GPU reads a tensor twice and writes it once, with many blocks for each channel; the running statistics move in the
-same pass.
+A GPU reads x twice and writes y once, with many blocks for each channel; the running statistics move in the same pass.
+Passes over (C, L) are 3 forward and 5 backward; with a skip path in front of the ReLU 4 and 7.
 """
 
 import copy

@@ -103,6 +103,7 @@ def over_columns(a: Tensor, b: Tensor) -> Tensor:
     return found if cut == length else found + _in_full(a[:, cut:], b[:, cut:], 1)[0]
 
 
+@functools.cache
 def parts(rows: int, columns: int, length: int, multiprocessors: int) -> tuple[int, int]:
     """How many parts of the sum over `length` a result of rows × columns is made of, and what each takes.
 
