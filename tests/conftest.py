@@ -14,19 +14,30 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # and before onnxruntime is imported, which looks up a host for telemetry otherwise
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-# and before anything imports Triton, whose own functions are interpreted only then
-os.environ["TRITON_INTERPRET"] = "1"
 
 import pytest
 import torch
 from made_stores import SETTINGS, changed, make_stores
 from seeds import shifted
 
+from mmcl.models import kernels
+
 # Triton's own functions are interpreted only if it is in the environment before anything imports Triton, as torch may
 if not torch.cuda.is_available():
     os.environ.setdefault("TRITON_INTERPRET", "1")
+    os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")
 
 PROJECT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def interpreted():
+    """Kernels run on CPU tensors, by Triton's interpreter."""
+    pytest.importorskip("triton")
+    if os.environ.get("TRITON_INTERPRET") != "1":
+        pytest.skip("kernels are interpreted where there is no GPU; on one: benchmarks/gpu.py --only kernels")
+    with kernels.interpreted():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -15,12 +15,7 @@ BLOCKS = (0, 1, 4)
 """The first, one that keeps the shape, one with a stride; of InfoGCN the one with a stride is number 3."""
 
 
-@pytest.fixture(autouse=True)
-def interpreted(monkeypatch):
-    """Kernels are used."""
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")
-    monkeypatch.setattr(kernels, "_interpreting", True)
+pytestmark = pytest.mark.usefixtures("interpreted")
 
 
 def network(name):

@@ -20,11 +20,8 @@ BLOCKS = 5
 
 
 @pytest.fixture
-def taken(monkeypatch):
-    """Kernels are used, interpreted; the functions that were called."""
-    monkeypatch.setenv("TRITON_INTERPRET", "1")
-    monkeypatch.setenv("TRITON_DEFAULT_FP_FUSION", "1")
-    monkeypatch.setattr(kernels, "_interpreting", True)
+def taken(interpreted, monkeypatch):
+    """Kernels are used; the functions that were called."""
     calls = []
     for function in (BatchNorm, Product, Moments, WeightedSum):
 
