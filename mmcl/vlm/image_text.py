@@ -46,6 +46,20 @@ PICTURES = ("get_image_features", "get_video_features")
 """Methods of transformers' models that encode pictures."""
 
 
+class ImageTextOptions(base.Options):
+    """What `vlm.options` may hold."""
+
+    prompt: Annotated[str, Field(pattern=r"\{question\}")] | None = Field(
+        None,
+        description="The text around {question}, inside the chat template where the model has one; null for the "
+        "one that the model was trained with.",
+    )
+    frames_as_video: bool = Field(
+        False, description="The model sees the crops of a clip as frames of a video instead of a montage."
+    )
+    frames_per_second: base.Positive = Field(2.0, description="Rate of these frames that the model is told.")
+
+
 class ImageText:
     """Greedy answers of a `…ForConditionalGeneration` with at most `max_new_tokens` tokens.
 
@@ -53,20 +67,7 @@ class ImageText:
     is the side to which a picture is resized before the model's own processor sees it.
     """
 
-    class Options(base.Options):
-        """What `vlm.options` may hold."""
-
-        prompt: Annotated[str, Field(pattern=r"\{question\}")] | None = Field(
-            None,
-            description="The text around {question}, inside the chat template where the model has one; null for the "
-            "one that the model was trained with.",
-        )
-        frames_as_video: bool = Field(
-            False, description="The model sees the crops of a clip as frames of a video instead of a montage."
-        )
-        frames_per_second: base.Positive = Field(
-            2.0, description="Rate of these frames that the model is told."
-        )
+    Options = ImageTextOptions
 
     def __init__(self, settings: VlmSettings, device: "torch.device"):
         go_offline()
