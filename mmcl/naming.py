@@ -63,7 +63,9 @@ def sha256(path: Path) -> str:
     if path.is_dir():
         there = [*path.iterdir(), *path.glob("[!.]*/*")]
         files = sorted(
-            file.relative_to(path).as_posix() for file in there if file.suffix in MODEL_FILES and file.is_file()
+            file.relative_to(path).as_posix()
+            for file in there
+            if file.suffix in MODEL_FILES and file.is_file()
         )
         listed = "".join(f"{sha256(path / name)}  {name}\n" for name in files)
         return hashlib.sha256(os.fsencode(listed)).hexdigest()
