@@ -100,22 +100,24 @@ def test_a_batch_equals_one_by_one(folders, images, name):
 
 
 @pytest.mark.parametrize("name", ["blip2_opt", "instructblip_t5", "qwen3_vl", "florence2"])
-def test_a_picture_is_encoded_once_for_all_questions(folders, images, name):
+def test_pictures_are_prepared_and_encoded_once_for_all_questions(folders, images, name):
     model = opened(folders(name))
-    calls = []
     vision = getattr(model.model, "vision_model", None)
-    function = vision.forward if vision else model.model.base_model.get_image_features
-    encode = function.function
+    encode = vision.forward if vision else model.model.base_model.get_image_features
+    calls = []
+    for step, remembered in (("prepared", model.processor.image_processor.preprocess), ("encoded", encode)):
 
-    def counting(*args, **kwargs):
-        calls.append(1)
-        return encode(*args, **kwargs)
+        def counting(*args, step=step, function=remembered.function, **kwargs):
+            calls.append(step)
+            return function(*args, **kwargs)
 
-    function.function = counting
+        remembered.function = counting
     model.answer(images, [LONG, SHORT, COLOUR])
-    assert len(calls) == 1
-    model.answer(images[:1], [LONG])
-    assert len(calls) == 2
+    assert calls == ["prepared", "encoded"]
+    images[0][0, 0, 0] ^= 1  # one byte of the same array
+    (changed,) = model.answer(images, [LONG])
+    assert calls == ["prepared", "encoded"] * 2
+    np.testing.assert_array_equal(changed.states, opened(folders(name)).answer(images, [LONG])[0].states)
 
 
 def test_padding_is_on_the_left_though_the_saved_tokenizer_says_right(folders, images):
@@ -230,6 +232,14 @@ def test_code_of_a_folder_is_refused_wherever_it_is_named(folders, tmp_path, pla
     (folder / place).write_text(json.dumps(content | {"auto_map": {"AutoProcessor": "evil.Evil"}}))
     with pytest.raises(UserError, match=r"states auto_map"):
         opened(folder)
+
+
+def test_a_chat_template_cannot_reach_python(folders, images, tmp_path):
+    folder = shutil.copytree(folders("qwen3_vl"), tmp_path / "model")
+    for hostile in ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "{% if %}", "{{ range(10**9)|list }}"):
+        (folder / "chat_template.jinja").write_text(hostile)
+        with pytest.raises(UserError, match="not a model that can be asked like this"):
+            opened(folder).answer(images, [SHORT])
 
 
 def test_a_question_that_the_model_cannot_read_is_refused(folders, images):
