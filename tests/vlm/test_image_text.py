@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import re
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ from vlm.conftest import write_blip
 from vlm.tiny_models import MAKERS, write_model
 
 from mmcl.errors import UserError
-from mmcl.settings.base import replaced
+from mmcl.naming import PROJECT
 from mmcl.settings.jobs import Answering
 from mmcl.vlm import open_vlm
 
@@ -251,8 +252,21 @@ def test_a_question_that_the_model_cannot_read_is_refused(folders, images):
         model.answer(images, [SHORT])
 
 
-def test_other_precision(folders, images):
-    half = open_vlm(replaced(settings(folders("qwen2_5_vl")), dtype="bfloat16"), torch.device("cpu"))
-    (answers,) = half.answer(images, [LONG])
+@pytest.mark.parametrize("name", ["blip2_opt", "instructblip_t5", "qwen2_5_vl", "florence2"])
+def test_other_precision(folders, images, name):
+    (answers,) = opened(folders(name), dtype="bfloat16").answer(images, [LONG])
     assert answers.states.dtype == np.float32
     assert np.isfinite(answers.states).all()
+
+
+def test_the_page_lists_every_type_with_its_prompt(folders):
+    rows = re.findall(
+        r"^\| (`.*?) \| (.*?) \| `(.*?)` \| (.*?) \|", (PROJECT / "docs/vlm.md").read_text(), re.M
+    )
+    listed = {name: row for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert listed.keys() == MAKERS.keys()
+    for name in MAKERS.keys() - {"smolvlm"}:
+        model = opened(folders(name))
+        model.chat = False
+        assert model._usual_prompt() == listed[name][2].replace("\\|", "|").replace("\\n", "\n"), name
+        assert (listed[name][3] == "yes") == (name in VIDEOS), name
