@@ -282,10 +282,6 @@ class Plan:
                 self._check_clips(name, "trained")
         return self._shards(paths.MONTAGES, wildcards.dataset)
 
-    def pictures_upstream(self, wildcards: Wildcards) -> str:
-        """What a shard of answers follows from."""
-        return self._pictured(wildcards.dataset, wildcards.shard)
-
     def _shards(self, pattern: str, dataset: str, **values: str) -> list[str]:
         return paths.shards(pattern, self.config.dataset(dataset).shards, dataset=dataset, **values)
 
@@ -312,6 +308,21 @@ class Plan:
         """
         texts = self.config.further_questions(wildcards.vlm)
         return Uncompared([text for text in texts if slug(text) != wildcards.question])
+
+    def asked_about(self, wildcards: Wildcards) -> str:
+        """The shard that a vision-language model is given: montages, or the crops that they are made of."""
+        pattern = paths.CROPS if self._answering(wildcards.vlm).sees_crops else paths.MONTAGES
+        return paths.at(pattern, dataset=wildcards.dataset, shard=wildcards.shard)
+
+    def answers_upstream(self, wildcards: Wildcards) -> str:
+        """What a shard of answers follows from."""
+        return self._asked_about(wildcards.dataset, wildcards.vlm, wildcards.shard)
+
+    def _asked_about(self, dataset: str, vlm: str, shard: str | None = None) -> str:
+        """What the pictures of a model follow from; of all shards without one."""
+        if self._answering(vlm).sees_crops:
+            return digest(self._cropping(dataset), self._recorded(dataset, shard))
+        return self._pictured(dataset, shard)
 
     def vlm_settings(self, wildcards: Wildcards) -> Plain:
         """Params of answer_question."""
@@ -572,7 +583,8 @@ class Plan:
                 else self._pictured(dataset)
             )
         if "answer" in wanted and training.vlm is not None:
-            parts.append(digest(self._answering(training.vlm.name), self._pictured(dataset)))
+            vlm = training.vlm.name
+            parts.append(digest(self._answering(vlm), self._asked_about(dataset, vlm)))
         if training.train.init:
             init, seed = training.train.init, paths.seed_of(name)
             parts.append(self._encoders_from(init.from_, init.what, seed))
@@ -899,7 +911,8 @@ class Plan:
         parts: list[Any] = [self.ensemble_settings(wildcards), self.ensemble_upstream(wildcards)]
         parts.append(self._prepared(wildcards.target))
         if self.target_answers(wildcards):
-            parts.append(digest(self._answering(benchmark.vlm.name), self._pictured(wildcards.target)))
+            vlm = benchmark.vlm.name
+            parts.append(digest(self._answering(vlm), self._asked_about(wildcards.target, vlm)))
         return digest(*parts)
 
     def demo_network_before(self, wildcards: Wildcards) -> list[str]:

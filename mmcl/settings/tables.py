@@ -45,6 +45,7 @@ BACKBONES = {
 
 ADAPTERS = {
     "blip": "mmcl.vlm.blip:Blip",
+    "image_text": "mmcl.vlm.image_text:ImageText",
 }
 """`vlm.adapter` → a class with the protocol `mmcl.vlm.protocol.VisionLanguageModel`."""
 
