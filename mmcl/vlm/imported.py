@@ -161,7 +161,7 @@ class Table(ABC):
         where, row = self._row(self.names[name])
         check_shapes(where, {key: value.shape for key, value in row.items()})
         given = row.get("states", np.zeros((tokens, 0), np.float32))
-        given = given.reshape(-1, given.shape[-1])[:tokens]
+        given = (given if given.ndim == 2 else given[None])[:tokens]
         with np.errstate(over="ignore"):
             given = given.astype(np.float32)
         if given.shape[1] != self.width or row.keys() != self.shapes.keys():
