@@ -285,10 +285,6 @@ class Plan:
                 self._check_clips(name, "trained")
         return self._shards(paths.MONTAGES, wildcards.dataset)
 
-    def pictures_upstream(self, wildcards: Wildcards) -> str:
-        """What a shard of answers follows from."""
-        return self._pictured(wildcards.dataset, wildcards.shard)
-
     def _shards(self, pattern: str, dataset: str, **values: str) -> list[str]:
         return paths.shards(pattern, self.config.dataset(dataset).shards, dataset=dataset, **values)
 
@@ -316,6 +312,21 @@ class Plan:
         texts = self.config.further_questions(wildcards.vlm)
         return Uncompared([text for text in texts if slug(text) != wildcards.question])
 
+    def asked_about(self, wildcards: Wildcards) -> str:
+        """The shard that a vision-language model is given: montages, or the crops that they are made of."""
+        pattern = paths.CROPS if self._answering(wildcards.vlm).sees_crops else paths.MONTAGES
+        return paths.at(pattern, dataset=wildcards.dataset, shard=wildcards.shard)
+
+    def answers_upstream(self, wildcards: Wildcards) -> str:
+        """What a shard of answers follows from."""
+        return self._asked_about(wildcards.dataset, wildcards.vlm, wildcards.shard)
+
+    def _asked_about(self, dataset: str, vlm: str, shard: str | None = None) -> str:
+        """What the pictures of a model follow from; of all shards without one."""
+        if self._answering(vlm).sees_crops:
+            return digest(self._cropping(dataset), self._recorded(dataset, shard))
+        return self._pictured(dataset, shard)
+
     def vlm_settings(self, wildcards: Wildcards) -> Plain:
         """Params of answer_question."""
         return self._answering(wildcards.vlm).dump()
@@ -333,7 +344,7 @@ class Plan:
         if self._is_imported(vlm):
             found = self._imported(dataset, vlm, question)
             return digest(self._answering(vlm), self._indexed(dataset), found)
-        return digest(self._answering(vlm), self._pictured(dataset))
+        return digest(self._answering(vlm), self._asked_about(dataset, vlm))
 
     # ------------------------------------------------------------------------------------- imported answers
 

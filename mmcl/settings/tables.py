@@ -46,6 +46,7 @@ BACKBONES = {
 ADAPTERS = {
     "blip": "mmcl.vlm.blip:Blip",
     "imported": "mmcl.vlm.imported:Imported",
+    "image_text": "mmcl.vlm.image_text:ImageText",
 }
 """`vlm.adapter` → a class with the protocol `mmcl.vlm.protocol.VisionLanguageModel`."""
 IMPORTED = "imported"

@@ -46,6 +46,11 @@ class VlmSettings(Section):
         Options(), description="What this adapter alone takes."
     )
 
+    @property
+    def sees_crops(self) -> bool:
+        """Whether the model is given a clip's crops as a video, and not its montage."""
+        return bool(getattr(self.options, "frames_as_video", False))
+
     @model_validator(mode="before")
     @classmethod
     def _options_of_the_adapter(cls, stated: Any) -> Any:

@@ -49,6 +49,17 @@ def test_the_ntu120_chain_is_planned_in_under_150_jobs(ntu):
     assert sum(jobs.values()) < 150
 
 
+def test_a_model_that_sees_videos_needs_no_montages(ntu):
+    ntu.edit(
+        "    dataset: ntu120\n",
+        "    dataset: ntu120\n    model: {fam: {enabled: false}}\n"
+        "    vlm: {name: qwen, adapter: image_text, weights: weights/qwen, options: {frames_as_video: true}}\n",
+    )
+    jobs = ntu.jobs(TARGET)
+    assert (jobs["crop_people"], jobs["answer_question"]) == (32, 32)
+    assert "concatenate_frames" not in jobs
+
+
 def test_pre_training_and_distillation_need_skeletons_alone(ntu):
     jobs = ntu.jobs("results/ntu120_xset/ikem/student/seed-1/model.pt")
     stages = ("index_clips", "prepare_skeletons", "pretrain_streams", "distil_student")

@@ -1,6 +1,7 @@
 """The question, and what the vision-language model answers.
 
-Needs: results/montages/<dataset>/<shard>.h5 and `instruction` of the configuration.
+Needs: results/montages/<dataset>/<shard>.h5, or results/crops/… where the model sees them as a video
+(`vlm.options.frames_as_video`), and `instruction` of the configuration.
 Makes: results/questions/<question>.txt, results/answers/<dataset>/<vlm>/<question>/<shard>.h5; in the same pass the
 answers to `vlm.also_ask`, in stores of their own beside it. Where `vlm.adapter` is `imported`, the answers come from
 the folder `vlm.weights` and no picture is needed.
@@ -28,7 +29,7 @@ rule write_question:
 rule answer_question:
     """Ask the vision-language model about every picture and keep its answers' hidden states."""
     input:
-        montages=paths.MONTAGES,
+        pictures=PLAN.asked_about,
         question=paths.QUESTION,
     output:
         paths.ANSWERS,
@@ -46,7 +47,7 @@ rule answer_question:
         mem_mb=8000,
     params:
         settings=PLAN.vlm_settings,
-        upstream=PLAN.pictures_upstream,
+        upstream=PLAN.answers_upstream,
         also=PLAN.further_questions,
     script:
         "../scripts/answer_question.py"
