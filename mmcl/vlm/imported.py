@@ -87,8 +87,8 @@ def find_answers(folder: str | Path, dataset: str, question: str) -> Path:
     found = [path for path, ending in paths if (path.is_file() if ending else path.is_dir())]
     if not found:
         raise UserError(
-            f"{place}: no answers to the question {question}: {question}.npz, .h5, .csv or a folder {question} "
-            f"with one .npz a clip belongs there; {WHAT_BELONGS}"
+            f"{Path(folder) / dataset}: no answers to the question {question}: {question}.npz, .h5, .csv or a folder "
+            f"{question} with one .npz a clip belongs there; {WHAT_BELONGS}"
         )
     if len(found) > 1:
         raise UserError(
