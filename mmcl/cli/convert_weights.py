@@ -37,8 +37,8 @@ def minigpt4(
 ) -> None:
     """MiniGPT-4 from its published parts, for vlm.adapter image_text.
 
-    Nothing of a file is executed. The memory needed is that of the largest file of the language model, about 10 GB for
-    13 B parameters; the folder takes 16 GB for 7 B and 28 GB for 13 B.
+    Nothing of a file is executed. Memory: less than twice the largest file of the language model, which is read and
+    written file by file. Disk: as much as the parts.
     """
     from mmcl.vlm.minigpt4 import TALKS, convert_minigpt4
 

@@ -8,7 +8,8 @@ file is trusted: no pickle is read, sizes are compared with limits and with the 
 import re
 import zipfile
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -360,8 +361,8 @@ class _Hdf5(Table):
 
     def __init__(self, path: Path):
         self.path = path
-        with self._opened() as file:
-            arrays = schemas.foreign_arrays(file, ("names", *PARTS))
+        with self._reading(str(path)):
+            arrays = schemas.foreign_arrays(self._file, ("names", *PARTS))
             self.shapes = {key: array.shape[1:] for key, array in arrays.items() if key != "names"}
             _check_counts(path, {key: len(array) for key, array in arrays.items()})
             for key, array in arrays.items():
@@ -372,31 +373,33 @@ class _Hdf5(Table):
                     _check_kind(str(path), key, array.dtype)
         check_shapes(str(path), self.shapes)
 
-    def _opened(self) -> h5py.File:
-        try:
-            return h5py.File(self.path, "r")
-        except OSError as error:
-            raise UserError(f"{self.path}: cannot be read as HDF5 ({one_line(str(error), 200)})") from None
-
     @cached_property
     def _file(self) -> h5py.File:
-        return self._opened()
+        return h5py.File(self.path, "r")
+
+    @contextmanager
+    def _reading(self, where: str) -> Iterator[None]:
+        try:
+            yield
+        except (UserError, MemoryError):
+            raise
+        except (
+            Exception
+        ) as error:  # h5py raises OSError, KeyError, RuntimeError and others by the kind of damage
+            raise UserError(f"{where}: cannot be read as HDF5 ({one_line(str(error), 200)})") from None
 
     def _names(self) -> Sequence[str]:
-        try:
+        with self._reading(f"{self.path}, names"):
             names: list[str] = self._file["names"].asstr()[:].tolist()
-        except (UnicodeDecodeError, OSError, RuntimeError) as error:
-            raise UserError(f"{self.path}: names cannot be read ({one_line(str(error), 200)})") from None
         return names
 
     def _row(self, row: int) -> tuple[str, dict[str, np.ndarray]]:
-        try:
+        where = f"{self.path}, row {row}"
+        with self._reading(where):
             values = {key: self._file[key][row] for key in self.shapes}
             if "text" in values:
                 values["text"] = values["text"].decode("utf-8")
-        except (UnicodeDecodeError, OSError, RuntimeError) as error:
-            raise UserError(f"{self.path}, row {row}: {one_line(str(error), 200)}") from None
-        return f"{self.path}, row {row}", {key: np.asarray(value) for key, value in values.items()}
+        return where, {key: np.asarray(value) for key, value in values.items()}
 
 
 # ------------------------------------------------------------------------------------------------------ csv

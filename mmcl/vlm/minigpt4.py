@@ -102,8 +102,8 @@ def convert_minigpt4(
 ) -> None:
     """Write MiniGPT-4 as a folder for `vlm.adapter: image_text`. It appears whole or not at all.
 
-    The language model's files are read, renamed and written one at a time, so that the memory needed is that of the
-    largest one, and of the vision encoder.
+    The language model's files are read, renamed and written one at a time: the memory needed is less than twice that of
+    the largest one.
 
     Args:
         output: the folder, which must not exist.
@@ -132,11 +132,7 @@ def convert_minigpt4(
         writer.add(state, vision)
         del state
         for file in files:
-            tensors = _state(file, "language model")
-            kept = {
-                name: value for name, value in tensors.items() if not name.endswith("rotary_emb.inv_freq")
-            }
-            writer.add({f"language_model.{name}": value for name, value in kept.items()}, file)
+            writer.add(_language(file), file)  # not kept: the next file is read when this one is gone
         writer.finish(language)
         _write_processor(part, config, language, TALKS[talk], report)
         part.replace(output)
@@ -156,6 +152,14 @@ def _state(path: Path, what: str) -> "dict[str, torch.Tensor]":
     ):
         raise UserError(f"{path}: no {what}: expected tensors by name, or such under `model`")
     return {str(name): value for name, value in content.items()}
+
+
+def _language(path: Path) -> "dict[str, torch.Tensor]":
+    """A file of the language model under transformers' names, without what older versions saved beside it."""
+    found = _state(path, "language model").items()
+    return {
+        f"language_model.{name}": value for name, value in found if not name.endswith("rotary_emb.inv_freq")
+    }
 
 
 def _seeing(
