@@ -187,7 +187,9 @@ class Table(ABC):
         p_yes = float(row.get("p_yes", np.nan))
         if not (np.isnan(p_yes) or 0 <= p_yes <= 1):
             raise UserError(f"{where}: p_yes is {p_yes}, not between 0 and 1")
-        text = str(row.get("text", ""))
+        text = str(row.get("text", "")).replace("\0", "\ufffd")  # HDF5 keeps no string with a null character
+        if any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise UserError(f"{where}: the text cannot be written as UTF-8")
         if len(text) > MAX_TEXT:
             raise UserError(f"{where}: a text of {len(text)} characters, more than {MAX_TEXT}")
         return Answer(states, mask, ids, text, p_yes)

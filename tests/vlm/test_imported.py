@@ -152,6 +152,14 @@ def test_clips_fail_alone(tmp_path, folder):
     }
 
 
+def test_texts_that_no_store_keeps(tmp_path, folder):
+    write_npz(folder, text=np.array(["a\0b", "\ud800", "x" * 10_001]))
+    found = run(tmp_path)
+    assert found.row("text", "a_1") == "a\ufffdb"
+    assert found.failed["b_2"].endswith("row 1: the text cannot be written as UTF-8")
+    assert found.failed["É_3"].endswith("row 2: a text of 10001 characters, more than 10000")
+
+
 def test_files_of_clips_fail_alone(tmp_path, folder):
     clips = write_clips(folder)
     (clips / "b_2.npz").write_bytes(b"PK no archive")
