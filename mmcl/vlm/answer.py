@@ -23,6 +23,7 @@ from mmcl.vlm.questions import freeze_question, read_question
 
 SCHEMA = "mmcl.answers/1"
 NOT_FINITE = "the model's states are not finite; with vlm.dtype float16 take bfloat16 or float32"
+REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 Asked = tuple[list[np.ndarray], list[str]]
 """Pictures of a batch and the questions about them."""
@@ -136,7 +137,10 @@ def answers_of(
 def _batch(names: list[str], answers: Answers | None, failed: dict[str, str]) -> store.Batch:
     if answers is None:
         return store.Batch([], {}, failed)
-    return store.only_finite(store.Batch(names, answers._asdict(), failed), "states", NOT_FINITE)
+    # byte-level vocabularies can produce it, and HDF5 keeps no string with it
+    text = [one.replace("\0", REPLACED) for one in answers.text]
+    columns = answers._asdict() | {"text": text}
+    return store.only_finite(store.Batch(names, columns, failed), "states", NOT_FINITE)
 
 
 def _picture(

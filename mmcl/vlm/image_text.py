@@ -42,6 +42,7 @@ PROMPTS = {
 """How models whose processor has no chat template were trained to be asked; others: the picture, then the question."""
 SPACES = ("", "Ġ", "▁")
 """How vocabularies write a space at the head of a word, and none."""
+PROCESSORS = ("image_processor", "video_processor")
 PICTURES = ("get_image_features", "get_video_features")
 """Methods of transformers' models that encode pictures."""
 
@@ -108,7 +109,7 @@ class ImageText:
         self.ends: list[int] = self.generation.eos_token_id
         self.padding = int(self.generation.pad_token_id)
         self.yes, self.no = self._yes_and_no()
-        self._encode_once()
+        self.remembered = self._encode_once()
 
     def describe(self) -> dict[str, str]:
         """Versions and preprocessing."""
@@ -148,7 +149,11 @@ class ImageText:
             questions: the texts.
         """
         prepared = [self.prepare(image) for image in images]
-        return [self._answer(prepared, question) for question in questions]
+        try:
+            return [self._answer(prepared, question) for question in questions]
+        finally:
+            for remembered in self.remembered:
+                remembered.forget()
 
     def _answer(self, images: Sequence[np.ndarray], question: str) -> Answers:
         """All rows have the same question; pictures of other sizes may still take another number of tokens."""
@@ -328,15 +333,20 @@ class ImageText:
             log.warning("the model's vocabulary does not tell yes from no: p_yes stays NaN")
         return sorted(yes - no), sorted(no - yes)
 
-    def _encode_once(self) -> None:
-        """Let a batch of pictures be encoded for the first question alone."""
+    def _encode_once(self) -> "list[_Remembered]":
+        """Let a batch of pictures be prepared and encoded for the first question alone."""
+        parts = [getattr(self.processor, name, None) for name in PROCESSORS]
+        places = [(part, "preprocess") for part in parts if part]
         if hasattr(self.model, "vision_model"):  # BLIP-2 and InstructBLIP, whose `generate` calls it directly
-            self.model.vision_model.forward = _Remembered(self.model.vision_model.forward)
-            return
-        inner = self.model.base_model
-        for name in PICTURES:
-            if hasattr(inner, name):
-                setattr(inner, name, _Remembered(getattr(inner, name)))
+            places.append((self.model.vision_model, "forward"))
+        else:
+            inner = self.model.base_model
+            places += [(inner, name) for name in PICTURES if hasattr(inner, name)]
+        found = []
+        for place, name in places:
+            found.append(_Remembered(getattr(place, name)))
+            setattr(place, name, found[-1])
+        return found
 
 
 class _Remembered:
@@ -345,12 +355,16 @@ class _Remembered:
     def __init__(self, function: Callable[..., Any]):
         functools.update_wrapper(self, function)  # `generate` reads its signature
         self.function = function
+        self.forget()
+
+    def forget(self) -> None:
+        """Call the function the next time."""
         self.given: Any = None
         self.result: Any = None
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.given is None or not _same(self.given, (args, kwargs)):
-            self.given = self.result = None
+            self.forget()
             self.result = self.function(*args, **kwargs)
             self.given = (args, kwargs)
         return copy.copy(self.result)

@@ -163,6 +163,19 @@ def test_an_answer_that_is_not_finite_fails_its_clip(tmp_path, montages, blip_se
         assert table.failed[name].startswith("the model's states are not finite")
 
 
+def test_a_text_with_a_null_character_is_kept(tmp_path, montages, blip_settings, monkeypatch):
+    answer = Blip.answer
+
+    def producing(self, images, questions):
+        found = answer(self, images, questions)
+        return [one._replace(text=[f"a\0b{text}" for text in one.text]) for one in found]
+
+    plain = ask(tmp_path / "plain", montages, HOLDING, blip_settings)
+    monkeypatch.setattr(Blip, "answer", producing)
+    texts = ask(tmp_path / "null", montages, HOLDING, blip_settings).read("text")
+    assert texts.tolist() == [f"a\N{REPLACEMENT CHARACTER}b{text}" for text in plain.read("text")]
+
+
 def test_a_model_that_sees_videos_is_given_the_crops(tmp_path):
     rng = np.random.default_rng(3)
     crops = {

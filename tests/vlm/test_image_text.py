@@ -1,5 +1,6 @@
 import importlib.util
 import json
+import re
 import shutil
 
 import numpy as np
@@ -10,7 +11,7 @@ from vlm.conftest import write_blip
 from vlm.tiny_models import MAKERS, write_model
 
 from mmcl.errors import UserError
-from mmcl.settings.base import replaced
+from mmcl.naming import PROJECT
 from mmcl.settings.jobs import Answering
 from mmcl.vlm import open_vlm
 
@@ -100,22 +101,24 @@ def test_a_batch_equals_one_by_one(folders, images, name):
 
 
 @pytest.mark.parametrize("name", ["blip2_opt", "instructblip_t5", "qwen3_vl", "florence2"])
-def test_a_picture_is_encoded_once_for_all_questions(folders, images, name):
+def test_pictures_are_prepared_and_encoded_once_for_all_questions(folders, images, name):
     model = opened(folders(name))
-    calls = []
     vision = getattr(model.model, "vision_model", None)
-    function = vision.forward if vision else model.model.base_model.get_image_features
-    encode = function.function
+    encode = vision.forward if vision else model.model.base_model.get_image_features
+    calls = []
+    for step, remembered in (("prepared", model.processor.image_processor.preprocess), ("encoded", encode)):
 
-    def counting(*args, **kwargs):
-        calls.append(1)
-        return encode(*args, **kwargs)
+        def counting(*args, step=step, function=remembered.function, **kwargs):
+            calls.append(step)
+            return function(*args, **kwargs)
 
-    function.function = counting
+        remembered.function = counting
     model.answer(images, [LONG, SHORT, COLOUR])
-    assert len(calls) == 1
-    model.answer(images[:1], [LONG])
-    assert len(calls) == 2
+    assert calls == ["prepared", "encoded"]
+    images[0][0, 0, 0] ^= 1  # one byte of the same array
+    (changed,) = model.answer(images, [LONG])
+    assert calls == ["prepared", "encoded"] * 2
+    np.testing.assert_array_equal(changed.states, opened(folders(name)).answer(images, [LONG])[0].states)
 
 
 def test_padding_is_on_the_left_though_the_saved_tokenizer_says_right(folders, images):
@@ -232,6 +235,14 @@ def test_code_of_a_folder_is_refused_wherever_it_is_named(folders, tmp_path, pla
         opened(folder)
 
 
+def test_a_chat_template_cannot_reach_python(folders, images, tmp_path):
+    folder = shutil.copytree(folders("qwen3_vl"), tmp_path / "model")
+    for hostile in ("{{ ''.__class__.__mro__[1].__subclasses__() }}", "{% if %}", "{{ range(10**9)|list }}"):
+        (folder / "chat_template.jinja").write_text(hostile)
+        with pytest.raises(UserError, match="not a model that can be asked like this"):
+            opened(folder).answer(images, [SHORT])
+
+
 def test_a_question_that_the_model_cannot_read_is_refused(folders, images):
     model = opened(folders("llava"))
     with pytest.raises(UserError, match="vocabulary has no word"):
@@ -241,8 +252,21 @@ def test_a_question_that_the_model_cannot_read_is_refused(folders, images):
         model.answer(images, [SHORT])
 
 
-def test_other_precision(folders, images):
-    half = open_vlm(replaced(settings(folders("qwen2_5_vl")), dtype="bfloat16"), torch.device("cpu"))
-    (answers,) = half.answer(images, [LONG])
+@pytest.mark.parametrize("name", ["blip2_opt", "instructblip_t5", "qwen2_5_vl", "florence2"])
+def test_other_precision(folders, images, name):
+    (answers,) = opened(folders(name), dtype="bfloat16").answer(images, [LONG])
     assert answers.states.dtype == np.float32
     assert np.isfinite(answers.states).all()
+
+
+def test_the_page_lists_every_type_with_its_prompt(folders):
+    rows = re.findall(
+        r"^\| (`.*?) \| (.*?) \| `(.*?)` \| (.*?) \|", (PROJECT / "docs/vlm.md").read_text(), re.M
+    )
+    listed = {name: row for row in rows for name in re.findall(r"`(\w+)`", row[0])}
+    assert listed.keys() == MAKERS.keys()
+    for name in MAKERS.keys() - {"smolvlm"}:
+        model = opened(folders(name))
+        model.chat = False
+        assert model._usual_prompt() == listed[name][2].replace("\\|", "|").replace("\\n", "\n"), name
+        assert (listed[name][3] == "yes") == (name in VIDEOS), name
