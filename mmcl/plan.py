@@ -51,6 +51,12 @@ log = logging.getLogger(__name__)
 GPU = int(Path("/dev/nvidiactl").exists())
 """What a GPU job counts against this machine's one GPU: nothing if there is none. Cluster profiles ask for theirs."""
 
+NEEDED = {
+    **dict.fromkeys(("hidden", "mean", "last", "shuffled"), "states"),
+    **{"answer_ids": "ids", "p_yes": "p_yes", "text": "text"},
+}
+"""`frm.input` → the column of imported answers that it needs."""
+
 S = TypeVar("S", bound=Section)
 V = TypeVar("V")
 
@@ -393,9 +399,7 @@ class Plan:
             except UserError as error:
                 raise UserError(f"vlm {vlm}: {error}") from None
         found, there = self._contents[asked]
-        needs = {"hidden": "states", "shuffled": "states", "answer_ids": "ids", "p_yes": "p_yes"}.get(
-            frm_input or ""
-        )
+        needs = NEEDED.get(frm_input or "")
         if needs and there is not None and needs not in there:
             raise UserError(
                 f"vlm {vlm}: model.frm.input {frm_input} needs the column {needs}, and "
