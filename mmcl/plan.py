@@ -53,7 +53,9 @@ GPU = int(Path("/dev/nvidiactl").exists())
 
 NEEDED = {
     **dict.fromkeys(("hidden", "mean", "last", "shuffled"), "states"),
-    **{"answer_ids": "ids", "p_yes": "p_yes", "text": "text"},
+    "answer_ids": "ids",
+    "p_yes": "p_yes",
+    "text": "text",
 }
 """`frm.input` → the column of imported answers that it needs."""
 
