@@ -26,7 +26,8 @@ class VlmSettings(Section):
     name: PathName = Field("blip-vqa-capfilt-large", description="Its name in paths.")
     adapter: Adapter = Field("blip", description="Which code runs it.")
     weights: Text = Field(
-        "weights/blip-vqa-capfilt-large", description="Folder with config, tokenizer and model.safetensors."
+        "weights/blip-vqa-capfilt-large",
+        description="Folder with config, tokenizer and model.safetensors; of adapter imported the folder of answers.",
     )
     sha256: Sha256 | None = Field(
         None,

@@ -40,18 +40,18 @@ def find_folder(settings: VlmSettings, model_type: str | None, what_belongs: str
         what_belongs: what belongs there and where it comes from, for messages.
 
     Raises:
-        UserError: it is missing, incomplete, has another sha256 than the settings state, or see `_check_folder`.
+        UserError: it is missing, incomplete, has another sha256 than the settings state, or see `check_folder`.
     """
     folder = find_weights(settings.weights, None, what_belongs)
     for names in ((CONFIG,), (WEIGHTS, INDEX), ("preprocessor_config.json", "processor_config.json")):
         if not any((folder / name).is_file() for name in names):
             raise UserError(f"{folder}: {names[0]} is missing. {what_belongs}")
     find_weights(folder, settings.sha256, what_belongs)
-    _check_folder(folder, model_type)
+    check_folder(folder, model_type)
     return folder
 
 
-def _check_folder(folder: Path, model_type: str | None) -> None:
+def check_folder(folder: Path, model_type: str | None) -> None:
     """Raise a UserError if a folder wants code of its own run, has no tokenizer, or is of another type."""
     read: dict[str, Any] = {}
     for path in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):

@@ -91,6 +91,10 @@ class ImageText:
 
         self.processor, model = opened(self.folder, f"a {model_class.__name__}", load)
         self.tokenizer = self.processor.tokenizer
+        own = getattr(self.tokenizer, "chat_template", None)
+        # some processors, such as Blip2Processor, do not take the template that they have saved
+        if isinstance(own, str) and "image" in own and not getattr(self.processor, "chat_template", None):
+            self.processor.chat_template = own
         self.model = model.to(device).eval()
         self.dim = int(self.model.config.get_text_config(decoder=True).hidden_size)
         self.words = int(self.model.get_input_embeddings().num_embeddings)

@@ -8,6 +8,8 @@ import sys
 import pytest
 from conftest import PROJECT, Run
 
+from mmcl.naming import slug
+
 TARGET = "results/ntu120_xsub/ensemble.json"
 
 
@@ -228,3 +230,19 @@ def test_scripts_are_glue():
         lines = [line for line in script.read_text().splitlines() if line.strip()]
         assert len(lines) <= 24, script
         assert "job_log(snakemake.log[0])" in script.read_text(), script
+
+
+def test_imported_answers_need_no_pictures(ntu):
+    question = slug("whether the people are holding objects?")
+    answers = ntu.folder / "answers/ntu120"
+    answers.mkdir(parents=True)
+    frm = "    model: {fam: {enabled: false}}\n    vlm: {name: elsewhere, adapter: imported, weights: answers}\n"
+    ntu.edit("    dataset: ntu120\n", f"    dataset: ntu120\n{frm}")
+    failed = ntu("--dry-run", TARGET, fails=True)
+    assert f"vlm elsewhere: answers/ntu120: no answers to the question {question}" in failed
+    (answers / f"{question}.csv").write_text("name,text,p_yes\nS001C001P001R001A001,yes,0.9\n")
+    assert "model.frm.input hidden needs the column states" in ntu("--dry-run", TARGET, fails=True)
+    ntu.edit("fam: {enabled: false}}", "fam: {enabled: false}, frm: {input: p_yes}}")
+    jobs = ntu.jobs(TARGET)
+    assert jobs["import_answers"] == 32
+    assert not jobs.keys() & {"crop_people", "concatenate_frames", "answer_question"}
