@@ -150,20 +150,20 @@ class WithOptions(Blip):
     class Options(base.Options):
         """Of this adapter."""
 
-        beams: base.Count = Field(1, description="Answers that are followed at the same time.")
+        warmth: base.Count = Field(1, description="Of the answer.")
 
 
 def test_an_adapter_may_have_options_of_its_own(blip_settings, monkeypatch):
     monkeypatch.setitem(tables.ADAPTERS, "mine", f"{__name__}:WithOptions")
-    stated = base.replaced(blip_settings, adapter="mine", options={"beams": 3})
-    assert stated.dump()["options"] == {"beams": 3}
+    stated = base.replaced(blip_settings, adapter="mine", options={"warmth": 3})
+    assert stated.dump()["options"] == {"warmth": 3}
     assert type(blip_settings).model_validate(stated.dump()) == stated
     opened = open_vlm(stated, torch.device("cpu"))
     assert isinstance(opened, WithOptions)
-    with pytest.raises(ValidationError, match=r"options\.beam"):
-        base.replaced(blip_settings, adapter="mine", options={"beam": 3})
     with pytest.raises(ValidationError, match=r"options\.beams"):
-        base.replaced(blip_settings, options={"beams": 3})
+        base.replaced(blip_settings, adapter="mine", options={"beams": 3})
+    with pytest.raises(ValidationError, match=r"options\.warmth"):
+        base.replaced(blip_settings, options={"warmth": 3})
 
 
 def test_mistakes_are_named(blip_settings, tmp_path, blip, pictures):
