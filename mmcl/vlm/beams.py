@@ -58,7 +58,7 @@ def beam_search(
         finished = torch.where(ends & leading & ~done, top / length, -torch.inf)
         best, ended = _best(best, ended, finished, F.pad(longer, (0, tokens - length), value=padding))
         done = done | (best[:, -1:] >= top[:, :1] / length)
-        order = ends.int().argsort(1, stable=True)[:, :beams]
+        order = ends.int().argsort(dim=1, stable=True)[:, :beams]
         total, sequences = top.gather(1, order), _taken(longer, order)
     cut = torch.where(done, -torch.inf, total / (1 + tokens))
     _, ended = _best(best, ended, cut, sequences)

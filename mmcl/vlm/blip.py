@@ -109,6 +109,7 @@ class Blip:
         return {
             "model": type(self.model).__name__,
             **self.source,
+            "beams": str(self.beams),
             "image_processor": type(self.processor).__name__,
             "image_backend": IMAGE_BACKEND,
             "image_size": str(self.image_size),

@@ -1,11 +1,13 @@
 import shutil
 import zipfile
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from vlm.test_beams import by_lists
 
 from mmcl.demo import vocabulary
 from mmcl.errors import UserError
@@ -69,7 +71,7 @@ def shapes() -> dict[str, tuple[int, ...]]:
     return found
 
 
-def made(seed: int = 3) -> dict[str, Tensor]:
+def made(seed: int = 10) -> dict[str, Tensor]:
     """Random weights; the decoder's words are tied to its embedding, as the original saves them.
 
     Patches are so faint that the ε of LayerNorm shows.
@@ -82,7 +84,8 @@ def made(seed: int = 3) -> dict[str, Tensor]:
         for key, shape in shapes().items()
     }
     for bert in ("text_encoder", "text_decoder.bert"):
-        state[f"{bert}.embeddings.word_embeddings.weight"] *= 20
+        state[f"{bert}.embeddings.word_embeddings.weight"] *= 4
+        state[f"{bert}.embeddings.position_embeddings.weight"] *= 40
     for key in state:
         if key.endswith(("norm1.weight", "norm2.weight", "norm.weight", "LayerNorm.weight")):
             state[key] = 1 + 0.1 * state[key]
@@ -236,9 +239,34 @@ def test_states_equal_a_plain_forward_of_the_original(blip, pictures):
                 yes, no = (logits[:, WORDS.index(word)] for word in ("yes", "no"))
                 np.testing.assert_allclose(answers.p_yes, torch.sigmoid(yes - no), atol=1e-5)
             ids, ended = torch.cat([ids, token[:, None]], 1), ended | (token == WORDS.index("[SEP]"))
+        assert len(np.unique(answers.ids)) > 2
     assert blip.image_size == 40
     assert not blip.interpolate
     assert blip.describe()["weights"] == FILE
+
+
+def test_beams_find_an_answer_at_least_as_likely(weights, blip, pictures):
+    wide = opened(weights, options={"beams": 3})
+    assert wide.describe()["beams"] == "3"
+    end, plain = WORDS.index("[SEP]"), Plain(made())
+    asked = plain.question(pixels_of(pictures), ids_of(COLOUR))
+    scores = []
+    for model in (wide, blip):
+        (answers,) = model.answer(pictures, [COLOUR])
+        ids = torch.from_numpy(answers.ids)
+        states = plain.decoder(torch.cat([torch.full((3, 1), DEC), ids[:, :-1]], 1), asked)
+        np.testing.assert_allclose(answers.states[answers.mask], states[answers.mask], atol=1e-5)
+        chosen = plain.logits(states).log_softmax(-1).gather(2, ids[..., None])[..., 0]
+        scores.append((chosen * answers.mask).sum(1) / (1 + (answers.mask & (answers.ids != end)).sum(1)))
+    assert (scores[0] >= scores[1] - 1e-9).all()
+
+    def steps(row, sequence):
+        states = plain.decoder(torch.tensor([sequence]), asked[row : row + 1])[0, -1]
+        return plain.logits(states).log_softmax(-1).tolist()
+
+    (found,) = wide.answer(pictures, [COLOUR])
+    expected = [by_lists(partial(steps, row), 3, 4, DEC, end, wide.padding) for row in range(3)]
+    assert found.ids.tolist() == expected
 
 
 def test_picture_and_question_encoders_equal_the_plain_ones(blip, pictures):
