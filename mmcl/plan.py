@@ -293,6 +293,17 @@ class Plan:
                 self._check_clips(name, "trained")
         return self._shards(paths.MONTAGES, wildcards.dataset)
 
+    def pictures_upstream(self, wildcards: Wildcards) -> str:
+        """What a shard of embeddings follows from."""
+        return self._pictured(wildcards.dataset, wildcards.shard)
+
+    def embedding_settings(self, wildcards: Wildcards) -> Plain:
+        """Params of embed_pictures."""
+        return self._embedding(wildcards.vlm).dump()
+
+    def _embedding(self, vlm: str) -> jobs.Embedding:
+        return staged(jobs.Embedding, "embed_pictures", _named(self.config.vlms, vlm, "vlm"))
+
     def _shards(self, pattern: str, dataset: str, **values: str) -> list[str]:
         return paths.shards(pattern, self.config.dataset(dataset).shards, dataset=dataset, **values)
 
@@ -321,9 +332,13 @@ class Plan:
         return Uncompared([text for text in texts if slug(text) != wildcards.question])
 
     def asked_about(self, wildcards: Wildcards) -> str:
-        """The shard that a vision-language model is given: montages, or the crops that they are made of."""
-        pattern = paths.CROPS if self._answering(wildcards.vlm).sees_crops else paths.MONTAGES
-        return paths.at(pattern, dataset=wildcards.dataset, shard=wildcards.shard)
+        """The shard that a vision-language model is given: montages, the crops that they are made of, or embeddings of
+        the montages where they are kept."""
+        where = {"dataset": wildcards.dataset, "shard": wildcards.shard}
+        answering = self._answering(wildcards.vlm)
+        if answering.cache_images:
+            return paths.at(paths.EMBEDDINGS, vlm=wildcards.vlm, **where)
+        return paths.at(paths.CROPS if answering.sees_crops else paths.MONTAGES, **where)
 
     def answers_upstream(self, wildcards: Wildcards) -> str:
         """What a shard of answers follows from."""
@@ -333,7 +348,8 @@ class Plan:
         """What the pictures of a model follow from; of all shards without one."""
         if self._answering(vlm).sees_crops:
             return digest(self._cropping(dataset), self._recorded(dataset, shard))
-        return self._pictured(dataset, shard)
+        pictured = self._pictured(dataset, shard)
+        return digest(pictured, self._embedding(vlm)) if self._answering(vlm).cache_images else pictured
 
     def vlm_settings(self, wildcards: Wildcards) -> Plain:
         """Params of answer_question."""

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,8 +26,10 @@ SCHEMA = "mmcl.answers/1"
 NOT_FINITE = "the model's states are not finite; with vlm.dtype float16 take bfloat16 or float32"
 REPLACED = "\N{REPLACEMENT CHARACTER}"
 
+MONTAGES, CROPS, EMBEDDINGS = "mmcl.montages/1", "mmcl.crops/1", "mmcl.embeddings/1"
+
 Asked = tuple[list[np.ndarray], list[str]]
-"""Pictures of a batch and the questions about them."""
+"""Pictures of a batch, or their embeddings, and the questions about them."""
 
 
 def answer_question(
@@ -39,8 +42,9 @@ def answer_question(
     alone. If it is complete it is not written again; if another process writes it, it is left to that process.
 
     Args:
-        pictures: sealed `mmcl.montages/1`, or `mmcl.crops/1` for a model that sees a clip's crops as a video; clips
-            that failed there fail here for the same reason.
+        pictures: sealed `mmcl.montages/1`; `mmcl.crops/1` for a model that sees a clip's crops as a video;
+            `mmcl.embeddings/1` where the settings have `cache_images`. Clips that failed there fail here for the same
+            reason.
         question: the question, a text file named after its slug.
         output: where to write. If another process writes it along with its own store, it is waited for.
         settings: of the stage.
@@ -63,10 +67,15 @@ def answer_question(
     # before the answers, as a store must be newer than the files that it follows from
     for other, (file, _) in asked.items():
         freeze_question(file, other)
-    source = store.Shards([pictures], "mmcl.crops/1" if settings.sees_crops else "mmcl.montages/1")
+    cached = settings.cache_images
+    source = store.Shards([pictures], EMBEDDINGS if cached else CROPS if settings.sees_crops else MONTAGES)
     device = pick_device()
     vlm = open_vlm(settings, device)
-    prepare = getattr(vlm, "prepare", None)
+    given = partial(montage_of, source, vlm)
+    if cached:
+        given = partial(embedding_of, source)
+    elif settings.sees_crops:
+        given = partial(video_of, source, vlm, settings.image_size)
     # with the sha256 of the weights, so that a store begun with other weights is not continued
     settings = replaced(settings, sha256=sha256(find(settings.weights)))
     about = json.dumps(vlm.describe())
@@ -88,9 +97,7 @@ def answer_question(
     texts = [target.attributes["question"] for target in targets]
 
     def work(wanted: Sequence[store.Wanted]) -> Iterator[list[store.Batch]]:
-        decoded = ahead(
-            [names for names, _ in wanted], picture_of, threads, depth(device.type != "cpu", threads)
-        )
+        decoded = ahead([names for names, _ in wanted], given, threads, depth(device.type != "cpu", threads))
         begun: deque[tuple[list[str], dict[str, str]]] = deque()
 
         def batches() -> Iterator[Asked]:
@@ -100,12 +107,9 @@ def answer_question(
                 good = [picture for picture in found if not isinstance(picture, str)]
                 yield good, [texts[number] for number in lacking]
 
-        for answers in answers_of(vlm, batches(), queued=device.type == "cuda"):
+        for answers in answers_of(vlm, batches(), queued=device.type == "cuda", embedded=cached):
             names, failed = begun.popleft()
             yield [_batch(names, answer, failed) for answer in answers]
-
-    def picture_of(name: str) -> np.ndarray | str:
-        return _picture(source, name, settings, prepare)
 
     half = ", or set vlm.dtype: bfloat16" if settings.dtype == "float32" else ""
     with memory_reported(f"lower vlm.batch (now {settings.batch}){half}"):
@@ -113,7 +117,7 @@ def answer_question(
 
 
 def answers_of(
-    vlm: VisionLanguageModel, batches: Iterable[Asked], *, queued: bool = False
+    vlm: VisionLanguageModel, batches: Iterable[Asked], *, queued: bool = False, embedded: bool = False
 ) -> Iterator[list[Answers | None]]:
     """Answers to batch after batch: per question those of its pictures, None of a batch without pictures.
 
@@ -121,15 +125,18 @@ def answers_of(
         vlm: the model.
         batches: pictures and questions of each.
         queued: where the model can `begin`, it is given each batch before the answers to the one before are waited for.
+        embedded: embeddings are given in place of pictures; the model can `answer_embedded`.
     """
-    begin = getattr(vlm, "begin", None) if queued else None
+    begin = getattr(vlm, "begin", None) if queued and not embedded else None
+    answer: Callable[[Sequence[np.ndarray], Sequence[str]], list[Answers]]
+    answer = getattr(vlm, "answer_embedded") if embedded else vlm.answer  # noqa: B009
 
     def begun() -> Iterator[Callable[[], list[Answers | None]]]:
         for pictures, questions in batches:
             if begin and pictures:
                 yield begin(pictures, questions)
             else:
-                yield partial(list, vlm.answer(pictures, questions) if pictures else [None] * len(questions))
+                yield partial(list, answer(pictures, questions) if pictures else [None] * len(questions))
 
     return behind(begun(), 1 if begin else 0)
 
@@ -143,23 +150,33 @@ def _batch(names: list[str], answers: Answers | None, failed: dict[str, str]) ->
     return store.only_finite(store.Batch(names, columns, failed), "states", NOT_FINITE)
 
 
-def _picture(
+def montage_of(source: store.Shards, vlm: VisionLanguageModel, name: str) -> np.ndarray | str:
+    """A clip's montage (H, W, 3), prepared for the model, or why there is none."""
+    return _prepared(source, vlm, name, "montage", lambda stored: jpeg.decode(bytes(stored)))
+
+
+def video_of(source: store.Shards, vlm: VisionLanguageModel, size: int | None, name: str) -> np.ndarray | str:
+    """A clip's crops as a video (m, S, S, 3), prepared for the model, or why there are none."""
+    return _prepared(
+        source, vlm, name, "crops", lambda stored: _video([jpeg.decode(bytes(crop)) for crop in stored], size)
+    )
+
+
+def _prepared(
     source: store.Shards,
+    vlm: VisionLanguageModel,
     name: str,
-    settings: Answering,
-    prepare: Callable[[np.ndarray], np.ndarray] | None,
+    what: str,
+    decode: Callable[[Any], np.ndarray],
 ) -> np.ndarray | str:
-    """A clip's montage (H, W, 3) or crops as a video, prepared for the model, or why there is none."""
     if name in source.failed:
         return source.failed[name]
     stored = source.row("images", name)
     try:
-        if settings.sees_crops:
-            image = _video([jpeg.decode(bytes(crop)) for crop in stored], settings.image_size)
-        else:
-            image = jpeg.decode(bytes(stored))
+        image = decode(stored)
     except UserError as error:
-        return f"{'crops' if settings.sees_crops else 'montage'}: {error}"
+        return f"{what}: {error}"
+    prepare: Callable[[np.ndarray], np.ndarray] | None = getattr(vlm, "prepare", None)
     return prepare(image) if prepare else image
 
 
@@ -167,3 +184,11 @@ def _video(crops: Sequence[np.ndarray], size: int | None) -> np.ndarray:
     """Crops (H_i, W_i, 3) as frames (m, size, size, 3), each fitted in on black; without a size the longest side."""
     size = size or max(side for crop in crops for side in crop.shape[:2])
     return np.stack([fit(crop, size, size, keep_aspect=True) for crop in crops])
+
+
+def embedding_of(source: store.Shards, name: str) -> np.ndarray | str:
+    """A picture's embedding (P, E), or why there is none."""
+    if name in source.failed:
+        return source.failed[name]
+    states: np.ndarray = source.row("states", name)
+    return states

@@ -3,8 +3,9 @@
 Needs: results/montages/<dataset>/<shard>.h5, or results/crops/… where the model sees them as a video
 (`vlm.options.frames_as_video`), and `instruction` of the configuration.
 Makes: results/questions/<question>.txt, results/answers/<dataset>/<vlm>/<question>/<shard>.h5; in the same pass the
-answers to `vlm.also_ask`, in stores of their own beside it. Where `vlm.adapter` is `imported`, the answers come from
-the folder `vlm.weights` and no picture is needed.
+answers to `vlm.also_ask`, in stores of their own beside it; with `vlm.cache_images`
+results/embeddings/<dataset>/<vlm>/<shard>.h5, from which every question is answered. Where
+`vlm.adapter` is `imported`, the answers come from the folder `vlm.weights` and no picture is needed.
 """
 
 
@@ -24,6 +25,29 @@ rule write_question:
         text=PLAN.question_text,
     script:
         "../scripts/write_question.py"
+
+
+rule embed_pictures:
+    """Encode every picture once, for all questions."""
+    input:
+        paths.MONTAGES,
+    output:
+        paths.EMBEDDINGS,
+    log:
+        paths.log(paths.EMBEDDINGS, "embed_pictures"),
+    benchmark:
+        paths.times(paths.EMBEDDINGS, "embed_pictures")
+    conda:
+        "../../environment.yml"
+    threads: PLAN.dataset_threads
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+    params:
+        settings=PLAN.embedding_settings,
+        upstream=PLAN.pictures_upstream,
+    script:
+        "../scripts/embed_pictures.py"
 
 
 rule answer_question:
