@@ -126,7 +126,7 @@ def test_state_dicts_of_both_kinds_give_the_same_people(tmp_path):
     assert min(len(boxes) for boxes in expected) > 5
     for name in ("state.pt", "state.safetensors"):
         detector = open_detector(tmp_path / name, classes=1, confidence=0.5)
-        for image, boxes, right in zip(images, detector.people(images), expected, strict=True):
+        for boxes, right in zip(detector.people(images), expected, strict=True):
             np.testing.assert_array_equal(boxes, right)
             assert (np.diff(boxes[:, 4]) <= 0).all()
             assert boxes[:, 4].min() > 0.5
