@@ -11,7 +11,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -164,12 +164,8 @@ class Yolo(ABC):
         (n, 5 + 3 K) float32: box and confidence, then x, y and confidence of K keypoints, in pixels.
         """
         found: list[np.ndarray] = [np.empty(0, np.float32)] * len(images)
-        by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for number, image in enumerate(images):
-            by_size[padded_size(image.shape[0], image.shape[1], self.side)].append(number)
-        chunks = [
-            numbers[i : i + CHUNK] for numbers in by_size.values() for i in range(0, len(numbers), CHUNK)
-        ]
+        sizes = [padded_size(image.shape[0], image.shape[1], self.side) for image in images]
+        chunks = alike(sizes, CHUNK)
         begun = (self._begin([images[number] for number in chunk]) for chunk in chunks)
         # a GPU sees a chunk while the next one is scaled
         for chunk, people in zip(chunks, behind(begun, int(self.device.type == "cuda")), strict=True):
@@ -236,7 +232,7 @@ class Yolov5(Yolo):
         """See `Yolo`."""
         from mmcl.video import yolov5_classic
 
-        if yolov5_classic.ANCHORS in content.tensors:
+        if yolov5_classic.is_classic(content.tensors):
             return yolov5_classic.open_network(path, architecture, classes, content)
         return super().open_network(path, architecture, classes, content)
 
@@ -251,6 +247,14 @@ class Yolov5(Yolo):
     def people(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See `Detector`."""
         return self.find(images)
+
+
+def alike(keys: Sequence[Hashable], most: int) -> list[list[int]]:
+    """The numbers of equal keys together, at most so many at a time."""
+    numbers: dict[Hashable, list[int]] = defaultdict(list)
+    for number, key in enumerate(keys):
+        numbers[key].append(number)
+    return [own[i : i + most] for own in numbers.values() for i in range(0, len(own), most)]
 
 
 def letterbox(image: np.ndarray, side: int) -> tuple[np.ndarray, tuple[float, int, int]]:

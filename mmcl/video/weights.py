@@ -89,6 +89,15 @@ def read_weights(path: Path) -> Weights:
     )
 
 
+def read_state_dict(path: Path) -> dict[str, "torch.Tensor"]:
+    """The tensors of a plain state dict, in float32 where they are real numbers.
+
+    Raises:
+        UserError: not a weights file, or one of something else.
+    """
+    return _plain(path, read_tensors(path, "weights file"))
+
+
 def _unpickle(path: Path) -> Any:
     import torch
 
@@ -101,7 +110,9 @@ def _unpickle(path: Path) -> Any:
         name for name in foreign if not name.startswith(LAYERS + BOOKKEEPING) and name not in CLASSIC
     )
     if refused:
-        what = "no layer of YOLOv5 5.0 to 7.0" if refused[0].startswith("models.") else "no layer"
+        what = (
+            "no layer of a detector of YOLOv5 5.0 to 7.0" if refused[0].startswith("models.") else "no layer"
+        )
         raise UserError(
             f"{path}: refused, nothing of it was executed: it names {shown(', '.join(refused))}, which is {what}"
         )

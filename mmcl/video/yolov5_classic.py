@@ -8,6 +8,7 @@ place of each map three anchors predict a box, whether it holds anything, and wh
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,6 @@ LEVELS = (17, 20, 23)
 """Layers that boxes are predicted from."""
 STRIDES = (8, 16, 32)
 HEAD: list[list[Any]] = [[list(LEVELS), 1, "Detect", ["nc", "anchors"]]]
-
-ANCHORS = f"model.{len(RELEASE_6) + len(NECK)}.anchors"
-"""The tensor by which a classic checkpoint is known: (3, 3, 2), width and height in units of the level's stride."""
 
 
 class Conv(nn.Module):
@@ -225,6 +223,11 @@ def _layer(kind: str, inputs: int, outputs: int, repeats: int, arguments: list[A
             return C3(inputs, outputs, repeats, *arguments)
         case _:
             return Pyramid(inputs, outputs)
+
+
+def is_classic(tensors: Mapping[str, Tensor]) -> bool:
+    """Whether a state dict is that of a YOLOv5 with anchors."""
+    return any(key.endswith(".anchors") for key in tensors)
 
 
 def open_network(path: Path, architecture: str, classes: int, weights: Weights) -> Network:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from mmcl.errors import UserError
 from mmcl.settings.video import DetectorSettings
-from mmcl.video import detect, sampling, yolov5_classic
+from mmcl.video import detect, sampling
 from mmcl.video.decode import Recording
 from mmcl.video.weights import read_weights
 
@@ -163,13 +163,14 @@ def test_another_network_is_named(tmp_path):
     )
     refused(r"its head is not that of YOLOv5 5\.0 to 7\.0: it has not 15 layers", head=table["head"] * 2)
     refused(r"its head .* it has not 15 layers", head=None)
+    refused(
+        r"its backbone .* it has not 10 layers", backbone=[*table["backbone"], [-1, 1, "Conv", [1280, 3, 2]]]
+    )
     refused(r"its head .* layer 0 is 7", head=[7] * len(table["head"]))
     save_file(net.state_dict(), tmp_path / "net.safetensors")
     with pytest.raises(UserError, match=r"does not fit classic yolov5s with 80 class"):
         open_detector(tmp_path / "net.safetensors", architecture="yolov5s")
-    torch.save(
-        {**net.state_dict(), yolov5_classic.ANCHORS: torch.full((3, 3, 2), torch.inf)}, tmp_path / "a.pt"
-    )
+    torch.save({**net.state_dict(), "model.24.anchors": torch.full((3, 3, 2), torch.inf)}, tmp_path / "a.pt")
     with pytest.raises(
         UserError, match=r"a\.pt: values of 1 of \d+ tensors are not finite: model\.24\.anchors"
     ):
@@ -185,7 +186,7 @@ def test_layers_of_other_networks_are_refused(tmp_path, monkeypatch):
     with pytest.raises(
         UserError,
         match=r"old\.pt: refused, nothing of it was executed: it names 'models\.common\.BottleneckCSP', which is no "
-        r"layer of YOLOv5 5\.0 to 7\.0",
+        r"layer of a detector of YOLOv5 5\.0 to 7\.0",
     ):
         open_detector(tmp_path / "old.pt")
 
