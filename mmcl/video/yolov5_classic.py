@@ -265,12 +265,17 @@ def _check_description(path: Path, described: dict[str, Any], size: str, backbon
         UserError: it describes another network.
     """
     stated = described.get("depth_multiple"), described.get("width_multiple")
-    if stated != SIZES[size]:
-        named = [f"yolov5{name}" for name, numbers in SIZES.items() if numbers == stated]
-        what = named[0] if named else f"a YOLOv5 of depth {shown(stated[0])} and width {shown(stated[1])}"
+    named = [name for name, numbers in SIZES.items() if _same(list(stated), list(numbers))]
+    if named != [size]:
+        what = (
+            f"yolov5{named[0]}"
+            if named
+            else f"a YOLOv5 of depth {shown(stated[0])} and width {shown(stated[1])}"
+        )
         raise UserError(f"{path}: is {what}, but the settings' architecture is yolov5{size}")
-    if "SiLU" not in str(described.get("activation", "SiLU")):
-        raise UserError(f"{path}: has the activation {shown(described['activation'])}; YOLOv5's is SiLU")
+    activation = described.get("activation", "SiLU")
+    if not isinstance(activation, str) or "SiLU" not in activation:
+        raise UserError(f"{path}: has the activation {shown(activation)}; YOLOv5's is SiLU")
     for part, rows in (("backbone", backbone), ("head", NECK + HEAD)):
         table = described.get(part)
         if not isinstance(table, list) or len(table) != len(rows):
@@ -278,15 +283,21 @@ def _check_description(path: Path, described: dict[str, Any], size: str, backbon
                 f"{path}: its {part} is not that of YOLOv5 5.0 to 7.0: it has not {len(rows)} layers"
             )
         for number, (row, right) in enumerate(zip(table, rows, strict=True)):
-            if _plain(row) != right:
+            if not _same(row, right):
                 raise UserError(
                     f"{path}: its {part} is not that of YOLOv5 5.0 to 7.0: layer {number} is {shown(row)}, "
                     f"expected {right}"
                 )
 
 
-def _plain(row: Any) -> Any:
-    """A row with None where the file has the word: YAML's own word for it is null."""
-    if isinstance(row, list):
-        return [_plain(value) for value in row]
-    return None if row == "None" else row
+def _same(stated: Any, right: Any) -> bool:
+    """Whether a foreign value is ours, whatever else it may be; None may be the word, as YAML's own is null."""
+    if isinstance(right, list):
+        return (
+            isinstance(stated, list)
+            and len(stated) == len(right)
+            and all(_same(*pair) for pair in zip(stated, right, strict=True))
+        )
+    if right is None:
+        return stated is None or (isinstance(stated, str) and stated == "None")
+    return isinstance(stated, int | float | str) and bool(stated == right)

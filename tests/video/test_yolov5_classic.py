@@ -167,6 +167,10 @@ def test_another_network_is_named(tmp_path):
         r"its backbone .* it has not 10 layers", backbone=[*table["backbone"], [-1, 1, "Conv", [1280, 3, 2]]]
     )
     refused(r"its head .* layer 0 is 7", head=[7] * len(table["head"]))
+    refused(r"is a YOLOv5 of depth tensor", depth_multiple=torch.ones(3))
+    endless: list = [-1, 1, "Conv"]
+    endless.append(endless)
+    refused(r"its head .* layer 0 is \[-1, 1, 'Conv', ", head=[endless, *table["head"][1:]])
     save_file(net.state_dict(), tmp_path / "net.safetensors")
     with pytest.raises(UserError, match=r"does not fit classic yolov5s with 80 class"):
         open_detector(tmp_path / "net.safetensors", architecture="yolov5s")
