@@ -179,7 +179,7 @@ class Detect(nn.Module):
 
 
 class Network(nn.Module):
-    """YOLOv5 of one size, with the backbone of release 5 (also 4) or that of releases 6 and 7."""
+    """YOLOv5 of one size, with the backbone of release 5 or that of releases 6 and 7."""
 
     def __init__(self, size: str, backbone: list[list[Any]], classes: int):
         super().__init__()
