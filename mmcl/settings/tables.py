@@ -52,7 +52,13 @@ ADAPTERS = {
 IMPORTED = "imported"
 """The adapter that runs no model: its answers were made elsewhere, see `mmcl.vlm.imported`."""
 
-DETECTORS = {f"yolov5{size}": "mmcl.video.detect:Yolov5" for size in "nsmlx"}
+DETECTORS = {
+    **{f"yolov5{size}": "mmcl.video.detect:Yolov5" for size in "nsmlx"},
+    **{
+        f"fasterrcnn_{backbone}": "mmcl.video.torchvision_detector:FasterRcnn"
+        for backbone in ("resnet50_fpn_v2", "mobilenet_v3_large_fpn", "mobilenet_v3_large_320_fpn")
+    },
+}
 """`video.detector.architecture` → a class with the protocol `mmcl.video.detect.Detector`."""
 
 ESTIMATORS = {
