@@ -213,6 +213,9 @@ def test_a_cnn_is_trained_here_only_where_asked_for(raw):
     assert settings["version"] == VERSIONS["pretrain_cnn"]
     assert (settings["architecture"], settings["protocol"]) == ("shufflenet_v2_x0_5", "odd_subjects")
     assert "feature" not in settings  # another feature needs no other weights
+    assert "strips" not in settings
+    raw["datasets"]["demo"]["video"]["count"] = 7
+    assert Plan(Config(raw)).pretrain_settings(own) == settings | {"strips": 7}
     with pytest.raises(UserError, match="'demo-shufflenet' is not trained here"):
         plan.pretrain_settings(demo)
 
@@ -266,6 +269,28 @@ def test_answers_follow_the_question(plan):
     assert plan.target_answers(at(benchmark="demo_xsub_no_frm", target="demo_target")) == []
 
 
+def test_the_number_of_frames_decides_the_crops_and_their_memory(raw):
+    before = Plan(Config(raw)).crop_settings(at(dataset="demo"))
+    assert before["video"]["count"] == 5
+    assert Plan(Config(raw)).crop_memory(at(dataset="demo")) == 6000
+    raw["datasets"]["demo"]["video"]["count"] = 16
+    plan = Plan(Config(raw))
+    assert plan.crop_settings(at(dataset="demo")) == {**before, "video": {**before["video"], "count": 16}}
+    assert plan.crop_memory(at(dataset="demo")) == 9300
+    assert plan.crop_memory(at(dataset="utd_mhad")) == 6000
+
+
+def test_what_frm_reads_is_another_run_on_the_same_answers(raw):
+    for kind in ("mean", "last", "text"):
+        raw["benchmarks"][f"demo_{kind}"] = {"like": "demo_xsub", "model": {"frm": {"input": kind}}}
+    plan = Plan(Config(raw))
+    runs = {name: stream(plan, name) for name in ("demo_xsub", "demo_mean", "demo_last", "demo_text")}
+    assert len({run.settings for run in runs.values()}) == 4
+    assert plan.stream_settings(runs["demo_mean"])["model"]["frm"]["input"] == "mean"
+    answers = [plan.training_inputs(run)["answer"] for run in runs.values()]
+    assert answers[1:] == answers[:1] * 3
+
+
 def test_what_comes_before_enters_a_stages_params(raw):
     """A setting or version of an earlier stage changes `upstream` of every later one, and of no other."""
 
@@ -296,6 +321,13 @@ def test_what_comes_before_enters_a_stages_params(raw):
 
     later = {"train", "score", "ensemble", "zero_shot"}
     assert changed(lambda r: r["datasets"]["demo"]["video"]["detector"].update(confidence=0.3)) == {
+        "montage",
+        "answer",
+        "rgb",
+        *later,
+    }
+    # frames per clip are a setting of the crops
+    assert changed(lambda r: r["datasets"]["demo"]["video"].update(count=3)) == {
         "montage",
         "answer",
         "rgb",

@@ -52,7 +52,7 @@ def contact_sheet(
     for place, (path, row, name) in enumerate(chosen):
         with opened(path) as h5:
             stored = h5["images"][row]
-        # five crops a clip are an object array of byte rows, one montage is a byte row
+        # several crops a clip are an object array of byte rows, one montage is a byte row
         images = list(stored) if stored.dtype == object else [stored]
         x, y = MARGIN + place % across * cell[0], MARGIN + place // across * cell[1]
         width = THUMBNAIL // len(images)
