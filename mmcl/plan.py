@@ -399,6 +399,10 @@ class Plan:
         """Cores of a job on a trained stream."""
         return self._owner(wildcards).threads
 
+    def answer_memory(self, wildcards: Wildcards) -> float:
+        """MB for each MB of answers: they hold the states of up to so many tokens, of which one or the mean is kept."""
+        return 6 / self._owner(wildcards).vlm.max_new_tokens
+
     def _owner(self, wildcards: Wildcards) -> BenchmarkSettings:
         """The benchmark that decides how much of a machine a job takes."""
         named = getattr(wildcards, "benchmark", None)

@@ -280,6 +280,14 @@ def test_the_number_of_frames_decides_the_crops_and_their_memory(raw):
     assert plan.crop_memory(at(dataset="utd_mhad")) == 6000
 
 
+def test_memory_for_answers_goes_by_the_tokens_that_are_kept(raw):
+    wanted = at(benchmark="demo_xsub")
+    assert Plan(Config(raw)).answer_memory(wanted) == 2
+    raw["benchmarks"]["demo_xsub"]["vlm"]["max_new_tokens"] = 60
+    plan = Plan(Config(raw))
+    assert plan.answer_memory(wanted) == plan.answer_memory(stream(plan, "demo_xsub")) == 0.1
+
+
 def test_what_frm_reads_is_another_run_on_the_same_answers(raw):
     for kind in ("mean", "last", "text"):
         raw["benchmarks"][f"demo_{kind}"] = {"like": "demo_xsub", "model": {"frm": {"input": kind}}}
