@@ -234,6 +234,10 @@ class Plan:
         """Params of crop_people: all of `video` but what comes after the crops."""
         return self._cropping(wildcards.dataset).dump()
 
+    def crop_memory(self, wildcards: Wildcards) -> int:
+        """MB for a job of crop_people: what it takes at all, and three batches of `count` pictures of 1080p a clip."""
+        return 4500 + 300 * self.dataset(wildcards).video.count
+
     def shard_upstream(self, wildcards: Wildcards) -> str:
         """What a shard of crops or poses follows from: the index, and the shard's own recordings."""
         return self._recorded(wildcards.dataset, wildcards.shard)
@@ -440,7 +444,9 @@ class Plan:
         pictured = self._pictured(dataset, shard)
         if not self._cnn(cnn).settings.pretrain:
             return pictured
-        return digest(pictured, self._cnn_training(cnn), self._prepared(dataset), self._pictured(dataset))
+        return digest(
+            pictured, self._cnn_training(dataset, cnn), self._prepared(dataset), self._pictured(dataset)
+        )
 
     def pretrained_weights(self, wildcards: Wildcards) -> list[str]:
         """What encode_montages needs beside the pictures: weights that are trained here, if any are."""
@@ -451,13 +457,13 @@ class Plan:
 
     def pretrain_settings(self, wildcards: Wildcards) -> Plain:
         """Params of pretrain_cnn."""
-        return self._cnn_training(wildcards.cnn).dump()
+        return self._cnn_training(wildcards.dataset, wildcards.cnn).dump()
 
     def pretrain_upstream(self, wildcards: Wildcards) -> str:
         """What its weights follow from beside its settings."""
         return digest(self._prepared(wildcards.dataset), self._pictured(wildcards.dataset))
 
-    def _cnn_training(self, name: str) -> jobs.CnnTraining:
+    def _cnn_training(self, dataset: str, name: str) -> jobs.CnnTraining:
         cnn = self._cnn(name)
         network, pretrain = cnn.settings, cnn.settings.pretrain
         if pretrain is None:
@@ -468,6 +474,7 @@ class Plan:
             pretrain,
             architecture=network.architecture,
             image_size=network.image_size,
+            strips=self.config.dataset(dataset).video.count,
             version=VERSIONS["pretrain_cnn"],
             **_fields(selection),
         )
@@ -496,6 +503,10 @@ class Plan:
     def training_threads(self, wildcards: Wildcards) -> int:
         """Cores of a job on a trained stream."""
         return self._owner(wildcards).threads
+
+    def answer_memory(self, wildcards: Wildcards) -> float:
+        """MB for each MB of answers: they hold the states of up to so many tokens, of which one or the mean is kept."""
+        return 6 / self._owner(wildcards).vlm.max_new_tokens
 
     def _owner(self, wildcards: Wildcards) -> BenchmarkSettings:
         """The benchmark that decides how much of a machine a job takes."""

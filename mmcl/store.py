@@ -741,6 +741,23 @@ class Shards:
         rows = [start[self._place[name][0]] + self._place[name][1] for name in names]
         return joined[rows]
 
+    def parts(self, columns: Sequence[str], count: int) -> Iterator[tuple[list[str], tuple[np.ndarray, ...]]]:
+        """The names of at most `count` clips at a time, and their rows of some columns of numbers, in file order."""
+        begin = 0
+        for number in range(len(self.paths)):
+            arrays = [self._column(number, column) for column in columns]
+            rows = len(arrays[0])
+            for start in range(0, rows, count):
+                names = self.names[begin + start : begin + min(start + count, rows)]
+                with damage_named(self.paths[number]):
+                    found = [array[start : start + count] for array in arrays]
+                checked = (
+                    schemas.require_finite(self._file(number), column, values)
+                    for column, values in zip(columns, found, strict=True)
+                )
+                yield names, tuple(checked)
+            begin += rows
+
     def _whole(self, number: int, column: str) -> np.ndarray:
         data = self._column(number, column)
         with damage_named(self.paths[number]):

@@ -110,6 +110,43 @@ def test_it_draws_a_contact_sheet(montages, tmp_path):
         assert abs(sheet.getpixel((4 + 196 + 20, 4 + 20))[0] - 50) < 4
 
 
+@pytest.mark.parametrize(("count", "lines"), [(1, 1), (5, 1), (7, 2), (16, 3)])
+def test_the_crops_of_a_clip_fill_a_thumbnail(tmp_path, count, lines):
+    """Line by line, each crop in its own place and as large as that allows."""
+    from PIL import Image
+
+    greys = [60 + 10 * i for i in range(count)]
+    write(
+        tmp_path / "crops.h5",
+        schema="mmcl.crops/1",
+        settings={},
+        names=["a"],
+        columns={
+            "boxes": Column("float32", (count, 4)),
+            "scores": Column("float32", (count,)),
+            "frame": Column("int32", (count,)),
+            "images": Column("bytes", (count,)),
+        },
+        batch_size=9,
+        work=lambda names: Batch(
+            names,
+            {
+                "boxes": np.zeros((1, count, 4)),
+                "scores": np.ones((1, count)),
+                "frame": np.zeros((1, count)),
+                "images": [[jpeg(grey) for grey in greys]],
+            },
+            {},
+        ),
+    )
+    contact_sheet([tmp_path / "crops.h5"], tmp_path / "sheet.png")
+    columns = -(-count // lines)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        for i, grey in enumerate(greys):
+            middle = (4 + i % columns * (192 // columns) + 3, 4 + i // columns * (192 // lines) + 3)
+            assert abs(sheet.getpixel(middle)[0] - grey) < 4
+
+
 def test_a_picture_that_is_damaged_does_not_stop_the_sheet(tmp_path, caplog):
     def work(names):
         return Batch(list(names), {"images": [jpeg(50), b"no picture"]}, {})

@@ -236,6 +236,9 @@ def test_a_cnn_is_trained_here_only_where_asked_for(raw):
     assert settings["version"] == VERSIONS["pretrain_cnn"]
     assert (settings["architecture"], settings["protocol"]) == ("shufflenet_v2_x0_5", "odd_subjects")
     assert "feature" not in settings  # another feature needs no other weights
+    assert "strips" not in settings
+    raw["datasets"]["demo"]["video"]["count"] = 7
+    assert Plan(Config(raw)).pretrain_settings(own) == settings | {"strips": 7}
     with pytest.raises(UserError, match="'demo-shufflenet' is not trained here"):
         plan.pretrain_settings(demo)
 
@@ -292,13 +295,13 @@ def test_answers_follow_the_question(plan):
 def test_questions_are_answered_from_embeddings_where_they_are_kept(raw, monkeypatch):
     shard = at(dataset="demo", shard="000-of-002", vlm="demo-blip", question=QUESTION)
     plain = Plan(Config(raw))
-    assert plain.asked_pictures(shard) == "results/montages/demo/000-of-002.h5"
+    assert plain.asked_about(shard) == "results/montages/demo/000-of-002.h5"
     assert plain.answers_upstream(shard) == plain.pictures_upstream(shard)
     for benchmark in raw["benchmarks"].values():
         if "vlm" in benchmark:
             benchmark["vlm"]["cache_images"] = True
     kept = Plan(Config(raw))
-    assert kept.asked_pictures(shard) == "results/embeddings/demo/demo-blip/000-of-002.h5"
+    assert kept.asked_about(shard) == "results/embeddings/demo/demo-blip/000-of-002.h5"
     assert kept.embedding_settings(shard) == plain.embedding_settings(shard)
     # other numbers, so other settings, and another training
     assert kept.vlm_settings(shard) != plain.vlm_settings(shard)
@@ -320,6 +323,36 @@ def test_embeddings_are_kept_by_adapters_that_can(raw, monkeypatch):
     raw["benchmarks"]["demo_xsub"]["vlm"] |= {"adapter": "other", "cache_images": True}
     with pytest.raises(UserError, match=r"vlm\.cache_images: .*adapter 'other' keeps no embeddings"):
         Config(raw)
+
+
+def test_the_number_of_frames_decides_the_crops_and_their_memory(raw):
+    before = Plan(Config(raw)).crop_settings(at(dataset="demo"))
+    assert before["video"]["count"] == 5
+    assert Plan(Config(raw)).crop_memory(at(dataset="demo")) == 6000
+    raw["datasets"]["demo"]["video"]["count"] = 16
+    plan = Plan(Config(raw))
+    assert plan.crop_settings(at(dataset="demo")) == {**before, "video": {**before["video"], "count": 16}}
+    assert plan.crop_memory(at(dataset="demo")) == 9300
+    assert plan.crop_memory(at(dataset="utd_mhad")) == 6000
+
+
+def test_memory_for_answers_goes_by_the_tokens_that_are_kept(raw):
+    wanted = at(benchmark="demo_xsub")
+    assert Plan(Config(raw)).answer_memory(wanted) == 2
+    raw["benchmarks"]["demo_xsub"]["vlm"]["max_new_tokens"] = 60
+    plan = Plan(Config(raw))
+    assert plan.answer_memory(wanted) == plan.answer_memory(stream(plan, "demo_xsub")) == 0.1
+
+
+def test_what_frm_reads_is_another_run_on_the_same_answers(raw):
+    for kind in ("mean", "last", "text"):
+        raw["benchmarks"][f"demo_{kind}"] = {"like": "demo_xsub", "model": {"frm": {"input": kind}}}
+    plan = Plan(Config(raw))
+    runs = {name: stream(plan, name) for name in ("demo_xsub", "demo_mean", "demo_last", "demo_text")}
+    assert len({run.settings for run in runs.values()}) == 4
+    assert plan.stream_settings(runs["demo_mean"])["model"]["frm"]["input"] == "mean"
+    answers = [plan.training_inputs(run)["answer"] for run in runs.values()]
+    assert answers[1:] == answers[:1] * 3
 
 
 def test_what_comes_before_enters_a_stages_params(raw):
@@ -352,6 +385,13 @@ def test_what_comes_before_enters_a_stages_params(raw):
 
     later = {"train", "score", "ensemble", "zero_shot"}
     assert changed(lambda r: r["datasets"]["demo"]["video"]["detector"].update(confidence=0.3)) == {
+        "montage",
+        "answer",
+        "rgb",
+        *later,
+    }
+    # frames per clip are a setting of the crops
+    assert changed(lambda r: r["datasets"]["demo"]["video"].update(count=3)) == {
         "montage",
         "answer",
         "rgb",

@@ -399,6 +399,10 @@ def test_two_shards_are_one_table(tmp_path):
     build(tmp_path / "b.h5", names=NAMES[1::2])
     table = Shards([tmp_path / "a.h5", tmp_path / "b.h5"], "t/1")
     assert table.read("box", ["clip03", "clip02", "clip01"])[:, 0].tolist() == [3, 2, 1]
+    parts = list(table.parts(["box"], 2))
+    assert [name for names, _ in parts for name in names] == table.names
+    assert max(len(names) for names, _ in parts) == 2
+    np.testing.assert_array_equal(np.concatenate([box for _, (box,) in parts]), table.read("box"))
 
 
 def targets(folder, *settings, batch_size=3):

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mmcl.colearn.term import Batch, Form, Term
 from mmcl.settings.model import FrmSettings
 
-HIDDEN_STATES = ("hidden", "shuffled")
+HIDDEN_STATES = ("hidden", "mean", "last", "shuffled")
 """Values of `frm.input` that are a network's hidden states and pass a LayerNorm."""
 
 

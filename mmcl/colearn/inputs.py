@@ -14,10 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from mmcl.colearn.words import WIDTH, embed
 from mmcl.errors import UserError, some
 from mmcl.settings.model import ModelSettings
 from mmcl.store import Shards
 
+TOGETHER = 256
+"""Clips whose states of all tokens are read together."""
 BOS = 30522
 """The token that BLIP begins an answer with; the released FRM reads it with the two that follow."""
 
@@ -146,9 +149,10 @@ def answer_features(shards: Shards, names: Sequence[str], kind: str, seed: int) 
     Args:
         shards: `mmcl.answers/1`.
         names: of the N clips.
-        kind: `frm.input`: `hidden`, the state that produced the first token; `p_yes`; `answer_ids`, [BOS, ids₀, ids₁]
-            as they are; controls without information about the clip: `shuffled`, each clip with the hidden state
-            of another, and `constant`, a one.
+        kind: `frm.input`: `hidden`, the state that produced the first token; `mean`, of the states that produced the
+            answer's tokens, its end among them; `last`, the state that produced the last of them; `p_yes`; `text`, see
+            `mmcl.colearn.words`; `answer_ids`, [BOS, ids₀, ids₁] as they are; controls without information about the
+            clip: `shuffled`, each clip with the hidden state of another, and `constant`, a one.
         seed: of the shuffling.
 
     Raises:
@@ -164,6 +168,8 @@ def answer_features(shards: Shards, names: Sequence[str], kind: str, seed: int) 
                 "frm.input answer_ids needs two tokens of an answer: set vlm.max_new_tokens to 2 or more"
             )
         return _spread(shards, names, lambda found: _ids(shards, found), (3,))
+    if kind == "text":
+        return _spread(shards, names, lambda found: embed(shards.read("text", found).tolist()), (WIDTH,))
 
     if not shards.shape("states")[1]:
         raise UserError(
@@ -173,9 +179,36 @@ def answer_features(shards: Shards, names: Sequence[str], kind: str, seed: int) 
     def states(found: list[str]) -> np.ndarray:
         if kind == "shuffled":
             found = [found[i] for i in np.random.default_rng(seed).permutation(len(found))]
-        return shards.read("states", found)[:, 0]
+        return _states(shards, found, kind)
 
     return _spread(shards, names, states, shards.shape("states")[1:])
+
+
+def _states(shards: Shards, names: list[str], kind: str) -> np.ndarray:
+    """A state of each clip's answer, or their mean, (N, D) float32; those of all tokens need not fit into memory."""
+    row = {name: i for i, name in enumerate(names)}
+    values = np.empty((len(names), *shards.shape("states")[1:]), np.float32)
+    for several, (states, mask) in shards.parts(("states", "mask"), TOGETHER):
+        own = [i for i, name in enumerate(several) if name in row]
+        empty = [several[i] for i in own if not mask[i].any()]
+        if empty and kind in ("mean", "last"):
+            raise UserError(
+                f"{shards.path(empty[0])}: frm.input {kind} needs answers of at least one token, which these are not: "
+                f"{some(empty)}"
+            )
+        values[[row[several[i]] for i in own]] = _of_tokens(states[own], mask[own], kind)
+    return values
+
+
+def _of_tokens(states: np.ndarray, mask: np.ndarray, kind: str) -> np.ndarray:
+    """Of states (N, K, D) with `mask` (N, K) their `mean`, their `last`, or for another kind the first of all."""
+    found: np.ndarray = states[:, 0]
+    if kind == "mean":
+        found = (states * mask[..., None]).sum(1) / mask.sum(1)[:, None]
+    elif kind == "last":
+        last = mask.shape[1] - 1 - mask[:, ::-1].argmax(1)
+        found = states[np.arange(len(states)), last]
+    return found
 
 
 def _p_yes(shards: Shards, names: list[str]) -> np.ndarray:

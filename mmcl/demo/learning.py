@@ -11,8 +11,6 @@ from mmcl.device import pick_device
 from mmcl.engine.loop import Task
 from mmcl.settings.demo import NetworkTraining
 
-STRIPS = 5
-
 Batch = TypeVar("Batch")
 
 
@@ -71,14 +69,14 @@ def augment(
     The strips keep their order, which is that of time.
 
     Args:
-        montage: (S, S, 3) uint8 with S a multiple of 5.
-        points: one (x, y) per strip in parts of S, (5, 2), NaN where there is none; they move along.
+        montage: (S, S, 3) uint8 with S a multiple of the number of strips.
+        points: one (x, y) per strip in parts of S, (m, 2), NaN where there is none; they move along.
         rng: random numbers.
     """
-    size = len(montage)
+    size, strips = len(montage), len(points)
     if rng.random() < 0.5:
-        montage = montage.reshape(size, STRIPS, -1, 3)[:, :, ::-1].reshape(size, size, 3)
-        left_and_right = (2 * np.arange(STRIPS) + 1) / STRIPS
+        montage = montage.reshape(size, strips, -1, 3)[:, :, ::-1].reshape(size, size, 3)
+        left_and_right = (2 * np.arange(strips) + 1) / strips
         points = np.stack([left_and_right - points[:, 0], points[:, 1]], 1)
     down, right = rng.integers(-4, 5, 2)
     montage = np.roll(montage, (down, right), (0, 1))

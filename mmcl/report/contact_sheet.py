@@ -15,6 +15,8 @@ PICTURES = ("mmcl.crops/1", "mmcl.montages/1")
 THUMBNAIL = 192
 CAPTION = 18
 MARGIN = 4
+UPRIGHT = 2.5
+"""Height of a person's crop by its width, usually: decides in how many lines a clip's crops are put."""
 
 log = logging.getLogger(__name__)
 
@@ -52,18 +54,20 @@ def contact_sheet(
     for place, (path, row, name) in enumerate(chosen):
         with opened(path) as h5:
             stored = h5["images"][row]
-        # five crops a clip are an object array of byte rows, one montage is a byte row
+        # several crops a clip are an object array of byte rows, one montage is a byte row
         images = list(stored) if stored.dtype == object else [stored]
         x, y = MARGIN + place % across * cell[0], MARGIN + place // across * cell[1]
-        width = THUMBNAIL // len(images)
+        lines = max(1, round((len(images) / UPRIGHT) ** 0.5))
+        columns = max(1, -(-len(images) // lines))
+        width, height = THUMBNAIL // columns, THUMBNAIL // lines
         for number, image in enumerate(images):
             try:
                 picture = Image.fromarray(jpeg.decode(image))
             except UserError as error:
                 log.warning("%s: picture of %s left out (%s)", path, name, error)
                 continue
-            picture.thumbnail((width, THUMBNAIL))
-            sheet.paste(picture, (x + number * width, y))
+            picture.thumbnail((width, height))
+            sheet.paste(picture, (x + number % columns * width, y + number // columns * height))
         draw.text((x, y + THUMBNAIL + 2), (captions or {}).get(name, name), fill="black")
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     with written(output) as temporary:

@@ -86,7 +86,7 @@ class DatasetSettings(RecordingsSettings):
         "(reader own).",
     )
     video: VideoSettings = Field(
-        VideoSettings(), description="From videos to person crops to montages of five frames."
+        VideoSettings(), description="From videos to person crops, and to montages of them."
     )
 
     @model_validator(mode="after")

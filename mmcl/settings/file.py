@@ -28,7 +28,7 @@ class ConfigFile(CommonSections):
         {}, description="Your own protocols beside those in resources/protocols.json."
     )
     video: VideoSettings = Field(
-        VideoSettings(), description="From videos to person crops to montages of five frames."
+        VideoSettings(), description="From videos to person crops, and to montages of them."
     )
     demo_weights: DemoWeightsSettings = Field(
         DemoWeightsSettings(),

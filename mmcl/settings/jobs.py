@@ -97,6 +97,7 @@ class CnnTraining(Stage, SelectionSettings, CnnTrainingSettings):
 
     architecture: Text
     image_size: int
+    strips: Annotated[Count, OFF] = Field(5, description="Crops side by side in a picture.")
 
 
 class Encoding(Stage, CnnSettings):

@@ -105,8 +105,11 @@ class FrmSettings(TermSettings):
 
     weight: AtLeastZero = Field(0.2, description="λ2 of the total loss.")
     n: Count = Field(2, description="Number of gates and class vectors.")
-    input: Literal["hidden", "p_yes", "answer_ids", "shuffled", "constant"] = Field(
-        "hidden", description="What it reads of an answer; shuffled and constant are controls."
+    input: Literal["hidden", "mean", "last", "p_yes", "text", "answer_ids", "shuffled", "constant"] = Field(
+        "hidden",
+        description="What it reads of an answer: the hidden state at its first token (hidden), the mean over its "
+        "tokens (mean), the state at its last token (last), the probability of yes against no (p_yes), its words "
+        "(text), or BOS and the first two tokens as released (answer_ids). shuffled and constant are controls.",
     )
     hidden: Count = Field(64, description="Hidden units of the gate.")
     matrices: Literal["diagonal", "full"] = Field(

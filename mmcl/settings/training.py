@@ -153,7 +153,7 @@ class TrainSettings(SgdSettings):
 
 
 class AugmentSettings(Section):
-    """Random changes of a picture; all five strips change alike."""
+    """Random changes of a picture; all strips change alike."""
 
     mirror: bool = Field(
         False, description="Mirror half of the pictures; only where left and right are no different actions."
@@ -169,6 +169,6 @@ class CnnTrainingSettings(AdamWSettings):
 
     label_smoothing: Below1 = Field(0.1, description="Of the classification loss.")
     augment: AugmentSettings = Field(
-        AugmentSettings(), description="Random changes of a picture; all five strips change alike."
+        AugmentSettings(), description="Random changes of a picture; all strips change alike."
     )
     seed: Seed = Field(0, description="Of its first weights and of order and augmentation.")

@@ -77,11 +77,9 @@ class PoseSection(PoseSettings):
 
 
 class MontageSettings(Section):
-    """Five crops side by side."""
+    """A clip's crops side by side."""
 
-    size: int = Field(
-        480, ge=50, multiple_of=5, description="Width and height of the picture in pixels; a multiple of 5."
-    )
+    size: int = Field(480, ge=50, description="Width and height of the picture in pixels.")
     keep_aspect: bool = Field(
         False, description="Keep each crop's proportions on black instead of stretching it."
     )
@@ -102,10 +100,11 @@ class CropSettings(Section):
     )
     frames: Literal["chosen", "all", "segment_centre"] = Field(
         "chosen",
-        description="Choose five frames and detect there (chosen, segment_centre), or detect everywhere and choose "
-        "among frames with a person (all).",
+        description="Choose the frames and detect there: the first of each of `count` equal segments (chosen), or "
+        "its centre (segment_centre). Or detect everywhere, and choose as `chosen` does among frames with a person "
+        "(all).",
     )
-    count: Literal[5] = Field(5, description="Frames per clip.")
+    count: int = Field(5, ge=1, le=16, description="Frames per clip, m: as many crops are side by side.")
     margin: Probability = Field(
         0.1,
         description="Room around projected joints, as a part of the box's longer side (joints are inside the body).",
@@ -115,6 +114,6 @@ class CropSettings(Section):
 
 
 class VideoSettings(CropSettings):
-    """From videos to person crops to montages of five frames."""
+    """From videos to person crops, and to montages of them."""
 
-    montage: MontageSettings = Field(MontageSettings(), description="Five crops side by side.")
+    montage: MontageSettings = Field(MontageSettings(), description="A clip's crops side by side.")

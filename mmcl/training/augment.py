@@ -11,7 +11,6 @@ from torch import Tensor
 from mmcl.models.cnn import MEAN
 from mmcl.settings.training import AugmentSettings
 
-STRIPS = 5
 ERASED = (0.1, 0.4)
 """Sides of an erased rectangle, as parts of the picture's."""
 
@@ -57,14 +56,16 @@ def draw_montages(count: int, settings: AugmentSettings, generator: torch.Genera
     )
 
 
-def augment(images: Tensor, draw: MontageDraw) -> Tensor:
+def augment(images: Tensor, draw: MontageDraw, strips: int) -> Tensor:
     """Mirror, shift, change contrast and brightness, erase.
 
-    A strip is mirrored and shifted within itself; what comes in from outside repeats its border.
+    A strip is mirrored and shifted within itself, at most by half of its width; what comes in from outside repeats its
+    border.
 
     Args:
         images: (B, S, S, 3) uint8.
         draw: of these B presentations, on the same device.
+        strips: how many a picture has.
 
     Returns:
         (B, S, S, 3) uint8.
@@ -72,10 +73,12 @@ def augment(images: Tensor, draw: MontageDraw) -> Tensor:
     count, size = images.shape[:2]
     device = images.device
     line = torch.arange(size, device=device)
-    down, right = (draw.shift * size).round().long().unbind(1)
+    down, right = draw.shift.unbind(1)
+    right = right.clamp(-1 / (2 * strips), 1 / (2 * strips))
+    down, right = ((part * size).round().long() for part in (down, right))
     rows = (line - down[:, None]).clamp(0, size - 1)
 
-    border = torch.arange(STRIPS + 1, device=device) * size // STRIPS
+    border = torch.arange(strips + 1, device=device) * size // strips
     strip = torch.searchsorted(border, line, right=True)
     first, last = border[strip - 1], border[strip] - 1
     columns = torch.minimum(torch.maximum(line - right[:, None], first), last)

@@ -159,7 +159,7 @@ class CnnTask(Task[Presented]):
             readable = True
             change = MontageDraw(*(part[here].to(self.device) for part in changes))
             labels = self.labels[order[here]].to(self.device)
-            yield Presented(augment(images[has].to(self.device), change), labels)
+            yield Presented(augment(images[has].to(self.device), change, self.settings.strips), labels)
         if not readable:
             raise UserError(f"{self.pictures.path}: not one of the training clips' pictures can be read")
 

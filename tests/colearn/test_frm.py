@@ -1,5 +1,7 @@
 """Refined scores."""
 
+from typing import get_args
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,7 +12,7 @@ from torch import nn
 
 from mmcl.colearn.learner import build_model
 from mmcl.colearn.term import weights
-from mmcl.settings.model import StreamModelSettings
+from mmcl.settings.model import FrmSettings, StreamModelSettings
 
 
 @pytest.mark.parametrize("matrices", ["diagonal", "full"])
@@ -28,6 +30,13 @@ def test_equation_8(matrices, n):
         [sum(p[i] * whole[i] for i in range(n)) @ s for p, s in zip(gates, scores, strict=True)]
     )
     torch.testing.assert_close(frm.refine(scores, answer), expected)
+
+
+def test_hidden_states_alone_are_normalised():
+    every = get_args(FrmSettings.model_fields["input"].annotation)
+    normalised = [kind for kind in every if isinstance(make(4, 6, input=kind).norm, nn.LayerNorm)]
+    assert normalised == ["hidden", "mean", "last", "shuffled"]
+    assert FrmSettings().input == "hidden"
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from scipy.special import log_softmax
 from seeds import shifted
 
 from mmcl import checkpoints
+from mmcl.colearn.words import embed
 from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
@@ -158,15 +159,24 @@ def test_a_file_that_is_no_model_is_refused(tmp_path):
         load_model(tmp_path / "pickle.pt")
 
 
-def test_refined_scores_follow_equation_8(trained, stores):
-    model = load_model(trained())
+@pytest.mark.parametrize(
+    ("kind", "features"),
+    [
+        ("hidden", lambda answers, name: answers.row("states", name)[0]),
+        ("mean", lambda answers, name: answers.row("states", name).mean(0)),
+        ("last", lambda answers, name: answers.row("states", name)[-1]),
+        ("text", lambda answers, name: embed([answers.row("text", name)])[0]),
+    ],
+)
+def test_refined_scores_follow_equation_8(trained, stores, kind, features):
+    model = load_model(trained(model__frm__input=kind))
     answers = Shards([stores["answers"]], "mmcl.answers/1")
     logits = np.random.default_rng(shifted(0)).normal(0, 1, (2, 4)).astype(np.float32)
     refined, has = refine(model, logits, answers, ["a1_s1", "a2_s2"])
     assert has.tolist() == [False, True]
     np.testing.assert_array_equal(refined[0], logits[0])  # this clip has no answer
     frm = model.model.refinement
-    state = torch.from_numpy(answers.read("states", ["a2_s2"])[:, 0])
+    state = torch.from_numpy(features(answers, "a2_s2")[None])
     gates = frm.phi(frm.norm(state)).softmax(1)[0]
     expected = (gates[0] * frm.matrices[0] + gates[1] * frm.matrices[1]).detach().numpy() * logits[1]
     np.testing.assert_allclose(refined[1], expected, rtol=1e-5)

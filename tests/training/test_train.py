@@ -72,8 +72,17 @@ def test_a_run_that_was_stopped_gives_the_same_model_as_one_that_ran_through(
     assert straight == resumed
 
 
-def test_changed_settings_start_afresh(stores, settings, tmp_path, stop_at, caplog):
-    other = changed(settings, train__learning_rate=0.01)
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"train__learning_rate": 0.01}, "train.learning_rate: 0.05 → 0.01"),
+        # another number of weights, and as many
+        ({"model__frm__input": "text"}, "model.frm.input: 'hidden' → 'text'"),
+        ({"model__frm__input": "mean"}, "model.frm.input: 'hidden' → 'mean'"),
+    ],
+)
+def test_changed_settings_start_afresh(stores, settings, tmp_path, stop_at, caplog, change, said):
+    other = changed(settings, **change)
     expected = run(stores, tmp_path / "fresh", other)
     stop_at(2)
     with pytest.raises(Stopped):
@@ -81,7 +90,7 @@ def test_changed_settings_start_afresh(stores, settings, tmp_path, stop_at, capl
     stop_at(None)
     with caplog.at_level(logging.WARNING):
         assert same(run(stores, tmp_path / "run", other), expected)
-    assert "begun with other settings or inputs (train.learning_rate: 0.05 → 0.01): set aside" in caplog.text
+    assert f"begun with other settings or inputs ({said}): set aside" in caplog.text
     assert len(checkpoints.read(tmp_path / "run/last.set-aside.pt")["history"]) == 2
 
 

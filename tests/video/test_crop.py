@@ -111,6 +111,41 @@ def test_short_clips(world):
     assert table.row("frame", "three").tolist() == [0, 0, 1, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("count", "chosen", "centres"),
+    [
+        (1, [0], [11]),
+        (2, [0, 11], [5, 16]),
+        (7, [0, 3, 6, 9, 12, 15, 18], [1, 4, 7, 11, 14, 17, 20]),
+        (16, list(range(16)), [0, 2, 3, 4, 6, 7, 8, 10, 11, 13, 14, 15, 17, 18, 19, 21]),
+    ],
+)
+def test_one_to_sixteen_frames(world, count, chosen, centres):
+    for frames, expected in (("chosen", chosen), ("segment_centre", centres), ("all", chosen)):
+        table = world(
+            {"a": moving(22), "short": moving(3)}, frames=frames, count=count, output=f"{frames}.h5"
+        )
+        assert table.row("frame", "a").tolist() == expected
+        np.testing.assert_array_equal(table.row("boxes", "a")[:, 0], np.array(expected) + 10)
+        assert table.shape("scores") == (count,)
+        assert len(table.row("images", "short")) == count
+
+
+def test_other_numbers_of_frames_are_refused(world):
+    for count in (0, 17):
+        with pytest.raises(ValidationError, match=r"video.count"):
+            world({"a": moving(5)}, count=count)
+
+
+def test_a_single_frame_without_people_is_replaced(world):
+    images = [draw((10, 8, 22, 40)) if i == 6 else draw() for i in range(20)]
+    assert world({"a": images}, count=1).row("frame", "a").tolist() == [6]
+    late = [draw((10, 8, 22, 40)) if i == 16 else draw() for i in range(20)]
+    assert world({"a": late}, count=1, output="late.h5").failed == {"a": "no person"}
+    table = world({"a": late}, count=1, frames="segment_centre", output="centre.h5")
+    assert table.row("frame", "a").tolist() == [16]
+
+
 def test_failures_have_reasons(world, tmp_path):
     entries = [
         entry("absent"),

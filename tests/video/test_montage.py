@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 from rectangles import draw
@@ -25,7 +27,7 @@ def test_five_strips_left_to_right():
 
 
 def test_other_sizes_leave_no_gap():
-    picture = join(crops(), MontageSettings.model_construct(size=224))
+    picture = join(crops(), MontageSettings(size=224))
     for left, right, colour in zip([0, 44, 89, 134, 179], [44, 89, 134, 179, 224], COLOURS, strict=True):
         assert (picture[:, left:right] == colour).all()
 
@@ -46,6 +48,39 @@ def test_keeping_the_aspect_leaves_black():
     assert (third == COLOURS[2]).all()
     # 7×5 grows to 96×69
     assert fourth.any((1, 2)).sum() == 69
+
+
+@pytest.mark.parametrize(
+    ("count", "borders"),
+    [
+        (1, [0, 480]),
+        (2, [0, 240, 480]),
+        (7, [0, 68, 137, 205, 274, 342, 411, 480]),
+        (16, list(range(0, 481, 30))),
+    ],
+)
+@pytest.mark.parametrize("keep_aspect", [False, True])
+def test_strips_follow_the_number_of_crops(count, borders, keep_aspect):
+    """Crop i from ⌊i S/m⌋ to ⌊(i + 1) S/m⌋."""
+    greys = [np.full((480, 10, 3), 10 + 10 * i, np.uint8) for i in range(count)]
+    picture = join(greys, MontageSettings(keep_aspect=keep_aspect))
+    for i, (left, right) in enumerate(itertools.pairwise(borders)):
+        strip = picture[:, left:right]
+        if not keep_aspect:
+            assert (strip == 10 + 10 * i).all()
+            continue
+        # the crop is as high as the strip and keeps its ten columns, in the middle
+        start = (right - left - 10) // 2
+        assert (strip[:, start : start + 10] == 10 + 10 * i).all()
+        assert not strip[:, :start].any()
+        assert not strip[:, start + 10 :].any()
+
+
+def test_a_single_wide_crop_keeps_its_aspect():
+    picture = join([np.full((100, 200, 3), 255, np.uint8)], MontageSettings(keep_aspect=True))
+    assert (picture[120:360] == 255).all()
+    assert not picture[:120].any()
+    assert not picture[360:].any()
 
 
 def write_crops(path, clips: dict[str, list[np.ndarray]], failed: dict[str, str]):

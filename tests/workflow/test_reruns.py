@@ -5,10 +5,12 @@ import os
 import shutil
 import subprocess
 
+import h5py
 import yaml
 from conftest import PROJECT, Run
 
 from mmcl.naming import slug
+from mmcl.video import jpeg
 
 INSTRUCTION = "whether the people are holding objects?"
 TARGET = "results/tiny/ensemble.json"
@@ -75,6 +77,20 @@ def test_another_detector_threshold_starts_at_the_crops(copy):
     jobs = copy.jobs("results/tiny/ensemble.json")
     assert "prepare_skeletons" not in jobs
     assert jobs["crop_people"] == jobs["concatenate_frames"] == jobs["answer_question"] == 1
+
+
+def test_another_number_of_frames_starts_at_the_crops(copy):
+    copy.edit("image_size: 320}", "image_size: 320}\n      count: 3\n      montage: {size: 200}")
+    jobs = copy.jobs(TARGET)
+    assert "prepare_skeletons" not in jobs
+    assert [jobs[rule] for rule in FEATURES[1:]] == [1, 1, 1, 1]
+    shard = "tiny/000-of-001.h5"
+    copy(f"results/montages/{shard}")
+    with h5py.File(copy.folder / "results/crops" / shard) as crops:
+        assert crops["frame"].shape[1:] == crops["images"].shape[1:] == (3,)
+        assert 7 in crops["frame"][:, 1]  # of 21 frames or more the second is ⌊F/3⌋
+    with h5py.File(copy.folder / "results/montages" / shard) as montages:
+        assert jpeg.decode(montages["images"][0]).shape == (200, 200, 3)
 
 
 def test_reordered_keys_and_comments_run_nothing(copy):

@@ -45,7 +45,7 @@ rule zero_shot:
     threads: PLAN.benchmark_threads
     resources:
         gpu=GPU,
-        mem_mb=job_memory(6000, skeletons=4, answers=2),
+        mem_mb=job_memory(6000, skeletons=4, answers=PLAN.answer_memory),
     params:
         settings=PLAN.zero_shot_settings,
         upstream=PLAN.zero_shot_upstream,

@@ -1,4 +1,4 @@
-"""Videos to montages of five person crops, and frozen CNN features of them.
+"""Videos to montages of person crops, and frozen CNN features of them.
 
 Needs: results/index/<dataset>.tsv and the videos it names; for a CNN trained here results/skeletons/<dataset>.h5.
 Makes: results/crops/<dataset>/<shard>.h5, results/montages/<dataset>/<shard>.h5, results/rgb/<dataset>/<cnn>/<shard>.h5
@@ -7,7 +7,7 @@ and, for a CNN trained here, results/rgb/<dataset>/<cnn>/weights.{safetensors,js
 
 
 rule crop_people:
-    """Choose five frames of each clip, find the people in them and cut them out."""
+    """Choose frames of each clip, find the people in them and cut them out."""
     input:
         index=paths.INDEX,
     output:
@@ -21,7 +21,7 @@ rule crop_people:
     threads: PLAN.dataset_threads
     resources:
         gpu=GPU,
-        mem_mb=6000,
+        mem_mb=PLAN.crop_memory,
     params:
         settings=PLAN.crop_settings,
         upstream=PLAN.shard_upstream,
@@ -32,7 +32,7 @@ rule crop_people:
 
 
 rule concatenate_frames:
-    """Put each clip's five crops side by side into one picture."""
+    """Put each clip's crops side by side into one picture."""
     input:
         paths.CROPS,
     output:

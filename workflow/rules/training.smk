@@ -28,7 +28,7 @@ rule train_stream:
     resources:
         gpu=PLAN.training_gpus,
         processes=PLAN.training_processes,
-        mem_mb=job_memory(8000, of_thread=800, skeletons=4, answer=2),
+        mem_mb=job_memory(8000, of_thread=800, skeletons=4, answer=PLAN.answer_memory),
     params:
         settings=PLAN.stream_settings,
         upstream=PLAN.training_upstream,

@@ -1,4 +1,4 @@
-"""Put each clip's five crops side by side."""
+"""Put each clip's crops side by side."""
 
 from pathlib import Path
 

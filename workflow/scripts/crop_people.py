@@ -1,4 +1,4 @@
-"""Cut the people out of five frames of each clip of a shard."""
+"""Cut the people out of chosen frames of each clip of a shard."""
 
 from pathlib import Path
 
