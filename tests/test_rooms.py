@@ -30,7 +30,7 @@ TIERS = [
         "precision",
     },
     {"settings", "state_dict"},
-    {"store", "layouts", "provenance", "recipes", "released", "paths"},
+    {"store", "layouts", "provenance", "recipes", "released", "paths", "fetch"},
     {"skeleton", "inspect", "checkpoints"},
     {"datasets"},
     {"config", "models", "exchange"},
