@@ -44,7 +44,7 @@ STALE = 3600.0
 
 WHAT_BELONGS = (
     "A person detector's weights belong there: yolov5{n,s,m,l,x}u.pt as published by ultralytics (AGPL-3.0), "
-    "or a network of the same architecture of your own as .pt or .safetensors"
+    "or a network of the same architecture of your own as .pt or .safetensors; `mmcl fetch yolov5mu` fetches YOLOv5m's"
 )
 
 

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 WHAT_BELONGS = (
     "A BLIP question-answering model in transformers' form belongs there (config.json, model.safetensors, "
     "preprocessor_config.json and the tokenizer's files), such as the files of "
-    "Salesforce/blip-vqa-capfilt-large"
+    "Salesforce/blip-vqa-capfilt-large (`mmcl fetch blip-vqa-capfilt-large`)"
 )
 ENC = "[ENC]"
 BLIP_WORDS = 30524

@@ -30,7 +30,14 @@ def shop(web, tmp_path, monkeypatch) -> Web:
 
     def entry(source: str, files: dict, **more) -> dict:
         about = {"what": "a network", "licence": "none", "section": "vlm", "settings": {"adapter": "blip"}}
-        return {**about, "page": web["page"], "revision": "v1", "source": f"{web[source]}/", "files": files, **more}
+        return {
+            **about,
+            "page": web["page"],
+            "revision": "v1",
+            "source": f"{web[source]}/",
+            "files": files,
+            **more,
+        }
 
     rows = {
         "net": entry("release", {"net.pt": known(BYTES["net.pt"])}),

@@ -55,7 +55,9 @@ def test_a_redirection_is_followed(web, target):
 @pytest.mark.parametrize("published", [PINNED, BY_PREFIX])
 def test_an_interrupted_download_continues(web, target, published):
     web.pages["net.pt"] = Page(CONTENT, cut=3_000_000)
-    refused(web, target, r"ended after 3,000,000 of 5,120,000 bytes; run again, it continues there", published)
+    refused(
+        web, target, r"ended after 3,000,000 of 5,120,000 bytes; run again, it continues there", published
+    )
     assert names(target) == ["net.pt.part"]
     assert download(web["net.pt"], target, published) == DIGEST
     assert web.asked == ["net.pt", "net.pt bytes=3000000-"]
@@ -106,7 +108,9 @@ def test_a_part_that_is_too_long_is_begun_again(web, target):
 def test_corrupted_bytes_are_noticed(web, target):
     web.pages["net.pt"] = Page(CONTENT[:-1] + b"?")
     for published in (PINNED, BY_PREFIX):
-        refused(web, target, "not the published file: its sha256 is .*, that of the published file is", published)
+        refused(
+            web, target, "not the published file: its sha256 is .*, that of the published file is", published
+        )
         assert names(target) == []
 
 
@@ -168,8 +172,6 @@ def test_answers_without_a_file(web, target, page, match):
 
 def test_an_address_without_https_is_not_followed_from_one_with(target):
     class Answer:
-        headers = {}
-
         def geturl(self):
             return "http://example.org/net.pt"
 
@@ -209,7 +211,7 @@ def test_a_disk_that_fills_up(web, target, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", full)
-        with pytest.raises(DiskFull, match="net.pt: disk full; what came is kept"):
+        with pytest.raises(DiskFull, match=r"net\.pt: disk full; what came is kept"):
             download(web["net.pt"], target, PINNED)
     assert names(target) == ["net.pt.part"]
     assert download(web["net.pt"], target, PINNED) == DIGEST

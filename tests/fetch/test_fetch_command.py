@@ -1,10 +1,13 @@
 """`mmcl fetch`."""
 
 import hashlib
+import subprocess
+import sys
 
 import pytest
 from fetch.conftest import BYTES
 from fetch.web import Page
+from system_calls import asked_for, need_trace, traced
 from typer.testing import CliRunner
 
 from mmcl.cli import app
@@ -27,9 +30,14 @@ def test_the_list_asks_nobody(shop, tmp_path):
     assert shop.asked == []
     digest = hashlib.sha256(BYTES["net.pt"]).hexdigest()
     rows = [line.split("│")[1:-1] for line in result.stdout.splitlines() if "│" in line]
-    assert [[cell.strip() for cell in row] for row in rows][0] == [
-        "net", "a network", "none", "1.0 MB", f"{digest[:8]}…", "yes",
-    ]  # fmt: skip
+    assert [cell.strip() for cell in rows[0]] == [
+        "net",
+        "a network",
+        "none",
+        "1.0 MB",
+        f"{digest[:8]}…",
+        "yes",
+    ]
     assert "not pinned" in result.stdout
 
 
@@ -78,3 +86,18 @@ def test_check(shop, tmp_path):
 )
 def test_wrong_arguments_end_with_status_2(shop, arguments):
     assert run(*arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asks"),
+    [((), False), (("--check",), False), (("yolov5n", "--from", "."), False), (("yolov5n",), True)],
+)
+def test_it_asks_for_an_address_only_when_told_to_download(tmp_path, arguments, asks):
+    """All system calls are watched; the last case shows that the watch sees something."""
+    need_trace()
+    calls = tmp_path / "calls"
+    command = (sys.executable, "-m", "mmcl", "fetch", *arguments, "--to", tmp_path / "weights")
+    if asks:  # a closed port of this machine, in place of the publisher
+        command += ("--mirror", "http://127.0.0.1:9")
+    subprocess.run((*traced(calls), *command), capture_output=True, cwd=tmp_path, timeout=60)
+    assert bool(asked_for(calls)) == asks

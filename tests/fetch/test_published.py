@@ -25,10 +25,10 @@ WEIGHTS = Path("weights")
 @pytest.mark.parametrize("name", table())
 def test_the_configuration_takes_what_an_entry_says(name):
     entry = table()[name]
-    [(section, stated)] = yaml.safe_load(entry.configured(name, WEIGHTS, "0" * 64)).items()
+    [(section, stated)] = yaml.safe_load(entry.configured(name, WEIGHTS, "ab" * 32)).items()
     settings = SECTIONS[section].model_validate(stated)
     assert settings.weights == str(entry.weights(name, WEIGHTS))
-    assert settings.sha256 == "0" * 64
+    assert settings.sha256 == "ab" * 32
 
 
 def test_what_the_configuration_names_is_known(project):
