@@ -70,8 +70,7 @@ def _complete(address: str, part: Path, published: PublishedFile) -> None:
         # a server that knows no ranges answers with the whole file
         if not (there and _continues(response, there)):
             there = 0
-        length = _length(response)
-        whole = there + length if length is not None else None
+        whole = there + response.length if response.length is not None else None
         _check_answer(address, response, whole, published)
         if whole is not None and shutil.disk_usage(part.parent).free < whole - there:
             raise DiskFull(part.name)
@@ -106,11 +105,6 @@ def _continues(response: "HTTPResponse", there: int) -> bool:
     return response.status == http.HTTPStatus.PARTIAL_CONTENT and (
         response.headers.get("Content-Range") or ""
     ).startswith(f"bytes {there}-")
-
-
-def _length(response: "HTTPResponse") -> int | None:
-    stated = response.headers.get("Content-Length") or ""
-    return int(stated) if stated.isdecimal() else None
 
 
 def _check_answer(

@@ -185,3 +185,10 @@ def test_check_tells_what_lies_there(shop, to):
     assert state == OTHER
     assert detail.startswith("its sha256 is ")
     assert [item.name for item in check(to, "net.pt")] == ["net"]
+
+
+@pytest.mark.real
+def test_a_real_file_is_the_published_one(mmcl_data, tmp_path):
+    shutil.copyfile(mmcl_data / "weights" / "yolov5n-coco-v6.pt", tmp_path / "yolov5n.pt")
+    [item] = check(tmp_path, "yolov5n")
+    assert item.state == SAME
