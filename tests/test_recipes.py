@@ -148,7 +148,6 @@ def test_results_tell_what_became_of_it(raw):
         "kept": [
             "model.hd_graph",
             "train.settings",
-            "video.detector",
             "video.montage",
             "video.nobody",
             "vlm.answer",

@@ -17,7 +17,7 @@ from mmcl.naming import sha256
 from mmcl.settings.demo import DemoWeightsSettings, PoseDemoSettings
 from mmcl.video.detect import letterbox
 from mmcl.video.pose import YoloPose
-from mmcl.video.weights import read_state
+from mmcl.video.weights import read_weights
 
 HEAD = ".cv4."
 """Part of the names of the keypoint head's weights."""
@@ -50,7 +50,7 @@ def train_pose(
     rng, device = begin(settings.seed, threads)
     model = YoloPose.build(settings.pose.architecture, 1)
     start = detector or output.with_name("detector.safetensors")
-    state, _ = read_state(start)
+    state = read_weights(start).tensors
     lacks = model.load_state_dict({key: x.float() for key, x in state.items()}, strict=False)
     if lacks.unexpected_keys or not all(HEAD in key for key in lacks.missing_keys):
         raise UserError(f"{start}: is no detector of the body of {settings.pose.architecture}")

@@ -85,6 +85,6 @@ def find(name: str) -> tuple[str, Published]:
         UserError: there is none.
     """
     for entry, published in table().items():
-        if name in (entry, published.weights(entry, Path()).name):
+        if name in (entry, list(published.files)[-1]):
             return entry, published
     raise UserError(f"{name}: no weights of this name{known(name, table())}")

@@ -48,7 +48,13 @@ ADAPTERS = {
 }
 """`vlm.adapter` → a class with the protocol `mmcl.vlm.protocol.VisionLanguageModel`."""
 
-DETECTORS = {f"yolov5{size}": "mmcl.video.detect:Yolov5" for size in "nsmlx"}
+DETECTORS = {
+    **{f"yolov5{size}": "mmcl.video.detect:Yolov5" for size in "nsmlx"},
+    **{
+        f"fasterrcnn_{backbone}": "mmcl.video.torchvision_detector:FasterRcnn"
+        for backbone in ("resnet50_fpn_v2", "mobilenet_v3_large_fpn", "mobilenet_v3_large_320_fpn")
+    },
+}
 """`video.detector.architecture` → a class with the protocol `mmcl.video.detect.Detector`."""
 
 ESTIMATORS = {

@@ -29,11 +29,13 @@ class DetectorSettings(NetworkSettings):
     """The person detector."""
 
     architecture: Architecture = Field(
-        "yolov5m", description="Network, in the anchor-free form that the ultralytics package builds."
+        "yolov5m",
+        description="Network. Of YOLOv5 the weights file says which form it is: the classic one with anchors (releases "
+        "5.0 to 7.0), or the anchor-free one that the ultralytics package builds.",
     )
     weights: Text = Field(
-        "weights/yolov5mu.pt",
-        description="File with its weights (.pt of ultralytics, .safetensors, or a plain state dict).",
+        "weights/yolov5m.pt",
+        description="File with its weights (.pt of YOLOv5 or ultralytics, .safetensors, or a plain state dict).",
     )
     classes: Count = Field(
         80, description="Number of classes of the network (80 for COCO); class 0 is the person."

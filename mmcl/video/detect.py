@@ -11,7 +11,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +24,6 @@ from mmcl.errors import UserError
 from mmcl.naming import find_weights
 from mmcl.settings.tables import DETECTORS, resolve
 from mmcl.settings.video import DetectorSettings, PoseSettings
-from mmcl.state_dict import check_finite
 from mmcl.video import weights
 
 if TYPE_CHECKING:
@@ -43,8 +42,9 @@ STALE = 3600.0
 """Seconds after which such a folder is nobody's any more: it is needed for one import."""
 
 WHAT_BELONGS = (
-    "A person detector's weights belong there: yolov5{n,s,m,l,x}u.pt as published by ultralytics (AGPL-3.0), "
-    "or a network of the same architecture of your own as .pt or .safetensors; `mmcl fetch yolov5mu` fetches YOLOv5m's"
+    "A person detector's weights belong there: yolov5{n,s,m,l,x}.pt as published with YOLOv5 5.0 to 7.0 or "
+    "yolov5{n,s,m,l,x}u.pt of ultralytics (AGPL-3.0), or a network of the same architecture of your own as .pt or "
+    ".safetensors; `mmcl fetch yolov5m` and `mmcl fetch yolov5mu` fetch YOLOv5m's"
 )
 
 
@@ -129,25 +129,29 @@ class Yolo(ABC):
         import torch
 
         path = find_weights(settings.weights, settings.sha256, self.what_belongs)
-        state, names = weights.read_state(path)
+        content = weights.read_weights(path)
+        names = content.names
         if (
             names and classes > 1 and names.get(PERSON) not in ("person", "0")
         ):  # "0": the classes have no names
             raise UserError(f"{path}: class 0 is {names.get(PERSON)!r}, expected 'person'")
-        self.net = self.build(settings.architecture, classes)
-        try:
-            self.net.load_state_dict(state)
-        except RuntimeError as error:
-            what = f"{settings.architecture} with {classes} class(es)"
-            raise UserError(f"{path}: does not fit {what}: {' '.join(str(error).split())[:300]}") from None
-        check_finite(path, state)
-        self.net.requires_grad_(False).eval().fuse(verbose=False)
+        self.net = self.open_network(path, settings.architecture, classes, content).requires_grad_(False)
         # as the pictures are stored, and faster on CPUs
         self.net.to(device).to(memory_format=torch.channels_last)
         self.device = device
         self.classes = classes
         self.side = settings.image_size
         self.confidence, self.iou = settings.confidence, settings.iou
+
+    def open_network(self, path: Path, architecture: str, classes: int, content: weights.Weights) -> Any:
+        """The network with its weights, ready to look at pictures.
+
+        Raises:
+            UserError: the weights are another network's.
+        """
+        net = self.build(architecture, classes)
+        weights.load(net, content.tensors, path, f"{architecture} with {classes} class(es)")
+        return net.eval().fuse(verbose=False)
 
     @staticmethod
     @abstractmethod
@@ -160,12 +164,8 @@ class Yolo(ABC):
         (n, 5 + 3 K) float32: box and confidence, then x, y and confidence of K keypoints, in pixels.
         """
         found: list[np.ndarray] = [np.empty(0, np.float32)] * len(images)
-        by_size: dict[tuple[int, int], list[int]] = defaultdict(list)
-        for number, image in enumerate(images):
-            by_size[padded_size(image.shape[0], image.shape[1], self.side)].append(number)
-        chunks = [
-            numbers[i : i + CHUNK] for numbers in by_size.values() for i in range(0, len(numbers), CHUNK)
-        ]
+        sizes = [padded_size(image.shape[0], image.shape[1], self.side) for image in images]
+        chunks = alike(sizes, CHUNK)
         begun = (self._begin([images[number] for number in chunk]) for chunk in chunks)
         # a GPU sees a chunk while the next one is scaled
         for chunk, people in zip(chunks, behind(begun, int(self.device.type == "cuda")), strict=True):
@@ -181,7 +181,8 @@ class Yolo(ABC):
         batch = upload([picture for picture, _ in padded], self.device)
         with torch.inference_mode():
             # (B, 4 + classes + 3 K, places): centre, size, a score per class, then keypoints
-            raw = self.net(batch.permute(0, 3, 1, 2).float() / 255)[0]
+            raw = self.net(batch.permute(0, 3, 1, 2).float() / 255)
+            raw = raw[0] if isinstance(raw, tuple) else raw  # ultralytics gives each level's output as well
 
         def finish() -> list[np.ndarray]:
             found = self._select(raw)
@@ -221,14 +222,23 @@ class Yolo(ABC):
 
 
 class Yolov5(Yolo):
-    """YOLOv5 in its anchor-free form (ultralytics' `u` models)."""
+    """YOLOv5: the file says in which form, the anchor-free one of the ultralytics package (`u` models) or the classic
+    one with anchors, which needs no such package."""
 
     def __init__(self, settings: DetectorSettings, device: "torch.device"):
         super().__init__(settings, settings.classes, device)
 
+    def open_network(self, path: Path, architecture: str, classes: int, content: weights.Weights) -> Any:
+        """See `Yolo`."""
+        from mmcl.video import yolov5_classic
+
+        if yolov5_classic.is_classic(content.tensors):
+            return yolov5_classic.open_network(path, architecture, classes, content)
+        return super().open_network(path, architecture, classes, content)
+
     @staticmethod
     def build(architecture: str, classes: int) -> Any:
-        """See `Yolo`; `architecture` such as `yolov5m`."""
+        """The anchor-free form; `architecture` such as `yolov5m`."""
         import_ultralytics()
         from ultralytics.nn.tasks import DetectionModel
 
@@ -237,6 +247,14 @@ class Yolov5(Yolo):
     def people(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See `Detector`."""
         return self.find(images)
+
+
+def alike(keys: Sequence[Hashable], most: int) -> list[list[int]]:
+    """The numbers of equal keys together, at most so many at a time."""
+    numbers: dict[Hashable, list[int]] = defaultdict(list)
+    for number, key in enumerate(keys):
+        numbers[key].append(number)
+    return [own[i : i + most] for own in numbers.values() for i in range(0, len(own), most)]
 
 
 def letterbox(image: np.ndarray, side: int) -> tuple[np.ndarray, tuple[float, int, int]]:

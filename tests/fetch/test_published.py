@@ -44,7 +44,8 @@ def test_an_entry_fits_together(name):
     entry = table()[name]
     files = entry.files.values()
     # a folder without its weights is unfinished, and found to be
-    assert not entry.folder or list(entry.files)[-1] == "model.safetensors"
+    sizes = [file.size or 0 for file in files]
+    assert max(sizes) == sizes[-1]
     assert bool(entry.known_from) == any(file.sha256 for file in files)
     assert all(file.size for file in files if file.sha256)
     for file, about in entry.files.items():
@@ -68,6 +69,7 @@ def test_one_file_has_one_sha256():
 
 def test_an_entry_is_found_by_its_name_and_its_file(project):
     assert find("yolov5m")[0] == find("yolov5m.pt")[0] == "yolov5m"
+    assert find("model_base_vqa_capfilt_large.pth")[0] == "blip-original"
     assert find("inception_v3_google-0cc3c7bd.pth")[0] == "inception_v3"
     with pytest.raises(UserError, match="did you mean 'yolov5mu'"):
         find("yolov5mu.pth")
@@ -80,12 +82,13 @@ def test_docs_hold_the_table(project):
 
 def test_missing_weights_name_the_command():
     from mmcl.models import cnn
-    from mmcl.video import detect, pose
+    from mmcl.video import detect, pose, torchvision_detector
     from mmcl.vlm import blip
 
     with pytest.raises(UserError, match="mmcl fetch inception_v3") as told:
         cnn.weights_sha256(CnnSettings(weights="nowhere/inception.pth"))
-    for text in (str(told.value), detect.WHAT_BELONGS, pose.WHAT_BELONGS, blip.WHAT_BELONGS):
+    others = (torchvision_detector.FasterRcnn.what_belongs, pose.WHAT_BELONGS, blip.WHAT_BELONGS)
+    for text in (str(told.value), detect.WHAT_BELONGS, *others):
         named = re.findall(r"`mmcl fetch ([\w-]+)`", text)
         assert named
         assert [find(name)[0] for name in named] == named

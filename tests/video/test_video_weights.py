@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from mmcl.errors import UserError
-from mmcl.video.weights import read_state
+from mmcl.video.weights import read_weights
 
 
 def network() -> nn.Module:
@@ -29,15 +29,16 @@ def test_a_pickled_network_gives_its_state(tmp_path):
     net = network()
     net.names = {0: "person", 1: "dog"}
     torch.save({"model": net, "ema": None, "epoch": 3}, tmp_path / "net.pt")
-    state, names = read_state(tmp_path / "net.pt")
-    assert_same(state, net.state_dict())
-    assert names == {0: "person", 1: "dog"}
+    content = read_weights(tmp_path / "net.pt")
+    assert_same(content.tensors, net.state_dict())
+    assert content.names == {0: "person", 1: "dog"}
+    assert content.described is None
 
 
 def test_the_moving_average_comes_first_and_half_becomes_float(tmp_path):
     net, average = network(), network().half()
     torch.save({"model": net, "ema": average}, tmp_path / "net.pt")
-    state, names = read_state(tmp_path / "net.pt")
+    state, names, _ = read_weights(tmp_path / "net.pt")
     assert_same(state, average.float().state_dict())
     assert state["conv.weight"].dtype == torch.float32
     assert state["norm.num_batches_tracked"].dtype == torch.int64
@@ -50,7 +51,7 @@ def test_plain_state_dicts(tmp_path):
     torch.save({"model": expected}, tmp_path / "b.pt")
     save_file(expected, tmp_path / "c.safetensors")
     for name in ("a.pt", "b.pt", "c.safetensors"):
-        state, names = read_state(tmp_path / name)
+        state, names, _ = read_weights(tmp_path / name)
         assert_same(state, expected)
         assert names is None
 
@@ -69,7 +70,7 @@ def test_a_malicious_pickle_is_refused_and_not_executed(tmp_path):
     with pytest.raises(
         UserError, match=r"evil\.pt: refused, nothing of it was executed: it names 'posix\.system'"
     ):
-        read_state(tmp_path / "evil.pt")
+        read_weights(tmp_path / "evil.pt")
     assert not victim.exists()
     torch.load(tmp_path / "evil.pt", weights_only=False)
     assert victim.exists()  # it would have worked
@@ -86,7 +87,7 @@ def test_layer_classes_are_never_called(tmp_path, monkeypatch):
     torch.save({"model": network(), "other": Constructor()}, tmp_path / "net.pt")
     monkeypatch.setattr(nn.Linear, "__init__", lambda *_: pytest.fail("called"))
     monkeypatch.setattr(nn.Conv2d, "__setstate__", lambda *_: pytest.fail("called"), raising=False)
-    assert len(read_state(tmp_path / "net.pt")[0]) == 7
+    assert len(read_weights(tmp_path / "net.pt").tensors) == 7
 
 
 def test_damaged_files(tmp_path):
@@ -98,16 +99,24 @@ def test_damaged_files(tmp_path):
     (tmp_path / "text.safetensors").write_text("no weights")
     for name in ("short.pt", "text.pt", "old.pt", "text.safetensors"):
         with pytest.raises(UserError, match=f"{name}: (damaged|not a )"):
-            read_state(tmp_path / name)
+            read_weights(tmp_path / name)
 
 
 def test_neither_network_nor_state_dict(tmp_path):
     torch.save({"model": {"a": 1}}, tmp_path / "a.pt")
     with pytest.raises(UserError, match="neither a network nor a state dict"):
-        read_state(tmp_path / "a.pt")
+        read_weights(tmp_path / "a.pt")
 
 
-@pytest.mark.real
-def test_classic_weights_are_named(mmcl_data):
-    with pytest.raises(UserError, match=r"classic anchor-based YOLOv5 weights.*yolov5nu\.pt"):
-        read_state(mmcl_data / "weights" / "yolov5n-coco-v6.pt")
+def test_networks_that_are_not_as_torch_saves_them(tmp_path):
+    circle, odd = network(), network()
+    circle.rest.add_module("all", circle)
+    torch.save({"model": circle}, tmp_path / "circle.pt")
+    odd.rest.__dict__["_buffers"] = 7
+    torch.save({"model": odd}, tmp_path / "odd.pt")
+    with pytest.raises(
+        UserError, match=r"circle\.pt: has more layers than a network, or one that holds itself"
+    ):
+        read_weights(tmp_path / "circle.pt")
+    with pytest.raises(UserError, match=r"odd\.pt: its layer 'rest\.' is not written as torch does"):
+        read_weights(tmp_path / "odd.pt")
