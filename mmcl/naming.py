@@ -14,7 +14,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 NO_QUESTION = "no-question"
 """The <question> part of a path whose benchmark uses no answers (FRM off)."""
 
-MODEL_FILES = (".json", ".jinja", ".model", ".safetensors", ".txt")
+MODEL_FILES = (".json", ".jinja", ".model", ".pth", ".safetensors", ".txt")
 """Suffixes of the files that a model's folder is read from: weights, configuration, vocabulary."""
 
 

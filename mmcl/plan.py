@@ -283,8 +283,34 @@ class Plan:
         return self._shards(paths.MONTAGES, wildcards.dataset)
 
     def pictures_upstream(self, wildcards: Wildcards) -> str:
-        """What a shard of answers follows from."""
+        """What a shard of embeddings, or of answers without them, follows from."""
         return self._pictured(wildcards.dataset, wildcards.shard)
+
+    def asked_pictures(self, wildcards: Wildcards) -> str:
+        """What a shard of answers is made from: montages, or embeddings where they are kept."""
+        kept = _named(self.config.vlms, wildcards.vlm, "vlm").cache_images
+        where = {"dataset": wildcards.dataset, "shard": wildcards.shard}
+        return (
+            paths.at(paths.EMBEDDINGS, vlm=wildcards.vlm, **where)
+            if kept
+            else paths.at(paths.MONTAGES, **where)
+        )
+
+    def answers_upstream(self, wildcards: Wildcards) -> str:
+        """What a shard of answers follows from."""
+        return self._asked(wildcards.vlm, self.pictures_upstream(wildcards))
+
+    def _asked(self, vlm: str, pictured: str) -> str:
+        """What answers follow from beside their own settings."""
+        kept = _named(self.config.vlms, vlm, "vlm").cache_images
+        return digest(pictured, self._embedding(vlm)) if kept else pictured
+
+    def embedding_settings(self, wildcards: Wildcards) -> Plain:
+        """Params of embed_pictures."""
+        return self._embedding(wildcards.vlm).dump()
+
+    def _embedding(self, vlm: str) -> jobs.Embedding:
+        return staged(jobs.Embedding, "embed_pictures", _named(self.config.vlms, vlm, "vlm"))
 
     def _shards(self, pattern: str, dataset: str, **values: str) -> list[str]:
         return paths.shards(pattern, self.config.dataset(dataset).shards, dataset=dataset, **values)
@@ -572,7 +598,8 @@ class Plan:
                 else self._pictured(dataset)
             )
         if "answer" in wanted and training.vlm is not None:
-            parts.append(digest(self._answering(training.vlm.name), self._pictured(dataset)))
+            asked = self._asked(training.vlm.name, self._pictured(dataset))
+            parts.append(digest(self._answering(training.vlm.name), asked))
         if training.train.init:
             init, seed = training.train.init, paths.seed_of(name)
             parts.append(self._encoders_from(init.from_, init.what, seed))
@@ -899,7 +926,8 @@ class Plan:
         parts: list[Any] = [self.ensemble_settings(wildcards), self.ensemble_upstream(wildcards)]
         parts.append(self._prepared(wildcards.target))
         if self.target_answers(wildcards):
-            parts.append(digest(self._answering(benchmark.vlm.name), self._pictured(wildcards.target)))
+            asked = self._asked(benchmark.vlm.name, self._pictured(wildcards.target))
+            parts.append(digest(self._answering(benchmark.vlm.name), asked))
         return digest(*parts)
 
     def demo_network_before(self, wildcards: Wildcards) -> list[str]:

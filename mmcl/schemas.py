@@ -148,6 +148,7 @@ SCHEMAS = {
     ),
     "mmcl.montages/1": Schema({"images": Column("bytes")}),
     "mmcl.rgb/1": Schema({"features": Column("float32", (ANY,))}),
+    "mmcl.embeddings/1": Schema({"states": Column("float16", (ANY, ANY))}),
     "mmcl.answers/1": Schema(
         {
             "states": Column("float32", (ANY, ANY)),

@@ -12,6 +12,7 @@ VERSIONS = {
     "prepare_skeletons": 3,
     "crop_people": 2,
     "concatenate_frames": 1,
+    "embed_pictures": 1,
     "answer_question": 2,  # 2: the question begins with [ENC] where the model's vocabulary has it
     "pretrain_cnn": 1,
     "encode_montages": 1,

@@ -12,6 +12,7 @@ from mmcl.datasets.index import write_index
 from mmcl.errors import UserError
 from mmcl.naming import slug
 from mmcl.plan import Plan, run_digest
+from mmcl.settings import tables
 from mmcl.settings.jobs import StreamTraining
 from mmcl.stages import VERSIONS
 
@@ -264,6 +265,39 @@ def test_answers_follow_the_question(plan):
     assert answers("demo_xsub_no_frm") is None
     assert plan.target_answers(at(benchmark="demo_xsub", target="demo_target"))
     assert plan.target_answers(at(benchmark="demo_xsub_no_frm", target="demo_target")) == []
+
+
+def test_questions_are_answered_from_embeddings_where_they_are_kept(raw, monkeypatch):
+    shard = at(dataset="demo", shard="000-of-002", vlm="demo-blip", question=QUESTION)
+    plain = Plan(Config(raw))
+    assert plain.asked_pictures(shard) == "results/montages/demo/000-of-002.h5"
+    assert plain.answers_upstream(shard) == plain.pictures_upstream(shard)
+    for benchmark in raw["benchmarks"].values():
+        if "vlm" in benchmark:
+            benchmark["vlm"]["cache_images"] = True
+    kept = Plan(Config(raw))
+    assert kept.asked_pictures(shard) == "results/embeddings/demo/demo-blip/000-of-002.h5"
+    assert kept.embedding_settings(shard) == plain.embedding_settings(shard)
+    # other numbers, so other settings, and another training
+    assert kept.vlm_settings(shard) != plain.vlm_settings(shard)
+    assert kept.training_upstream(stream(kept, "demo_xsub")) != plain.training_upstream(
+        stream(plain, "demo_xsub")
+    )
+    before = kept.answers_upstream(shard)
+    monkeypatch.setitem(VERSIONS, "embed_pictures", 99)
+    assert kept.answers_upstream(shard) != before
+    assert plain.answers_upstream(shard) == plain.pictures_upstream(shard)
+
+
+def test_embeddings_are_kept_by_adapters_that_can(raw, monkeypatch):
+    class Other:
+        """An adapter without `embed`."""
+
+    monkeypatch.setattr("mmcl.vlm.blip.Other", Other, raising=False)
+    monkeypatch.setitem(tables.ADAPTERS, "other", "mmcl.vlm.blip:Other")
+    raw["benchmarks"]["demo_xsub"]["vlm"] |= {"adapter": "other", "cache_images": True}
+    with pytest.raises(UserError, match=r"vlm\.cache_images: .*adapter 'other' keeps no embeddings"):
+        Config(raw)
 
 
 def test_what_comes_before_enters_a_stages_params(raw):

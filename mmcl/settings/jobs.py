@@ -80,6 +80,18 @@ class Answering(Stage, VlmSettings):
     """answer_question."""
 
 
+class Embedding(Stage):
+    """embed_pictures: what of the vision-language model the embeddings of pictures follow from."""
+
+    name: str
+    adapter: str
+    weights: str
+    sha256: str | None
+    image_size: int | None
+    dtype: str
+    batch: Count
+
+
 class CnnTraining(Stage, SelectionSettings, CnnTrainingSettings):
     """pretrain_cnn: what its weights follow from."""
 

@@ -23,12 +23,14 @@ from mmcl.vlm.questions import freeze_question, read_question
 SCHEMA = "mmcl.answers/1"
 NOT_FINITE = "the model's states are not finite; with vlm.dtype float16 take bfloat16 or float32"
 
+MONTAGES, EMBEDDINGS = "mmcl.montages/1", "mmcl.embeddings/1"
+
 Asked = tuple[list[np.ndarray], list[str]]
-"""Pictures of a batch and the questions about them."""
+"""Pictures of a batch, or their embeddings, and the questions about them."""
 
 
 def answer_question(
-    montages: Path, question: Path, output: Path, settings: Answering, threads: int, also: Sequence[str] = ()
+    pictures: Path, question: Path, output: Path, settings: Answering, threads: int, also: Sequence[str] = ()
 ) -> None:
     """Answer a question about every montage of a shard, `mmcl.answers/1`, and further questions in the same pass.
 
@@ -37,7 +39,8 @@ def answer_question(
     alone. If it is complete it is not written again; if another process writes it, it is left to that process.
 
     Args:
-        montages: sealed `mmcl.montages/1`; clips that failed there fail here for the same reason.
+        pictures: sealed `mmcl.montages/1`, or `mmcl.embeddings/1` where the settings have `cache_images`; clips that
+            failed there fail here for the same reason.
         question: the question, a text file named after its slug.
         output: where to write. If another process writes it along with its own store, it is waited for.
         settings: of the stage.
@@ -60,10 +63,11 @@ def answer_question(
     # before the answers, as a store must be newer than the files that it follows from
     for other, (file, _) in asked.items():
         freeze_question(file, other)
-    source = store.Shards([montages], "mmcl.montages/1")
+    cached = settings.cache_images
+    source = store.Shards([pictures], EMBEDDINGS if cached else MONTAGES)
     device = pick_device()
     vlm = open_vlm(settings, device)
-    prepare = getattr(vlm, "prepare", None)
+    picture_of = partial(embedding_of, source) if cached else partial(montage_of, source, vlm)
     # with the sha256 of the weights, so that a store begun with other weights is not continued
     settings = replaced(settings, sha256=sha256(find(settings.weights)))
     about = json.dumps(vlm.describe())
@@ -77,7 +81,7 @@ def answer_question(
                 SCHEMA, states=(vlm.tokens, vlm.dim), mask=(vlm.tokens,), ids=(vlm.tokens,)
             ),
             batch_size=settings.batch,
-            inputs=[montages, file],
+            inputs=[pictures, file],
             attributes={"question": other, "vlm": about},
         )
         for other, (file, path) in asked.items()
@@ -94,15 +98,12 @@ def answer_question(
             for (names, lacking), found in zip(wanted, decoded, strict=True):
                 failed = {name: why for name, why in zip(names, found, strict=True) if isinstance(why, str)}
                 begun.append(([name for name in names if name not in failed], failed))
-                pictures = [picture for picture in found if not isinstance(picture, str)]
-                yield pictures, [texts[number] for number in lacking]
+                good = [picture for picture in found if not isinstance(picture, str)]
+                yield good, [texts[number] for number in lacking]
 
-        for answers in answers_of(vlm, batches(), queued=device.type == "cuda"):
+        for answers in answers_of(vlm, batches(), queued=device.type == "cuda", embedded=cached):
             names, failed = begun.popleft()
             yield [_batch(names, answer, failed) for answer in answers]
-
-    def picture_of(name: str) -> np.ndarray | str:
-        return _picture(source, name, prepare)
 
     half = ", or set vlm.dtype: bfloat16" if settings.dtype == "float32" else ""
     with memory_reported(f"lower vlm.batch (now {settings.batch}){half}"):
@@ -110,7 +111,7 @@ def answer_question(
 
 
 def answers_of(
-    vlm: VisionLanguageModel, batches: Iterable[Asked], *, queued: bool = False
+    vlm: VisionLanguageModel, batches: Iterable[Asked], *, queued: bool = False, embedded: bool = False
 ) -> Iterator[list[Answers | None]]:
     """Answers to batch after batch: per question those of its pictures, None of a batch without pictures.
 
@@ -118,15 +119,18 @@ def answers_of(
         vlm: the model.
         batches: pictures and questions of each.
         queued: where the model can `begin`, it is given each batch before the answers to the one before are waited for.
+        embedded: embeddings are given in place of pictures; the model can `answer_embedded`.
     """
-    begin = getattr(vlm, "begin", None) if queued else None
+    begin = getattr(vlm, "begin", None) if queued and not embedded else None
+    answer: Callable[[Sequence[np.ndarray], Sequence[str]], list[Answers]]
+    answer = getattr(vlm, "answer_embedded") if embedded else vlm.answer  # noqa: B009
 
     def begun() -> Iterator[Callable[[], list[Answers | None]]]:
         for pictures, questions in batches:
             if begin and pictures:
                 yield begin(pictures, questions)
             else:
-                yield partial(list, vlm.answer(pictures, questions) if pictures else [None] * len(questions))
+                yield partial(list, answer(pictures, questions) if pictures else [None] * len(questions))
 
     return behind(begun(), 1 if begin else 0)
 
@@ -137,9 +141,7 @@ def _batch(names: list[str], answers: Answers | None, failed: dict[str, str]) ->
     return store.only_finite(store.Batch(names, answers._asdict(), failed), "states", NOT_FINITE)
 
 
-def _picture(
-    source: store.Shards, name: str, prepare: Callable[[np.ndarray], np.ndarray] | None
-) -> np.ndarray | str:
+def montage_of(source: store.Shards, vlm: VisionLanguageModel, name: str) -> np.ndarray | str:
     """A clip's montage (H, W, 3), prepared for the model, or why there is none."""
     if name in source.failed:
         return source.failed[name]
@@ -147,4 +149,13 @@ def _picture(
         image = jpeg.decode(bytes(source.row("images", name)))
     except UserError as error:
         return f"montage: {error}"
+    prepare: Callable[[np.ndarray], np.ndarray] | None = getattr(vlm, "prepare", None)
     return prepare(image) if prepare else image
+
+
+def embedding_of(source: store.Shards, name: str) -> np.ndarray | str:
+    """A picture's embedding (P, E), or why there is none."""
+    if name in source.failed:
+        return source.failed[name]
+    states: np.ndarray = source.row("states", name)
+    return states

@@ -1,4 +1,4 @@
-"""BLIP visual question answering (Li et al., ICML 2022) from a local folder in transformers' own form.
+"""BLIP visual question answering (Li et al., ICML 2022): its own checkpoint, or a folder in transformers' form.
 
 The picture and the question meet in the question encoder, whose output the answer decoder attends to. What
 FRM reads (MMCL, section 3.3.2) is the decoder's last layer at the positions that produce the answer's tokens.
@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import Field
 
 from mmcl.ahead import fetch, upload
 from mmcl.errors import UserError
+from mmcl.naming import sha256
+from mmcl.settings import base
 from mmcl.settings.vlm import VlmSettings
-from mmcl.vlm import blip_layers
+from mmcl.vlm import beams, blip_layers, blip_original
 from mmcl.vlm.foreign import STRICT, check_words, find_folder, go_offline, load_strictly, opened
 from mmcl.vlm.protocol import Answers, is_yes_no
 
@@ -27,7 +30,8 @@ log = logging.getLogger(__name__)
 WHAT_BELONGS = (
     "A BLIP question-answering model in transformers' form belongs there (config.json, model.safetensors, "
     "preprocessor_config.json and the tokenizer's files), such as the files of "
-    "Salesforce/blip-vqa-capfilt-large (`mmcl fetch blip-vqa-capfilt-large`)"
+    "Salesforce/blip-vqa-capfilt-large (`mmcl fetch blip-vqa-capfilt-large`); or BLIP's own checkpoint, "
+    "model_base_vqa_capfilt_large.pth, with vocab.txt of bert-base-uncased (`mmcl fetch blip-original`)"
 )
 ENC = "[ENC]"
 BLIP_WORDS = 30524
@@ -36,37 +40,49 @@ IMAGE_BACKEND = "pil"  # as in the original; with torchvision pixels differ by u
 
 
 class Blip:
-    """`BlipForQuestionAnswering`, greedy decoding, at most `max_new_tokens` answer tokens.
+    """`BlipForQuestionAnswering`, at most `max_new_tokens` answer tokens, found greedily or by beam search.
 
-    `weights` is a folder with config.json, model.safetensors, the tokenizer and preprocessor_config.json. For another
-    `image_size` than the model's the position embedding is interpolated.
+    `weights` is a folder with config.json, model.safetensors, the tokenizer and preprocessor_config.json, or BLIP's own
+    checkpoint (`blip_original`). For another `image_size` than the model's the position embedding is interpolated.
     """
+
+    class Options(base.Options):
+        """What `vlm.options` may hold."""
+
+        beams: int = Field(
+            1,
+            ge=1,
+            le=64,
+            description="Answers followed at the same time; 1 is greedy, BLIP's own code has 3.",
+        )
 
     def __init__(self, settings: VlmSettings, device: "torch.device"):
         go_offline()
         import torch
-        from transformers import AutoImageProcessor, AutoTokenizer, BlipForQuestionAnswering
 
-        folder = find_folder(settings, "blip", WHAT_BELONGS)
         self.device = device
         self.tokens = settings.max_new_tokens
+        self.beams = base.own_options(settings.options, Blip.Options).beams
         self.dtype: torch.dtype = getattr(torch, settings.dtype)
+        checkpoint = blip_original.find_original(settings)
+        place = checkpoint or find_folder(settings, "blip", WHAT_BELONGS)
 
         def load() -> tuple[Any, Any, Any]:
-            return (
-                AutoTokenizer.from_pretrained(folder, **STRICT),
-                AutoImageProcessor.from_pretrained(folder, backend=IMAGE_BACKEND, **STRICT),
-                load_strictly(BlipForQuestionAnswering, folder, dtype=self.dtype),
-            )
+            return blip_original.open_original(place, self.dtype) if checkpoint else self._from_folder(place)
 
-        self.tokenizer, self.processor, model = opened(folder, "a BLIP question-answering model", load)
+        self.tokenizer, self.processor, model = opened(place, "a BLIP question-answering model", load)
+        self.source = {"weights": "transformers"}
+        if checkpoint:
+            words = checkpoint.with_name(blip_original.VOCABULARY)
+            self.source = {"weights": checkpoint.name, "vocabulary": sha256(words)}
         self.model = model.to(device).eval()
         text, vision = self.model.config.text_config, self.model.config.vision_config
-        self._check_vocabulary(folder)
+        self._check_vocabulary(place)
         self.dim = text.hidden_size
         self.start, self.end, self.padding = text.bos_token_id, text.sep_token_id, text.pad_token_id
         self.image_size = int(settings.image_size or vision.image_size)
         self.interpolate = self.image_size != vision.image_size
+        self.embedding = ((self.image_size // vision.patch_size) ** 2 + 1, vision.hidden_size)
         self.longest_question = text.max_position_embeddings
         self.question_start = self._question_start()
         self.yes, self.no = (self._first_token(word) for word in ("yes", "no"))
@@ -75,6 +91,16 @@ class Blip:
         self.text_stream: torch.cuda.Stream | None = None
         self._asked: dict[str, torch.Tensor] = {}
 
+    def _from_folder(self, folder: Path) -> tuple[Any, Any, Any]:
+        """Tokenizer, image processor and model in transformers' form."""
+        from transformers import AutoImageProcessor, AutoTokenizer, BlipForQuestionAnswering
+
+        return (
+            AutoTokenizer.from_pretrained(folder, **STRICT),
+            AutoImageProcessor.from_pretrained(folder, backend=IMAGE_BACKEND, **STRICT),
+            load_strictly(BlipForQuestionAnswering, folder, dtype=self.dtype),
+        )
+
     def describe(self) -> dict[str, str]:
         """Versions and preprocessing."""
         import torch
@@ -82,6 +108,8 @@ class Blip:
 
         return {
             "model": type(self.model).__name__,
+            **self.source,
+            "beams": str(self.beams),
             "image_processor": type(self.processor).__name__,
             "image_backend": IMAGE_BACKEND,
             "image_size": str(self.image_size),
@@ -110,11 +138,31 @@ class Blip:
         import torch
 
         with torch.inference_mode():
-            picture = blip_layers.encode_pictures(
-                self.model.vision_model, self._pixels(images), self.interpolate
-            )
-            with self._beside(picture):
-                found = [fetch(self._answer(question, picture)) for question in questions]
+            return self._begin(self._encoded(images), questions)
+
+    def embed(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """See `VisionLanguageModel`: the vision encoder's output, the class token first."""
+        import torch
+
+        with torch.inference_mode():
+            states: np.ndarray = self._encoded(images).half().cpu().numpy()
+        return states
+
+    def answer_embedded(self, embeddings: Sequence[np.ndarray], questions: Sequence[str]) -> list[Answers]:
+        """See `VisionLanguageModel`."""
+        import torch
+
+        with torch.inference_mode():
+            picture = torch.from_numpy(np.stack(embeddings)).to(self.device, self.dtype)
+            return self._begin(picture, questions)()
+
+    def _encoded(self, images: Sequence[np.ndarray]) -> "torch.Tensor":
+        """The vision encoder's output (B, patches + 1, D)."""
+        return blip_layers.encode_pictures(self.model.vision_model, self._pixels(images), self.interpolate)
+
+    def _begin(self, picture: "torch.Tensor", questions: Sequence[str]) -> Callable[[], list[Answers]]:
+        with self._beside(picture):
+            found = [fetch(self._answer(question, picture)) for question in questions]
         return lambda: [self._as_answers(*finish()) for finish in found]
 
     @contextmanager
@@ -169,15 +217,20 @@ class Blip:
         return pixels[0, :, 0].to(self.dtype)
 
     def _answer(self, question: str, picture: "torch.Tensor") -> "tuple[torch.Tensor, ...]":
-        """Greedy answers to one question: states, mask, ids and p_yes of `Answers`, on the device.
+        """Answers to one question: states, mask, ids and p_yes of `Answers`, on the device.
 
         `picture` (B, patches + 1, D) is the vision encoder's output. All rows have the same question and so the same
         length: nothing is padded, as `generate` would attend to padding. Nothing waits for the device.
         """
+        asked = self.encode_question(question, picture)
+        decisive = is_yes_no(question) and self.yes is not None and self.no is not None
+        return self._best(asked, decisive) if self.beams > 1 else self._greedy(asked, decisive)
+
+    def _greedy(self, asked: "torch.Tensor", decisive: bool) -> "tuple[torch.Tensor, ...]":
+        """The likeliest token after the tokens before, to a question as encoded; `decisive` where p_yes is wanted."""
         import torch
 
-        asked = self.encode_question(question, picture)
-        rows = len(picture)
+        rows = len(asked)
         sequence = torch.full((rows, 1), self.start, dtype=torch.long, device=self.device)
         states = torch.zeros(rows, self.tokens, self.dim, dtype=torch.float32, device=self.device)
         mask = torch.zeros(rows, self.tokens, dtype=torch.bool, device=self.device)
@@ -188,14 +241,43 @@ class Blip:
             # for a few tokens, decoding the prefix again costs less than a key-value cache and gives the same
             state = blip_layers.encode_tokens(decoder.bert, sequence, asked, causal=True)[:, -1]
             logits = decoder.cls(state).float()
-            if t == 0 and is_yes_no(question) and self.yes is not None and self.no is not None:
-                p_yes = torch.stack([logits[:, self.yes], logits[:, self.no]], 1).softmax(1)[:, 0]
+            if t == 0 and decisive:
+                p_yes = self._p_yes(logits)
             token = torch.where(active, logits.argmax(1), self.padding)
             states[:, t] = torch.where(active[:, None], state.float(), 0.0)
             mask[:, t] = active
             sequence = torch.cat([sequence, token[:, None]], 1)
             active = active & (token != self.end)
         return states, mask, sequence[:, 1:].contiguous(), p_yes
+
+    def _best(self, asked: "torch.Tensor", decisive: bool) -> "tuple[torch.Tensor, ...]":
+        """The best answer of a beam search; its states are those of one pass over it."""
+        import torch
+
+        decoder, rows = self.model.text_decoder, len(asked)
+        beside = asked.repeat_interleave(self.beams, 0)
+
+        def logits_of(sequences: torch.Tensor) -> torch.Tensor:
+            state = blip_layers.encode_tokens(decoder.bert, sequences, beside, causal=True)[:, -1]
+            logits: torch.Tensor = decoder.cls(state)
+            return logits
+
+        ids = beams.beam_search(
+            logits_of, rows, self.beams, self.tokens, self.start, self.end, self.padding, self.device
+        )
+        before = torch.cat([ids.new_full((rows, 1), self.start), ids[:, :-1]], 1)
+        states = blip_layers.encode_tokens(decoder.bert, before, asked, causal=True)
+        mask = (before == self.end).cumsum(1) == 0
+        p_yes = torch.full((rows,), float("nan"), device=self.device)
+        if decisive:
+            p_yes = self._p_yes(decoder.cls(states[:, 0]).float())
+        return torch.where(mask[..., None], states.float(), 0.0), mask, ids, p_yes
+
+    def _p_yes(self, logits: "torch.Tensor") -> "torch.Tensor":
+        """The probability of yes against no, from the logits (B, words) of the first token."""
+        import torch
+
+        return torch.stack([logits[:, self.yes], logits[:, self.no]], 1).softmax(1)[:, 0]
 
     def encode_question(self, question: str, picture: "torch.Tensor") -> "torch.Tensor":
         """The question encoder's last layer (B, L, D), with cross-attention to `picture` (B, patches + 1, D).

@@ -3,7 +3,7 @@
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -84,12 +84,12 @@ def _check_folder(folder: Path, model_type: str) -> None:
             raise UserError(f"{folder / INDEX}: {shown(part)} is no .safetensors file beside it")
 
 
-def load_strictly(model_class: Any, folder: Path, **options: Any) -> Any:
+def load_strictly(model_class: Any, source: Path, **options: Any) -> Any:
     """`model_class.from_pretrained` for which every tensor of model and files must fit.
 
     Args:
         model_class: of transformers.
-        folder: where the model is, as .safetensors.
+        source: the folder where the model is, as .safetensors; with `state_dict` among the options, the file of it.
         options: of `from_pretrained`.
 
     Raises:
@@ -99,7 +99,7 @@ def load_strictly(model_class: Any, folder: Path, **options: Any) -> Any:
         logging.ERROR
     )  # it advises to ignore what is left over
     model, info = model_class.from_pretrained(
-        folder,
+        None if "state_dict" in options else source,
         **STRICT,
         use_safetensors=True,
         output_loading_info=True,
@@ -111,12 +111,17 @@ def load_strictly(model_class: Any, folder: Path, **options: Any) -> Any:
         "of another shape": [key for key, *_ in info["mismatched_keys"]],
         "left over": info["unexpected_keys"],
     }
+    misfit(source, model_class, wrong)
+    check_finite(source, model.state_dict())
+    return model
+
+
+def misfit(source: Path, model_class: Any, wrong: Mapping[str, Iterable[str]]) -> None:
+    """Raise a UserError if tensors do not fit a model; `wrong` has their names by what is wrong with them."""
     found = {what: sorted(key for key in keys if not key.endswith(BUFFERS)) for what, keys in wrong.items()}
     if any(found.values()):
         listed = "; ".join(f"{what}: {some(names)}" for what, names in found.items() if names)
-        raise UserError(f"{folder}: its weights do not fit {model_class.__name__}: {listed}")
-    check_finite(folder, model.state_dict())
-    return model
+        raise UserError(f"{source}: its weights do not fit {model_class.__name__}: {listed}")
 
 
 def opened(folder: Path, what: str, load: Any) -> Any:

@@ -48,6 +48,11 @@ class VisionLanguageModel(Protocol):
     - `begin(images, questions)`: queues the work of `answer` on the device and returns a function without arguments
       that gives its result. It is called for the next batch before the function of this one.
 
+    And, where `vlm.cache_images` may be set, an attribute `embedding`, the shape (P, E) of a picture's embedding, and:
+
+    - `embed(images)`: all that the answers need of each of B pictures, (B, P, E) float16.
+    - `answer_embedded(embeddings, questions)`: `answer`, from B embeddings (P, E) float16.
+
     Attributes:
         dim: D, the width of a state.
         tokens: K, the most tokens of an answer.

@@ -83,11 +83,11 @@ def test_docs_hold_the_table(project):
 def test_missing_weights_name_the_command():
     from mmcl.models import cnn
     from mmcl.video import detect, pose, torchvision_detector
-    from mmcl.vlm import blip
+    from mmcl.vlm import blip, blip_original
 
     with pytest.raises(UserError, match="mmcl fetch inception_v3") as told:
         cnn.weights_sha256(CnnSettings(weights="nowhere/inception.pth"))
-    others = (torchvision_detector.FasterRcnn.what_belongs, pose.WHAT_BELONGS, blip.WHAT_BELONGS)
+    others = (torchvision_detector.FasterRcnn.what_belongs, pose.WHAT_BELONGS, blip.WHAT_BELONGS, blip_original.WHAT_BELONGS)
     for text in (str(told.value), detect.WHAT_BELONGS, *others):
         named = re.findall(r"`mmcl fetch ([\w-]+)`", text)
         assert named

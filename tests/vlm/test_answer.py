@@ -5,11 +5,13 @@ import torch
 from mmcl import store
 from mmcl.errors import UserError
 from mmcl.naming import slug
-from mmcl.settings.base import replaced
+from mmcl.settings.base import narrowed, replaced
+from mmcl.settings.jobs import Embedding
 from mmcl.video import jpeg
 from mmcl.vlm import open_vlm
 from mmcl.vlm.answer import answer_question
 from mmcl.vlm.blip import Blip
+from mmcl.vlm.embed import embed_pictures
 from mmcl.vlm.questions import freeze_question
 
 HOLDING = "whether the people are holding objects?"
@@ -39,7 +41,7 @@ def ask(folder, montages, text, settings, also=()):
     question = folder / "questions" / f"{slug(text)}.txt"
     freeze_question(question, text)
     output = folder / slug(text) / "000-of-001.h5"
-    output.parent.mkdir(exist_ok=True)
+    output.parent.mkdir(parents=True, exist_ok=True)
     answer_question(montages, question, output, settings, threads=1, also=also)
     return answers_of(folder, text)
 
@@ -69,6 +71,49 @@ def test_answers_are_the_models_own(tmp_path, montages, blip_settings):
     np.testing.assert_array_equal(answers.read("ids"), expected.ids)
     np.testing.assert_array_equal(answers.read("mask"), expected.mask)
     assert answers.read("text").tolist() == expected.text
+
+
+def test_a_question_is_answered_from_embeddings(tmp_path, montages, blip_settings):
+    cached = replaced(blip_settings, cache_images=True)
+    embeddings = tmp_path / "embeddings.h5"
+    embed_pictures(montages, embeddings, narrowed(Embedding, blip_settings), threads=1)
+    kept = store.Shards([embeddings], "mmcl.embeddings/1")
+    assert kept.names == ["a", "b", "d"]
+    assert kept.row("states", "a").dtype == np.float16
+    assert kept.shape("states") == (17, 16)
+    assert kept.failed["c"] == "no person"
+    images = store.Shards([montages], "mmcl.montages/1")
+    pictures = [jpeg.decode(images.row("images", name)) for name in kept.names]
+    direct = open_vlm(blip_settings, torch.device("cpu")).embed(pictures)
+    np.testing.assert_allclose(kept.read("states"), direct, atol=2e-3)
+
+    answers = ask(tmp_path, embeddings, HOLDING, cached, also=[COLOUR])
+    plain = ask(tmp_path / "direct", montages, HOLDING, blip_settings)
+    assert answers.names == plain.names
+    assert answers.failed == plain.failed
+    np.testing.assert_array_equal(answers.read("ids"), plain.read("ids"))
+    np.testing.assert_allclose(answers.read("states"), plain.read("states"), atol=0.01)
+    assert answers_of(tmp_path, COLOUR).names == plain.names
+    assert answers.settings["cache_images"] is True
+    with pytest.raises(UserError, match=r"mmcl\.montages/1.*mmcl\.embeddings/1|mmcl\.embeddings/1"):
+        ask(tmp_path / "wrong", montages, COLOUR, cached)
+
+
+def test_an_embedding_too_large_for_half_precision_fails_its_clip(
+    tmp_path, montages, blip_settings, monkeypatch
+):
+    embed = Blip.embed
+
+    def large(self, images):
+        states = embed(self, images)
+        states[0, 3, 2] = np.inf  # the first picture of each batch
+        return states
+
+    monkeypatch.setattr(Blip, "embed", large)
+    embed_pictures(montages, tmp_path / "e.h5", narrowed(Embedding, blip_settings), threads=1)
+    kept = store.Shards([tmp_path / "e.h5"], "mmcl.embeddings/1")
+    assert kept.names == ["b"]
+    assert "not finite in half precision" in kept.failed["a"]
 
 
 def test_failed_montages_fail_with_their_reason(tmp_path, montages, blip_settings):

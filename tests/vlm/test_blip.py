@@ -125,6 +125,51 @@ def test_p_yes_is_the_softmax_over_yes_and_no(blip, pictures):
     assert np.isnan(colour.p_yes).all()
 
 
+def test_beams_give_the_states_of_the_chosen_answer(blip, blip_settings, pictures, monkeypatch):
+    wide = open_vlm(replaced(blip_settings, options={"beams": 3}), torch.device("cpu"))
+    (found,) = wide.answer(pictures, [HOLDING])
+    (greedy,) = blip.answer(pictures, [HOLDING])
+    np.testing.assert_array_equal(found.ids, greedy.ids)  # these weights prefer one token by far
+    np.testing.assert_allclose(found.states, greedy.states, atol=1e-5)
+    np.testing.assert_allclose(found.p_yes, greedy.p_yes, atol=1e-6)
+
+    end, padding = wide.end, wide.padding
+    chosen = torch.tensor([[90, 7, end, padding], [end, padding, padding, padding], [8, 9, 10, 11]])
+
+    def search(logits_of, rows, beams, *_):
+        assert (rows, beams) == (3, 3)
+        assert logits_of(torch.full((9, 2), wide.start)).shape == (9, len(wide.tokenizer))
+        return chosen
+
+    monkeypatch.setattr("mmcl.vlm.beams.beam_search", search)
+    (answers,) = wide.answer(pictures, [HOLDING])
+    with torch.no_grad():
+        asked = blip.encode_question(HOLDING, blip._encoded(pictures))
+        given = torch.cat([torch.full((3, 1), blip.start), chosen[:, :-1]], 1)
+        out = blip.model.text_decoder(given, encoder_hidden_states=asked, output_hidden_states=True)
+    states = out.hidden_states[-1].numpy()
+    np.testing.assert_array_equal(answers.ids, chosen)
+    assert answers.mask.sum(1).tolist() == [3, 1, 4]
+    assert answers.mask[:, 0].all()
+    np.testing.assert_allclose(answers.states[answers.mask], states[answers.mask], atol=1e-5)
+    assert (answers.states[~answers.mask] == 0).all()
+    np.testing.assert_allclose(answers.p_yes, greedy.p_yes, atol=1e-6)
+
+
+def test_an_embedding_in_half_precision_gives_nearly_the_same_answers(blip, pictures):
+    embedded = blip.embed(pictures)
+    assert embedded.dtype == np.float16
+    assert embedded.shape == (3, *blip.embedding) == (3, 17, 16)
+    direct = blip.answer(pictures, [HOLDING, COLOUR])
+    for one, other in zip(direct, blip.answer_embedded([*embedded], [HOLDING, COLOUR]), strict=True):
+        np.testing.assert_array_equal(one.ids, other.ids)
+        np.testing.assert_allclose(one.states, other.states, atol=0.01)
+        np.testing.assert_allclose(one.p_yes, other.p_yes, atol=0.01)
+    half = embedded.astype(np.float32)
+    again = blip.answer_embedded([*half], [COLOUR])[0]
+    np.testing.assert_array_equal(again.states, blip.answer_embedded([*embedded], [COLOUR])[0].states)
+
+
 def test_another_picture_size_is_interpolated(blip_settings, pictures):
     large = open_vlm(replaced(blip_settings, image_size=64), torch.device("cpu"))
     assert large._pixels(pictures).shape == (3, 3, 64, 64)
@@ -150,20 +195,20 @@ class WithOptions(Blip):
     class Options(base.Options):
         """Of this adapter."""
 
-        beams: base.Count = Field(1, description="Answers that are followed at the same time.")
+        warmth: base.Count = Field(1, description="Of the answer.")
 
 
 def test_an_adapter_may_have_options_of_its_own(blip_settings, monkeypatch):
     monkeypatch.setitem(tables.ADAPTERS, "mine", f"{__name__}:WithOptions")
-    stated = base.replaced(blip_settings, adapter="mine", options={"beams": 3})
-    assert stated.dump()["options"] == {"beams": 3}
+    stated = base.replaced(blip_settings, adapter="mine", options={"warmth": 3})
+    assert stated.dump()["options"] == {"warmth": 3}
     assert type(blip_settings).model_validate(stated.dump()) == stated
     opened = open_vlm(stated, torch.device("cpu"))
     assert isinstance(opened, WithOptions)
-    with pytest.raises(ValidationError, match=r"options\.beam"):
-        base.replaced(blip_settings, adapter="mine", options={"beam": 3})
     with pytest.raises(ValidationError, match=r"options\.beams"):
-        base.replaced(blip_settings, options={"beams": 3})
+        base.replaced(blip_settings, adapter="mine", options={"beams": 3})
+    with pytest.raises(ValidationError, match=r"options\.warmth"):
+        base.replaced(blip_settings, options={"warmth": 3})
 
 
 def test_mistakes_are_named(blip_settings, tmp_path, blip, pictures):

@@ -2,7 +2,8 @@
 
 Needs: results/montages/<dataset>/<shard>.h5 and `instruction` of the configuration.
 Makes: results/questions/<question>.txt, results/answers/<dataset>/<vlm>/<question>/<shard>.h5; in the same pass the
-answers to `vlm.also_ask`, in stores of their own beside it.
+answers to `vlm.also_ask`, in stores of their own beside it; with `vlm.cache_images`
+results/embeddings/<dataset>/<vlm>/<shard>.h5, from which every question is answered.
 """
 
 
@@ -24,10 +25,33 @@ rule write_question:
         "../scripts/write_question.py"
 
 
+rule embed_pictures:
+    """Encode every picture once, for all questions."""
+    input:
+        paths.MONTAGES,
+    output:
+        paths.EMBEDDINGS,
+    log:
+        paths.log(paths.EMBEDDINGS, "embed_pictures"),
+    benchmark:
+        paths.times(paths.EMBEDDINGS, "embed_pictures")
+    conda:
+        "../../environment.yml"
+    threads: PLAN.dataset_threads
+    resources:
+        gpu=GPU,
+        mem_mb=8000,
+    params:
+        settings=PLAN.embedding_settings,
+        upstream=PLAN.pictures_upstream,
+    script:
+        "../scripts/embed_pictures.py"
+
+
 rule answer_question:
     """Ask the vision-language model about every picture and keep its answers' hidden states."""
     input:
-        montages=paths.MONTAGES,
+        pictures=PLAN.asked_pictures,
         question=paths.QUESTION,
     output:
         paths.ANSWERS,
@@ -43,7 +67,7 @@ rule answer_question:
         mem_mb=8000,
     params:
         settings=PLAN.vlm_settings,
-        upstream=PLAN.pictures_upstream,
+        upstream=PLAN.answers_upstream,
         also=PLAN.further_questions,
     script:
         "../scripts/answer_question.py"
