@@ -30,7 +30,7 @@ TIERS = [
         "precision",
     },
     {"settings", "state_dict"},
-    {"store", "layouts", "provenance", "recipes", "released", "paths"},
+    {"store", "layouts", "provenance", "recipes", "released", "paths", "fetch"},
     {"skeleton", "inspect", "checkpoints"},
     {"datasets"},
     {"config", "models", "exchange"},
@@ -47,7 +47,7 @@ TIERS = [
 ]
 """A part may import those of lower tiers, and itself."""
 
-ALONE = {"exchange": {"audit", "cli"}, "audit": {"cli"}, "demo": set()}
+ALONE = {"exchange": {"audit", "cli"}, "audit": {"cli"}, "fetch": {"cli"}, "demo": set()}
 """Parts that only these others may import."""
 
 LIGHT = ("models", "engine", "colearn", "training", "selfsup", "skeleton")

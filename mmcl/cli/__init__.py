@@ -1,6 +1,6 @@
 """The command line. Data goes to stdout, messages to stderr; bad arguments end with status 2."""
 
-from mmcl.cli import audit, compare, convert, convert_weights, describe, export, inspect, predict
+from mmcl.cli import audit, compare, convert, convert_weights, describe, export, fetch, inspect, predict
 from mmcl.cli.app import app
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "convert_weights",
     "describe",
     "export",
+    "fetch",
     "inspect",
     "predict",
 ]

@@ -116,8 +116,8 @@ def _find(settings: CnnSettings) -> Path | None:
         return None
     what = (
         f"The weights of torchvision's {settings.architecture} belong there: the file that its "
-        "documentation names for the wanted `…_Weights` (Inception-V3: inception_v3_google-0cc3c7bd.pth), "
-        "or a state dict of your own"
+        "documentation names for the wanted `…_Weights`, or a state dict of your own; `mmcl fetch inception_v3` and "
+        "`mmcl fetch resnet34` fetch these two"
     )
     return find_weights(settings.weights, settings.sha256, what)
 

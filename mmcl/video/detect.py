@@ -44,7 +44,7 @@ STALE = 3600.0
 WHAT_BELONGS = (
     "A person detector's weights belong there: yolov5{n,s,m,l,x}.pt as published with YOLOv5 5.0 to 7.0 or "
     "yolov5{n,s,m,l,x}u.pt of ultralytics (AGPL-3.0), or a network of the same architecture of your own as .pt or "
-    ".safetensors"
+    ".safetensors; `mmcl fetch yolov5m` and `mmcl fetch yolov5mu` fetch YOLOv5m's"
 )
 
 

@@ -22,7 +22,8 @@ SMALL = "yolov5n-pose"
 
 WHAT_BELONGS = (
     "A pose estimator's weights belong there: yolov8{n,s,m,l,x}-pose.pt or yolo11{n,s,m,l,x}-pose.pt as published by"
-    " ultralytics (AGPL-3.0), or a network of the same architecture of your own as .pt or .safetensors"
+    " ultralytics (AGPL-3.0), or a network of the same architecture of your own as .pt or .safetensors;"
+    " `mmcl fetch yolov8n-pose` fetches the smallest"
 )
 
 

@@ -25,7 +25,8 @@ class FasterRcnn:
 
     what_belongs = (
         "A person detector's weights belong there: a state dict that torchvision publishes for this network on COCO "
-        "(such as fasterrcnn_resnet50_fpn_v2_coco-dd69338a.pth), or one of your own as .pt, .pth or .safetensors"
+        "(`mmcl fetch fasterrcnn_resnet50_fpn_v2` or `mmcl fetch fasterrcnn_mobilenet_v3_large_320_fpn`), or one of "
+        "your own as .pt, .pth or .safetensors"
     )
 
     def __init__(self, settings: DetectorSettings, device: "torch.device"):

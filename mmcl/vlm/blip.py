@@ -30,8 +30,8 @@ log = logging.getLogger(__name__)
 WHAT_BELONGS = (
     "A BLIP question-answering model in transformers' form belongs there (config.json, model.safetensors, "
     "preprocessor_config.json and the tokenizer's files), such as the files of "
-    "Salesforce/blip-vqa-capfilt-large; or BLIP's own checkpoint, model_base_vqa_capfilt_large.pth, with vocab.txt of "
-    "bert-base-uncased"
+    "Salesforce/blip-vqa-capfilt-large (`mmcl fetch blip-vqa-capfilt-large`); or BLIP's own checkpoint, "
+    "model_base_vqa_capfilt_large.pth, with vocab.txt of bert-base-uncased (`mmcl fetch blip-original`)"
 )
 ENC = "[ENC]"
 BLIP_WORDS = 30524

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SUFFIX, VOCABULARY = ".pth", "vocab.txt"
 WHAT_BELONGS = (
     f"BLIP's own checkpoint belongs there (model_base_vqa_capfilt_large{SUFFIX} of github.com/salesforce/BLIP) and, "
-    f"beside it, {VOCABULARY} of bert-base-uncased"
+    f"beside it, {VOCABULARY} of bert-base-uncased; `mmcl fetch blip-original` fetches both"
 )
 MARKS = ("[DEC]", "[ENC]")
 """What BLIP adds to BERT's vocabulary: the first token of an answer, and of a question."""
