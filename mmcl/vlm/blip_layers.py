@@ -33,8 +33,8 @@ def attention(query: Tensor, key: Tensor, value: Tensor, heads: int, causal: boo
 def attention_of_few(own: Any, x: Tensor, to: Tensor) -> Tensor:
     """`attention` of few tokens to many states, without a key and a value of each state.
 
-    In each head q · (W x + b) = (Wᵀ q) · x + q · b, whose last part is the same for all states and leaves the softmax as
-    it is; the weights sum to one, so that Σ a (V x + c) = V Σ a x + c.
+    In each head q · (W x + b) = (Wᵀ q) · x + q · b, whose last part is the same for all states and leaves the softmax
+    as it is; the weights sum to one, so that Σ a (V x + c) = V Σ a x + c.
 
     Args:
         own: the attention's `query`, `key` and `value`.
