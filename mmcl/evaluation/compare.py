@@ -55,6 +55,7 @@ class Runs:
         scores: seed → scores.h5 of its members.
         weights: of the members.
         top1: seed → the accuracy recorded in ensemble.json, as far as there is one.
+        normalise: see `fuse`.
         name: what it is called in the result.
     """
 
@@ -62,6 +63,7 @@ class Runs:
     scores: dict[int, list[Path]]
     weights: list[float]
     top1: dict[int, float]
+    normalise: bool = False
     name: str = ""
 
     def outcome(self, seed: int) -> Outcome:
@@ -71,7 +73,7 @@ class Runs:
             UserError: they are not there, or are not those that were written down.
         """
         logits, labels, names = read_scores(self.scores[seed])
-        fused = fuse(logits, self.weights)
+        fused = fuse(logits, self.weights, self.normalise)
         outcome = Outcome(
             figures(fused, labels, sum(self.weights)),
             {k: hits(fused, labels, k) for k in HITS.values()},
@@ -124,7 +126,7 @@ def _of_ensemble(benchmark: FinishedBenchmark, member: str | None) -> Runs:
     if member:
         weights, top1 = [1.0], {next(iter(benchmark.seeds)): members[0].top1}
     scores = {seed: scores_of_seed(members, seed) for seed in benchmark.seeds}
-    return Runs(benchmark.path, scores, weights, top1)
+    return Runs(benchmark.path, scores, weights, top1, benchmark.normalise and member is None)
 
 
 def compare(paths: Sequence[Path], member: str | None = None, metric: str = "top1") -> dict[str, Any]:

@@ -27,18 +27,27 @@ PACKAGES = (
 )
 
 
-def fuse(logits: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndarray:
+def fuse(logits: np.ndarray, weights: Sequence[float] | np.ndarray, normalise: bool = False) -> np.ndarray:
     """S = Σ_k w_k · z_k on raw logits.
 
     Args:
         logits: (K, N, C), one matrix a member.
         weights: K numbers.
+        normalise: whether every z_k of a clip is divided by its L2 norm first, as HD-GCN's ensemble does.
 
     Returns:
         (N, C).
     """
-    fused: np.ndarray = np.tensordot(np.asarray(weights, np.float64), logits.astype(np.float64), axes=1)
+    logits = normalised(logits) if normalise else logits.astype(np.float64)
+    fused: np.ndarray = np.tensordot(np.asarray(weights, np.float64), logits, axes=1)
     return fused
+
+
+def normalised(logits: np.ndarray) -> np.ndarray:
+    """(…, C) of length one each, float64; zeros stay zeros."""
+    logits = logits.astype(np.float64)
+    norms = np.linalg.norm(logits, axis=-1, keepdims=True)
+    return logits / np.where(norms > 0, norms, 1.0)
 
 
 def fit_weights(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -131,11 +140,12 @@ def write_ensemble(
         UserError: members scored different clips, or all weights are zero.
     """
     seeds, members = settings.seeds, settings.members
+    normalise = settings.ensemble.normalise and len(members) > 1  # one member keeps its scores as they are
     held_out = None
     match settings.ensemble.weights:
         case "fitted":
             logits, labels, names = read_scores(fit)
-            weights = fit_weights(logits, labels)
+            weights = fit_weights(normalised(logits) if normalise else logits, labels)
             held_out = len(names)
         case "equal":
             weights = np.full(len(members), 1.0 / len(members))
@@ -151,11 +161,11 @@ def write_ensemble(
     results, own = [], []
     for number in range(len(seeds)):
         logits, labels, names = read_scores(scores[number * len(members) : (number + 1) * len(members)])
-        results.append(figures(fuse(logits, weights), labels, total))
+        results.append(figures(fuse(logits, weights, normalise), labels, total))
         own.append([100.0 * hits(member, labels).mean() for member in logits])
     # the last loop's variables belong to the last seed; members and classes are reported for the first
     logits, labels, names = read_scores(scores[: len(members)])
-    fused = fuse(logits, weights)
+    fused = fuse(logits, weights, normalise)
     ids, class_names = read_classes(scores[0])
     read = [read_json(path) for path in metrics]
     written: dict[str, Any] = {

@@ -113,7 +113,7 @@ def score_stream(
     trained = load_model(model, pick_device())
     source = SkeletonStore(skeletons)
     if trained.settings.train.init:
-        # whose encoder may have been trained on another data set's joints
+        # from a network that may have been trained on another data set's joints
         source = seen_as(source, trained.layout, trained.persons)
     check_same(model, trained, source, settings, "to be scored")
     write_scores(output, metrics, trained, source, settings, inputs=[model, skeletons])

@@ -7,11 +7,17 @@ from seeds import shifted
 
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fit_weights, fuse, read_scores, write_ensemble
+from mmcl.evaluation.finished import find_benchmark, find_models
 
 
 def test_fuse_is_a_weighted_sum_of_raw_logits():
     logits = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
     assert np.array_equal(fuse(logits, [2, 1]), 2 * logits[0] + logits[1])
+
+
+def test_normalised_scores_count_alike():
+    logits = np.array([[[3, 4, 0], [0, 0, 0]], [[0, 0, 10], [2, 0, 0]]], np.float32)
+    assert fuse(logits, [1, 1], normalise=True) == pytest.approx(np.array([[0.6, 0.8, 1], [1, 0, 0]]))
 
 
 def test_fit_prefers_the_member_that_knows():
@@ -101,6 +107,22 @@ def test_the_result_over_two_seeds(tmp_path, kind):
     assert [m.get("best_on_test") for m in result["members"]] == [{"epoch": 3, "top1": 99.0}, None]
     assert result["weights_from"] == kind
     assert ("weights_fitted_on_clips" in result) == (kind == "fitted")
+
+
+@pytest.mark.parametrize("normalise", [False, True])
+def test_scores_are_normalised_before_they_are_added(tmp_path, normalise):
+    a = scores(tmp_path / "a/scores.h5", ["x", "y"], [[3, 4, 0], [4, 3, 0]], [1, 0])
+    b = scores(tmp_path / "b/scores.h5", ["x", "y"], [[9, 0, 90], [9, 0, 1]], [1, 0])
+    members = [member("joint"), member("bone")]
+    rows = preset([2.0, 1.0], members)
+    settings = fusion(members, [1], weights="preset", preset=rows, normalise=normalise)
+    metrics = [file.parent / "metrics.json" for file in (a, b)]
+    write_ensemble(tmp_path / "ensemble.json", scores=[a, b], metrics=metrics, fit=[], settings=settings)
+    found = find_benchmark(tmp_path / "ensemble.json")
+    # x: 2 · (3, 4, 0) + (9, 0, 90) is class 2; 2 · (0.6, 0.8, 0) + (0.1, 0, 0.995) is class 1
+    assert found.result["top1"] == (100.0 if normalise else 50.0)
+    assert find_models(tmp_path / "ensemble.json")[1:] == ([2.0, 1.0], normalise)
+    assert not find_models(tmp_path / "ensemble.json", "ctrgcn-natural-bone").normalise
 
 
 def ensemble_of(tmp_path, files, weights, seeds=(1,)):
