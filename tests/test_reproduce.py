@@ -107,7 +107,7 @@ def planned(plan, entry, target):
             where = stream(plan, entry, benchmark.seeds[0], fit, member.name)
             assert plan.stream_settings(where)
             assert plan.score_upstream(where)
-            needed = [*plan.initial_model(where), *sum(plan.training_inputs(where).values(), [])]
+            needed = plan.initial_model(where) or plan.training_inputs(where)
             assert bool(needed) == bool(benchmark.train.init or benchmark.model.enabled_terms)
             folder = plan.folder_of(entry, member, benchmark.seeds[0], fit)
             runs[folder] = stream_hours(plan.run(where).training, fit)
