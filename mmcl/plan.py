@@ -632,7 +632,8 @@ class Plan:
         """Params of score_stream; the rest is in the model file."""
         training = self.run(wildcards).training
         version = VERSIONS["score_stream"]
-        return narrowed(jobs.Scoring, training, version=version).dump()
+        best = bool(training.train.evaluate_every) and not training.fit
+        return narrowed(jobs.Scoring, training, version=version, best=best).dump()
 
     def score_upstream(self, wildcards: Wildcards) -> str:
         """What a stream's scores follow from."""

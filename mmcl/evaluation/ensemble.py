@@ -9,6 +9,7 @@ import numpy as np
 from mmcl.errors import UserError
 from mmcl.evaluation.metrics import FIGURES, confusion, figures, hits, per_class, percent, rounded, summary
 from mmcl.files import read_json, write_json
+from mmcl.paths import BEST_SCORES
 from mmcl.settings.jobs import Fusion
 from mmcl.store import Shards, opened
 from mmcl.versions import versions
@@ -123,7 +124,9 @@ def write_ensemble(
     """Fuse the members within each seed and write `ensemble.json`.
 
     All figures of `mmcl.evaluation.metrics` are of the fused scores: top1 and so on, per_class and confusion of
-    the first seed, and every seed's with their mean and standard deviation. A sum of logits is no log-probability
+    the first seed, and every seed's with their mean and standard deviation. With `train.evaluate_every`,
+    `best_on_test` has the figures of every seed's members at the epochs that were best on the test clips, by the same
+    weights: what the reference reports. A sum of logits is no log-probability
     on its own scale: weights that sum to 10 scale it by ten. So calibration (ece, nll) is that of the members' weighted
     mean, softmax(Σ w z / Σ w), which is the same for weights 1:1 and 5:5. Fitted weights sum to one, and were fitted as
     this softmax.
@@ -163,6 +166,12 @@ def write_ensemble(
         logits, labels, names = read_scores(scores[number * len(members) : (number + 1) * len(members)])
         results.append(figures(fuse(logits, weights, normalise), labels, total))
         own.append([100.0 * hits(member, labels).mean() for member in logits])
+    best = []
+    if settings.train.evaluate_every:
+        for number, seed in enumerate(seeds):
+            own_scores = scores[number * len(members) : (number + 1) * len(members)]
+            logits, labels, _ = read_scores([path.with_name(BEST_SCORES) for path in own_scores])
+            best.append({"seed": seed, **summary(fuse(logits, weights, normalise), labels, total)})
     # the last loop's variables belong to the last seed; members and classes are reported for the first
     logits, labels, names = read_scores(scores[: len(members)])
     fused = fuse(logits, weights, normalise)
@@ -200,6 +209,7 @@ def write_ensemble(
         ],
         "mean": {key: _mean([r[key] for r in results], key) for key in FIGURES},
         "sd": {key: _sd([r[key] for r in results], key) for key in FIGURES},
+        **({"best_on_test": best} if best else {}),
         "settings": settings.dump(),
         "versions": versions(*PACKAGES),
     }

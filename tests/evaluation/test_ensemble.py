@@ -8,6 +8,7 @@ from seeds import shifted
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fit_weights, fuse, read_scores, write_ensemble
 from mmcl.evaluation.finished import find_benchmark, find_models
+from mmcl.settings.base import replaced
 
 
 def test_fuse_is_a_weighted_sum_of_raw_logits():
@@ -133,6 +134,24 @@ def ensemble_of(tmp_path, files, weights, seeds=(1,)):
     metrics = [file.parent / "metrics.json" for file in files[:count]]
     write_ensemble(tmp_path / "e.json", scores=files, metrics=metrics, fit=[], settings=settings)
     return json.loads((tmp_path / "e.json").read_text())
+
+
+def test_the_best_epochs_are_fused_beside_the_last(tmp_path):
+    names, members = ["x", "y"], [member("joint"), member("bone")]
+    last, best = [[1, 0, 0], [1, 0, 0]], [[1, 0, 0], [0, 1, 0]]
+    files = [scores(tmp_path / f"{i}/scores.h5", names, last, [0, 1]) for i in range(2)]
+    for file in files:
+        scores(file.with_name("scores_best_on_test.h5"), names, best, [0, 1])
+    settings = fusion(members, [7], weights="equal")
+    settings = replaced(settings, train=replaced(settings.train, evaluate_every=1))
+    metrics = [file.with_name("metrics.json") for file in files]
+    write_ensemble(tmp_path / "e.json", scores=files, metrics=metrics, fit=[], settings=settings)
+    result = json.loads((tmp_path / "e.json").read_text())
+    assert result["top1"] == 50.0
+    assert [(one["seed"], one["top1"]) for one in result["best_on_test"]] == [(7, 100.0)]
+    settings = replaced(settings, train=replaced(settings.train, evaluate_every=0))
+    write_ensemble(tmp_path / "e.json", scores=files, metrics=metrics, fit=[], settings=settings)
+    assert "best_on_test" not in json.loads((tmp_path / "e.json").read_text())
 
 
 def test_calibration_is_of_the_weighted_mean_whatever_the_weights_come_to(tmp_path):
