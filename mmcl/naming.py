@@ -57,10 +57,16 @@ def find(path: str | Path) -> Path:
 def sha256(path: Path) -> str:
     """sha256 of a file; of a folder, that of the list of all its files that a model is read from.
 
-    The list is what `sha256sum` prints for the files of `MODEL_FILES` in the order of their names.
+    The list is what `sha256sum` prints for the files of `MODEL_FILES` in the order of their names, those of its folders
+    (such as the second tokenizer of InstructBLIP) with them; folders whose name begins with a point are left out.
     """
     if path.is_dir():
-        files = sorted(file.name for file in path.iterdir() if file.suffix in MODEL_FILES and file.is_file())
+        there = [*path.iterdir(), *path.glob("[!.]*/*")]
+        files = sorted(
+            file.relative_to(path).as_posix()
+            for file in there
+            if file.suffix in MODEL_FILES and file.is_file()
+        )
         listed = "".join(f"{sha256(path / name)}  {name}\n" for name in files)
         return hashlib.sha256(os.fsencode(listed)).hexdigest()
     with open(path, "rb") as file:

@@ -13,6 +13,7 @@ even where its inputs look older.
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,9 +28,9 @@ from mmcl.datasets.coverage import Coverage, Use, coverage
 from mmcl.datasets.exclusion import plan_exclusion, read_planned
 from mmcl.datasets.index import read_index
 from mmcl.datasets.listing import list_clips
-from mmcl.datasets.stamps import Stamps, planned_stamps
+from mmcl.datasets.stamps import Stamps, content, planned_stamps
 from mmcl.errors import UserError, known
-from mmcl.naming import NO_QUESTION, members, parse_shard, sha256, shard_names, slug
+from mmcl.naming import NO_QUESTION, find, members, parse_shard, sha256, shard_names, slug
 from mmcl.settings import jobs
 from mmcl.settings.base import Section, narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings, Member
@@ -38,16 +39,25 @@ from mmcl.settings.initial import InitialNetwork, check_initial, initial_modalit
 from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.settings.selfsup import PretrainingSettings, ProbeSettings
-from mmcl.settings.tables import default_graph
+from mmcl.settings.tables import IMPORTED, default_graph
 from mmcl.settings.training import InitSettings, TrainSettings
 from mmcl.settings.video import CropSettings, PoseSettings
 from mmcl.settings.vlm import VlmSettings
 from mmcl.stages import VERSIONS
+from mmcl.vlm.imported import find_answers, open_answers
 
 log = logging.getLogger(__name__)
 
 GPU = int(Path("/dev/nvidiactl").exists())
 """What a GPU job counts against this machine's one GPU: nothing if there is none. Cluster profiles ask for theirs."""
+
+NEEDED = {
+    **dict.fromkeys(("hidden", "mean", "last", "shuffled"), "states"),
+    "answer_ids": "ids",
+    "p_yes": "p_yes",
+    "text": "text",
+}
+"""`frm.input` → the column of imported answers that it needs."""
 
 S = TypeVar("S", bound=Section)
 V = TypeVar("V")
@@ -90,6 +100,7 @@ class Plan:
         self._listings: dict[tuple[str, bool], list[ClipEntry] | None] = {}
         self._stamps: dict[str, Stamps] = {}
         self._indexes: dict[str, dict[str, ClipEntry]] = {}
+        self._contents: dict[tuple[str, str, str], tuple[str, list[str] | None]] = {}
 
     # ------------------------------------------------------------------------------------------- data sets
 
@@ -282,10 +293,6 @@ class Plan:
                 self._check_clips(name, "trained")
         return self._shards(paths.MONTAGES, wildcards.dataset)
 
-    def pictures_upstream(self, wildcards: Wildcards) -> str:
-        """What a shard of answers follows from."""
-        return self._pictured(wildcards.dataset, wildcards.shard)
-
     def _shards(self, pattern: str, dataset: str, **values: str) -> list[str]:
         return paths.shards(pattern, self.config.dataset(dataset).shards, dataset=dataset, **values)
 
@@ -313,12 +320,94 @@ class Plan:
         texts = self.config.further_questions(wildcards.vlm)
         return Uncompared([text for text in texts if slug(text) != wildcards.question])
 
+    def asked_about(self, wildcards: Wildcards) -> str:
+        """The shard that a vision-language model is given: montages, or the crops that they are made of."""
+        pattern = paths.CROPS if self._answering(wildcards.vlm).sees_crops else paths.MONTAGES
+        return paths.at(pattern, dataset=wildcards.dataset, shard=wildcards.shard)
+
+    def answers_upstream(self, wildcards: Wildcards) -> str:
+        """What a shard of answers follows from."""
+        return self._asked_about(wildcards.dataset, wildcards.vlm, wildcards.shard)
+
+    def _asked_about(self, dataset: str, vlm: str, shard: str | None = None) -> str:
+        """What the pictures of a model follow from; of all shards without one."""
+        if self._answering(vlm).sees_crops:
+            return digest(self._cropping(dataset), self._recorded(dataset, shard))
+        return self._pictured(dataset, shard)
+
     def vlm_settings(self, wildcards: Wildcards) -> Plain:
         """Params of answer_question."""
         return self._answering(wildcards.vlm).dump()
 
     def _answering(self, vlm: str) -> jobs.Answering:
-        return staged(jobs.Answering, "answer_question", _named(self.config.vlms, vlm, "vlm"))
+        settings: VlmSettings = _named(self.config.vlms, vlm, "vlm")
+        return staged(
+            jobs.Answering,
+            "import_answers" if settings.adapter == IMPORTED else "answer_question",
+            settings,
+        )
+
+    def _answered_from(self, vlm: str, dataset: str, question: str) -> str:
+        """What all answers to a question follow from, with the settings of the model that gives them."""
+        if self._is_imported(vlm):
+            found = self._imported(dataset, vlm, question)
+            return digest(self._answering(vlm), self._indexed(dataset), found)
+        return digest(self._answering(vlm), self._asked_about(dataset, vlm))
+
+    # ------------------------------------------------------------------------------------- imported answers
+
+    @property
+    def imported_vlms(self) -> str:
+        """Regular expression of the names of models whose answers were made elsewhere; fits nothing without."""
+        names = [re.escape(name) for name in self.config.vlms if self._is_imported(name)]
+        return "|".join(names) or "(?!)"
+
+    def _is_imported(self, vlm: str) -> bool:
+        settings: VlmSettings = _named(self.config.vlms, vlm, "vlm")
+        return settings.adapter == IMPORTED
+
+    def import_upstream(self, wildcards: Wildcards) -> str:
+        """What imported answers follow from beside their own content: which clips there are."""
+        return self._indexed(wildcards.dataset)
+
+    def imported_content(self, wildcards: Wildcards) -> str:
+        """Digest of imported answers."""
+        return self._imported(wildcards.dataset, wildcards.vlm, wildcards.question)
+
+    def _imported(self, dataset: str, vlm: str, question: str, frm_input: str | None = None) -> str:
+        """Digest of the imported answers to a question; as last seen where their folder is gone.
+
+        Args:
+            dataset, vlm, question: of the store.
+            frm_input: `frm.input` that reads them.
+
+        Raises:
+            UserError: there are none, they have not the form that is described, or lack what FRM is to read.
+        """
+        settings = self._answering(vlm)
+        asked = dataset, vlm, question
+        if asked not in self._contents:
+            seen = Path(paths.at(paths.IMPORTED_SEEN, dataset=dataset, vlm=vlm, question=question))
+            place = find(settings.weights) / dataset
+            try:
+                if settings.sha256:
+                    raise UserError("sha256 is not compared with imported answers; leave it out")
+                if not place.exists() and seen.exists():
+                    self._contents[asked] = content(place, seen), None
+                else:
+                    path = find_answers(settings.weights, dataset, question)
+                    columns = list(open_answers(path).shapes)
+                    self._contents[asked] = content(path, seen), columns
+            except UserError as error:
+                raise UserError(f"vlm {vlm}: {error}") from None
+        found, there = self._contents[asked]
+        needs = NEEDED.get(frm_input or "")
+        if needs and there is not None and needs not in there:
+            raise UserError(
+                f"vlm {vlm}: model.frm.input {frm_input} needs the column {needs}, and "
+                f"{find_answers(settings.weights, dataset, question)} has {', '.join(there)}"
+            )
+        return found
 
     def cnn_settings(self, wildcards: Wildcards) -> Plain:
         """Params of encode_montages."""
@@ -495,7 +584,9 @@ class Plan:
         return files | self._teaching(run, wildcards.run)
 
     def _input(self, name: str, run: Run, dataset: str) -> list[str]:
-        if name in ("picture", "answer") and not self.config.dataset(dataset).videos:
+        vlm = run.training.vlm
+        imported = name == "answer" and vlm is not None and self._is_imported(vlm.name)
+        if name in ("picture", "answer") and not imported and not self.config.dataset(dataset).videos:
             self._require(dataset, "videos")
         if name == "picture":
             cnn = run.training.model.fam.cnn
@@ -504,8 +595,11 @@ class Plan:
             return self._shards(paths.MONTAGES, dataset)
         if name == "answer":
             assert run.training.question is not None
-            assert run.training.vlm is not None
-            return self._answers(dataset, run.training.vlm.name, slug(run.training.question))
+            assert vlm is not None
+            question = slug(run.training.question)
+            if imported:
+                self._imported(dataset, vlm.name, question, run.training.model.frm.input)
+            return self._answers(dataset, vlm.name, question)
         return self._shards(paths.INPUT, dataset, input=name)
 
     def _answers(self, dataset: str, vlm: str, question: str) -> list[str]:
@@ -601,7 +695,8 @@ class Plan:
                 else self._pictured(dataset)
             )
         if "answer" in wanted and training.vlm is not None:
-            parts.append(digest(self._answering(training.vlm.name), self._pictured(dataset)))
+            assert training.question is not None
+            parts.append(self._answered_from(training.vlm.name, dataset, slug(training.question)))
         if training.train.init:
             init, seed = training.train.init, paths.seed_of(name)
             if init.what == "stream":
@@ -910,9 +1005,16 @@ class Plan:
     def target_answers(self, wildcards: Wildcards) -> list[str]:
         """The target's answers to the same question, where FRM can use them."""
         question, benchmark = self.config.question(wildcards.benchmark), self.benchmark(wildcards)
-        if question == NO_QUESTION or not self.config.dataset(wildcards.target).videos:
+        vlm, target = benchmark.vlm.name, wildcards.target
+        if question == NO_QUESTION:
             return []
-        return self._answers(wildcards.target, benchmark.vlm.name, question)
+        if self._is_imported(vlm):
+            seen = paths.at(paths.IMPORTED_SEEN, dataset=target, vlm=vlm, question=question)
+            folder = find(benchmark.vlm.weights) / target
+            there = folder.is_dir() or Path(seen).exists()
+        else:
+            there = bool(self.config.dataset(target).videos)
+        return self._answers(target, vlm, question) if there else []
 
     def zero_shot_settings(self, wildcards: Wildcards) -> Plain:
         """Params of zero_shot."""
@@ -941,7 +1043,8 @@ class Plan:
         parts: list[Any] = [self.ensemble_settings(wildcards), self.ensemble_upstream(wildcards)]
         parts.append(self._prepared(wildcards.target))
         if self.target_answers(wildcards):
-            parts.append(digest(self._answering(benchmark.vlm.name), self._pictured(wildcards.target)))
+            question = self.config.question(wildcards.benchmark)
+            parts.append(self._answered_from(benchmark.vlm.name, wildcards.target, question))
         return digest(*parts)
 
     def demo_network_before(self, wildcards: Wildcards) -> list[str]:

@@ -208,6 +208,27 @@ def check_batch(file: h5py.File, columns: dict[str, Column]) -> None:
     _check_all(file, dict(_arrays(file)), columns, {})
 
 
+def foreign_arrays(file: h5py.File, names: tuple[str, ...]) -> dict[str, h5py.Dataset]:
+    """The arrays of these names in the root of a file that need not be a store; those it lacks are left out.
+
+    Raises:
+        UserError: one is a link, refers to another file, is compressed, or is not all there.
+    """
+    found = {}
+    for name in names:
+        if name not in file:
+            continue
+        item = _own(file, name)
+        if not isinstance(item, h5py.Dataset):
+            raise _fault(file, f"{shown(name)} is no array")
+        if item.chunks:
+            raise _fault(
+                file, f"{shown(name)} is stored in chunks; write it without compression and maxshape"
+            )
+        found[name] = _whole(file, name, item)
+    return found
+
+
 def _check_all(
     file: h5py.File,
     arrays: dict[str, h5py.Dataset],

@@ -45,7 +45,8 @@ def test_the_sha256_of_a_folder_is_over_all_files_that_a_model_is_read_from(tmp_
     # cd folder; sha256sum * | sort -k2 | sha256sum
     assert own == "898436cd9dced76287c2e38cef370282dbd3139bd2ef7437f5ae7f47595c1349"
     assert find_weights(tmp_path, own, "") == tmp_path
-    for name in ("README.md", "evil.py", ".gitattributes"):
+    (tmp_path / ".cache").mkdir()
+    for name in ("README.md", "evil.py", ".gitattributes", ".cache/of.json"):
         (tmp_path / name).write_text("none of them is read")
     assert sha256(tmp_path) == own
     for name, content in files.items():
@@ -56,6 +57,11 @@ def test_the_sha256_of_a_folder_is_over_all_files_that_a_model_is_read_from(tmp_
         (tmp_path / name).write_bytes(content)
     (tmp_path / "vocab.txt").rename(tmp_path / "merges.txt")
     assert sha256(tmp_path) != own
+    (tmp_path / "merges.txt").rename(tmp_path / "vocab.txt")
+    (tmp_path / "second_tokenizer").mkdir()
+    (tmp_path / "second_tokenizer/vocab.txt").write_bytes(b"a")
+    # cd folder; sha256sum *.* */* | LC_ALL=C sort -k2 | sha256sum
+    assert sha256(tmp_path) == "f05deb7bd275970cf3e8520490996f12b8a13de662cb577c57b22f4410f85d9f"
 
 
 def test_what_the_snakefile_imports_is_light():

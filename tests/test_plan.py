@@ -173,6 +173,28 @@ def test_further_questions_are_answered_in_the_same_pass(raw):
     assert stream(plan, "demo_xsub") == stream(before, "demo_xsub")
 
 
+def test_a_model_that_sees_videos_is_given_crops(raw):
+    def planned():
+        plan = Plan(Config(raw))
+        shard = at(dataset="demo", shard="000-of-002", vlm="demo-blip")
+        run = stream(plan, "demo_xsub")
+        return plan.asked_about(shard), plan.answers_upstream(shard), plan.training_upstream(run)
+
+    assert planned()[0] == "results/montages/demo/000-of-002.h5"
+    for name in list(raw["benchmarks"]):
+        vlm = raw["benchmarks"][name].get("vlm", {})
+        if vlm.get("name") == "demo-blip":
+            vlm |= {"adapter": "image_text", "options": {"frames_as_video": True}}
+    crops, *before = planned()
+    assert crops == "results/crops/demo/000-of-002.h5"
+    # montages are not in between: their size makes no answer anew, the boxes do
+    raw["datasets"]["demo"]["video"].setdefault("montage", {})["size"] = 400
+    assert planned()[1] == before[0]
+    raw["datasets"]["demo"]["video"]["detector"]["confidence"] = 0.3
+    assert planned()[1] != before[0]
+    assert planned()[2] != before[1]
+
+
 def test_gpus_are_asked_for_and_are_no_setting(raw, monkeypatch):
     monkeypatch.setattr("mmcl.plan.GPU", 1)
     plan = Plan(Config(raw))
@@ -278,7 +300,7 @@ def test_what_comes_before_enters_a_stages_params(raw):
             "prepare": plan.prepare_upstream(at(dataset="demo")),
             "crop": plan.shard_upstream(shard),
             "montage": plan.montage_upstream(shard),
-            "answer": plan.pictures_upstream(shard),
+            "answer": plan.answers_upstream(shard),
             "rgb": plan.rgb_upstream(shard),
             "train": plan.training_upstream(run),
             "score": plan.score_upstream(run),

@@ -165,6 +165,11 @@ def answer_features(shards: Shards, names: Sequence[str], kind: str, seed: int) 
             )
         return _spread(shards, names, lambda found: _ids(shards, found), (3,))
 
+    if not shards.shape("states")[1]:
+        raise UserError(
+            f"{shards.paths[0]}: frm.input {kind} needs hidden states, and these answers have none"
+        )
+
     def states(found: list[str]) -> np.ndarray:
         if kind == "shuffled":
             found = [found[i] for i in np.random.default_rng(seed).permutation(len(found))]
@@ -184,6 +189,10 @@ def _p_yes(shards: Shards, names: list[str]) -> np.ndarray:
 
 def _ids(shards: Shards, names: list[str]) -> np.ndarray:
     ids = shards.read("ids", names)[:, :2]
+    if (ids < 0).any():
+        raise UserError(
+            f"{shards.paths[0]}: frm.input answer_ids needs the answers' tokens, and these answers have none"
+        )
     return np.concatenate([np.full((len(names), 1), BOS), ids], axis=1)
 
 

@@ -286,6 +286,24 @@ def record(
         _Table(token, (keys[row] for row in kept), numbers, np.stack([current, current])).save(path)
 
 
+def content(path: Path, seen: Path) -> str:
+    """Digest of the content of a file, or of all files below a folder.
+
+    Args:
+        path: of them; where nothing is there, the content as it was last seen counts.
+        seen: a table of what was seen, so that only files whose size or time differs are read again.
+    """
+    table = _Table.load(seen) or _Table("", (), np.empty((2, 0), np.int64), np.empty((2, 0), np.uint64))
+    if path.exists() and table.update([_Folder(SKELETONS, path, ())]):
+        try:
+            seen.parent.mkdir(parents=True, exist_ok=True)
+            with _alone(seen, wait=False):
+                table.save(seen)
+        except (OSError, Busy) as error:
+            log.debug("%s: not updated (%s)", seen, error)
+    return table.hash(np.flatnonzero(table.current != ABSENT).tolist())
+
+
 def _table_path(index: str | Path) -> Path:
     return Path(index).with_suffix(".seen")
 

@@ -77,7 +77,7 @@ class Montages(Stage):
 
 
 class Answering(Stage, VlmSettings):
-    """answer_question."""
+    """answer_question and import_answers."""
 
 
 class CnnTraining(Stage, SelectionSettings, CnnTrainingSettings):

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from mmcl.naming import PROJECT
 from mmcl.settings import tables
-from mmcl.settings.base import Section
+from mmcl.settings.base import Options, Section
 from mmcl.settings.benchmark import BenchmarkSettings
 from mmcl.settings.dataset import DatasetSettings
 from mmcl.settings.file import ConfigFile
@@ -34,8 +34,11 @@ def json_schema() -> Schema:
         if name not in ("fam", "frm", "distil")
     }
     readers = {name: _own(path, "Options") for name, path in tables.READERS.items()}
+    adapters = {
+        name: getattr(resolve_name(path), "Options", Options) for name, path in tables.ADAPTERS.items()
+    }
     models: list[type[Section]] = [ConfigFile, DatasetSettings, BenchmarkSettings]
-    models += [*backbones.values(), *terms.values(), *readers.values()]
+    models += [*backbones.values(), *terms.values(), *readers.values(), *adapters.values()]
     refs, schema = models_json_schema(
         [(model, "validation") for model in dict.fromkeys(models)], ref_template="#/$defs/{model}"
     )
@@ -50,14 +53,15 @@ def json_schema() -> Schema:
             "patternProperties": {pattern: by_model[model]},
             "additionalProperties": False,
         }
-    del defs["DatasetSettings"]["properties"]["options"]["$ref"]
-    defs["DatasetSettings"]["allOf"] = [
-        {
-            "if": {"properties": {"reader": {"const": name}}},
-            "then": {"properties": {"options": by_model[model]}},
-        }
-        for name, model in readers.items()
-    ]
+    for name, key, chosen_by in (("DatasetSettings", "reader", readers), ("VlmSection", "adapter", adapters)):
+        del defs[name]["properties"]["options"]["$ref"]
+        defs[name]["allOf"] = [
+            {
+                "if": {"properties": {key: {"const": choice}}, "required": [key]},
+                "then": {"properties": {"options": by_model[model]}},
+            }
+            for choice, model in chosen_by.items()
+        ]
     for section, chosen in (("options", backbones), ("terms", terms)):
         node = defs["ModelSettings"]["properties"][section]
         node["properties"] = {name: by_model[model] for name, model in chosen.items()}

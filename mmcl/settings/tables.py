@@ -45,8 +45,12 @@ BACKBONES = {
 
 ADAPTERS = {
     "blip": "mmcl.vlm.blip:Blip",
+    "imported": "mmcl.vlm.imported:Imported",
+    "image_text": "mmcl.vlm.image_text:ImageText",
 }
 """`vlm.adapter` → a class with the protocol `mmcl.vlm.protocol.VisionLanguageModel`."""
+IMPORTED = "imported"
+"""The adapter that runs no model: its answers were made elsewhere, see `mmcl.vlm.imported`."""
 
 DETECTORS = {f"yolov5{size}": "mmcl.video.detect:Yolov5" for size in "nsmlx"}
 """`video.detector.architecture` → a class with the protocol `mmcl.video.detect.Detector`."""

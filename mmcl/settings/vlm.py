@@ -26,7 +26,8 @@ class VlmSettings(Section):
     name: PathName = Field("blip-vqa-capfilt-large", description="Its name in paths.")
     adapter: Adapter = Field("blip", description="Which code runs it.")
     weights: Text = Field(
-        "weights/blip-vqa-capfilt-large", description="Folder with config, tokenizer and model.safetensors."
+        "weights/blip-vqa-capfilt-large",
+        description="Folder with config, tokenizer and model.safetensors; of adapter imported the folder of answers.",
     )
     sha256: Sha256 | None = Field(
         None,
@@ -44,6 +45,11 @@ class VlmSettings(Section):
     options: Annotated[SerializeAsAny[Options], OFF] = Field(
         Options(), description="What this adapter alone takes."
     )
+
+    @property
+    def sees_crops(self) -> bool:
+        """Whether the model is given a clip's crops as a video, and not its montage."""
+        return bool(getattr(self.options, "frames_as_video", False))
 
     @model_validator(mode="before")
     @classmethod

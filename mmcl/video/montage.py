@@ -25,19 +25,27 @@ def join(crops: Sequence[np.ndarray], settings: MontageSettings) -> np.ndarray:
     Returns:
         (size, size, 3) uint8.
     """
+    size = settings.size
+    ends = [i * size // len(crops) for i in range(len(crops) + 1)]
+    strips = [
+        fit(crop, right - left, size, keep_aspect=settings.keep_aspect)
+        for crop, left, right in zip(crops, ends, ends[1:], strict=False)
+    ]
+    return np.concatenate(strips, 1)
+
+
+def fit(crop: np.ndarray, width: int, height: int, *, keep_aspect: bool) -> np.ndarray:
+    """A crop (H, W, 3) uint8 on (height, width, 3), bicubic: stretched, or with its proportions amid black."""
     from PIL import Image
 
-    size = settings.size
-    picture = np.zeros((size, size, 3), np.uint8)
-    for i, crop in enumerate(crops):
-        left, right = i * size // len(crops), (i + 1) * size // len(crops)
-        width, height = right - left, size
-        if settings.keep_aspect:
-            scale = min(width / crop.shape[1], height / crop.shape[0])
-            width, height = max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale))
-        strip = np.asarray(Image.fromarray(crop).resize((width, height), Image.Resampling.BICUBIC))
-        top, start = (size - height) // 2, left + (right - left - width) // 2
-        picture[top : top + height, start : start + width] = strip
+    across, up = width, height
+    if keep_aspect:
+        scale = min(width / crop.shape[1], height / crop.shape[0])
+        across, up = max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale))
+    picture = np.zeros((height, width, 3), np.uint8)
+    top, left = (height - up) // 2, (width - across) // 2
+    resized = np.asarray(Image.fromarray(crop).resize((across, up), Image.Resampling.BICUBIC))
+    picture[top : top + up, left : left + across] = resized
     return picture
 
 

@@ -16,28 +16,31 @@ from mmcl.naming import find, sha256, slug
 from mmcl.settings.base import replaced
 from mmcl.settings.jobs import Answering
 from mmcl.video import jpeg
+from mmcl.video.montage import fit
 from mmcl.vlm import open_vlm
 from mmcl.vlm.protocol import Answers, VisionLanguageModel
 from mmcl.vlm.questions import freeze_question, read_question
 
 SCHEMA = "mmcl.answers/1"
 NOT_FINITE = "the model's states are not finite; with vlm.dtype float16 take bfloat16 or float32"
+REPLACED = "\N{REPLACEMENT CHARACTER}"
 
 Asked = tuple[list[np.ndarray], list[str]]
 """Pictures of a batch and the questions about them."""
 
 
 def answer_question(
-    montages: Path, question: Path, output: Path, settings: Answering, threads: int, also: Sequence[str] = ()
+    pictures: Path, question: Path, output: Path, settings: Answering, threads: int, also: Sequence[str] = ()
 ) -> None:
-    """Answer a question about every montage of a shard, `mmcl.answers/1`, and further questions in the same pass.
+    """Answer a question about every clip of a shard, `mmcl.answers/1`, and further questions in the same pass.
 
     Each further question has a store of its own, `../<its slug>/<name of output>`, and a question file beside
     `question`, which is written if it is absent. Such a store equals the one that is written if the question is asked
     alone. If it is complete it is not written again; if another process writes it, it is left to that process.
 
     Args:
-        montages: sealed `mmcl.montages/1`; clips that failed there fail here for the same reason.
+        pictures: sealed `mmcl.montages/1`, or `mmcl.crops/1` for a model that sees a clip's crops as a video; clips
+            that failed there fail here for the same reason.
         question: the question, a text file named after its slug.
         output: where to write. If another process writes it along with its own store, it is waited for.
         settings: of the stage.
@@ -60,7 +63,7 @@ def answer_question(
     # before the answers, as a store must be newer than the files that it follows from
     for other, (file, _) in asked.items():
         freeze_question(file, other)
-    source = store.Shards([montages], "mmcl.montages/1")
+    source = store.Shards([pictures], "mmcl.crops/1" if settings.sees_crops else "mmcl.montages/1")
     device = pick_device()
     vlm = open_vlm(settings, device)
     prepare = getattr(vlm, "prepare", None)
@@ -77,7 +80,7 @@ def answer_question(
                 SCHEMA, states=(vlm.tokens, vlm.dim), mask=(vlm.tokens,), ids=(vlm.tokens,)
             ),
             batch_size=settings.batch,
-            inputs=[montages, file],
+            inputs=[pictures, file],
             attributes={"question": other, "vlm": about},
         )
         for other, (file, path) in asked.items()
@@ -94,15 +97,15 @@ def answer_question(
             for (names, lacking), found in zip(wanted, decoded, strict=True):
                 failed = {name: why for name, why in zip(names, found, strict=True) if isinstance(why, str)}
                 begun.append(([name for name in names if name not in failed], failed))
-                pictures = [picture for picture in found if not isinstance(picture, str)]
-                yield pictures, [texts[number] for number in lacking]
+                good = [picture for picture in found if not isinstance(picture, str)]
+                yield good, [texts[number] for number in lacking]
 
         for answers in answers_of(vlm, batches(), queued=device.type == "cuda"):
             names, failed = begun.popleft()
             yield [_batch(names, answer, failed) for answer in answers]
 
     def picture_of(name: str) -> np.ndarray | str:
-        return _picture(source, name, prepare)
+        return _picture(source, name, settings, prepare)
 
     half = ", or set vlm.dtype: bfloat16" if settings.dtype == "float32" else ""
     with memory_reported(f"lower vlm.batch (now {settings.batch}){half}"):
@@ -134,17 +137,33 @@ def answers_of(
 def _batch(names: list[str], answers: Answers | None, failed: dict[str, str]) -> store.Batch:
     if answers is None:
         return store.Batch([], {}, failed)
-    return store.only_finite(store.Batch(names, answers._asdict(), failed), "states", NOT_FINITE)
+    # byte-level vocabularies can produce it, and HDF5 keeps no string with it
+    text = [one.replace("\0", REPLACED) for one in answers.text]
+    columns = answers._asdict() | {"text": text}
+    return store.only_finite(store.Batch(names, columns, failed), "states", NOT_FINITE)
 
 
 def _picture(
-    source: store.Shards, name: str, prepare: Callable[[np.ndarray], np.ndarray] | None
+    source: store.Shards,
+    name: str,
+    settings: Answering,
+    prepare: Callable[[np.ndarray], np.ndarray] | None,
 ) -> np.ndarray | str:
-    """A clip's montage (H, W, 3), prepared for the model, or why there is none."""
+    """A clip's montage (H, W, 3) or crops as a video, prepared for the model, or why there is none."""
     if name in source.failed:
         return source.failed[name]
+    stored = source.row("images", name)
     try:
-        image = jpeg.decode(bytes(source.row("images", name)))
+        if settings.sees_crops:
+            image = _video([jpeg.decode(bytes(crop)) for crop in stored], settings.image_size)
+        else:
+            image = jpeg.decode(bytes(stored))
     except UserError as error:
-        return f"montage: {error}"
+        return f"{'crops' if settings.sees_crops else 'montage'}: {error}"
     return prepare(image) if prepare else image
+
+
+def _video(crops: Sequence[np.ndarray], size: int | None) -> np.ndarray:
+    """Crops (H_i, W_i, 3) as frames (m, size, size, 3), each fitted in on black; without a size the longest side."""
+    size = size or max(side for crop in crops for side in crop.shape[:2])
+    return np.stack([fit(crop, size, size, keep_aspect=True) for crop in crops])

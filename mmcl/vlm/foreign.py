@@ -31,33 +31,34 @@ def go_offline() -> None:
     os.environ.update(dict.fromkeys(OFFLINE, "1"))
 
 
-def find_folder(settings: VlmSettings, model_type: str, what_belongs: str) -> Path:
+def find_folder(settings: VlmSettings, model_type: str | None, what_belongs: str) -> Path:
     """The folder that the settings name, looked at before transformers does.
 
     Args:
         settings: of the model.
-        model_type: what config.json must state.
+        model_type: what config.json must state; None for any.
         what_belongs: what belongs there and where it comes from, for messages.
 
     Raises:
-        UserError: it is missing, incomplete, has another sha256 than the settings state, or see `_check_folder`.
+        UserError: it is missing, incomplete, has another sha256 than the settings state, or see `check_folder`.
     """
     folder = find_weights(settings.weights, None, what_belongs)
-    for names in ((CONFIG,), (WEIGHTS, INDEX), ("preprocessor_config.json",)):
+    for names in ((CONFIG,), (WEIGHTS, INDEX), ("preprocessor_config.json", "processor_config.json")):
         if not any((folder / name).is_file() for name in names):
             raise UserError(f"{folder}: {names[0]} is missing. {what_belongs}")
     find_weights(folder, settings.sha256, what_belongs)
-    _check_folder(folder, model_type)
+    check_folder(folder, model_type)
     return folder
 
 
-def _check_folder(folder: Path, model_type: str) -> None:
+def check_folder(folder: Path, model_type: str | None) -> None:
     """Raise a UserError if a folder wants code of its own run, has no tokenizer, or is of another type."""
     read: dict[str, Any] = {}
-    for path in sorted(folder.glob("*.json")):
+    for path in sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]):
+        name = path.relative_to(folder).as_posix()
         try:
-            read[path.name] = json.loads(path.read_bytes())
-            entries = list(_entries(read[path.name]))
+            read[name] = json.loads(path.read_bytes())
+            entries = list(_entries(read[name]))
         except (OSError, ValueError, RecursionError) as error:
             raise UserError(f"{path}: cannot be read as JSON ({shown(str(error))})") from None
         if any(key == CODE and not isinstance(value, int) for key, value in entries):
@@ -71,7 +72,7 @@ def _check_folder(folder: Path, model_type: str) -> None:
         )
     config, index = read.get(CONFIG), read.get(INDEX)
     found = config.get("model_type") if isinstance(config, dict) else None
-    if found != model_type:
+    if model_type and found != model_type:
         raise UserError(f"{folder / CONFIG}: model_type is {shown(found)}, expected {model_type!r}")
     parts = index.get("weight_map") if isinstance(index, dict) else {}
     for key, value in _entries(config):

@@ -1,11 +1,14 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
+from vlm.tiny_models import write_model
 
 from mmcl import store
 from mmcl.errors import UserError
 from mmcl.naming import slug
 from mmcl.settings.base import replaced
+from mmcl.settings.jobs import Answering
 from mmcl.video import jpeg
 from mmcl.vlm import open_vlm
 from mmcl.vlm.answer import answer_question
@@ -158,3 +161,65 @@ def test_an_answer_that_is_not_finite_fails_its_clip(tmp_path, montages, blip_se
     assert {"c", "e"} < table.failed.keys()
     for name in "ad":
         assert table.failed[name].startswith("the model's states are not finite")
+
+
+def test_a_text_with_a_null_character_is_kept(tmp_path, montages, blip_settings, monkeypatch):
+    answer = Blip.answer
+
+    def producing(self, images, questions):
+        found = answer(self, images, questions)
+        return [one._replace(text=[f"a\0b{text}" for text in one.text]) for one in found]
+
+    plain = ask(tmp_path / "plain", montages, HOLDING, blip_settings)
+    monkeypatch.setattr(Blip, "answer", producing)
+    texts = ask(tmp_path / "null", montages, HOLDING, blip_settings).read("text")
+    assert texts.tolist() == [f"a\N{REPLACEMENT CHARACTER}b{text}" for text in plain.read("text")]
+
+
+def test_a_model_that_sees_videos_is_given_the_crops(tmp_path):
+    rng = np.random.default_rng(3)
+    crops = {
+        name: [rng.integers(0, 256, (40 + 8 * i, 30, 3), dtype=np.uint8) for i in range(5)] for name in "ab"
+    }
+    stored = {name: [jpeg.encode(crop, 95) for crop in of] for name, of in crops.items()}
+    stored["c"] = [b"no picture"] * 5
+
+    def work(names):
+        good = [name for name in names if name in stored]
+        columns = {
+            "boxes": np.zeros((len(good), 5, 4), np.float32),
+            "scores": np.ones((len(good), 5), np.float32),
+            "frame": np.zeros((len(good), 5), np.int64),
+            "images": [stored[name] for name in good],
+        }
+        return store.Batch(good, columns, {"d": "no person"} if "d" in names else {})
+
+    path, schema = tmp_path / "000-of-001.h5", "mmcl.crops/1"
+    columns = store.columns(schema, boxes=(5, 4), scores=(5,), frame=(5,), images=(5,))
+    store.write(path, schema=schema, settings={}, names=[*"abcd"], columns=columns, batch_size=4, work=work)
+    stated = {"name": "tiny", "adapter": "image_text", "image_size": None, "batch": 2}
+    settings = Answering.model_validate(
+        {
+            **stated,
+            "weights": str(write_model("qwen2_5_vl", tmp_path / "model")),
+            "options": {"frames_as_video": True},
+        }
+    )
+    answers = ask(tmp_path, path, HOLDING, settings)
+    assert answers.names == ["a", "b"]
+    assert answers.failed["d"] == "no person"
+    assert answers.failed["c"].startswith("crops: 10 bytes that are not")
+    model = open_vlm(settings, torch.device("cpu"))
+    for name in "ab":
+        # on black squares of the longest side, proportions kept
+        video = np.zeros((5, 72, 72, 3), np.uint8)
+        for frame, data in zip(video, stored[name], strict=True):
+            image = Image.fromarray(jpeg.decode(data))
+            scale = min(72 / image.width, 72 / image.height)
+            width, height = round(image.width * scale), round(image.height * scale)
+            top, left = (72 - height) // 2, (72 - width) // 2
+            resized = image.resize((width, height), Image.Resampling.BICUBIC)
+            frame[top : top + height, left : left + width] = np.asarray(resized)
+        (expected,) = model.answer([video], [HOLDING])
+        np.testing.assert_allclose(answers.row("states", name), expected.states[0], atol=1e-5)
+        np.testing.assert_array_equal(answers.row("ids", name), expected.ids[0])

@@ -8,6 +8,8 @@ import sys
 import pytest
 from conftest import PROJECT, Run
 
+from mmcl.naming import slug
+
 TARGET = "results/ntu120_xsub/ensemble.json"
 
 
@@ -47,6 +49,17 @@ def test_the_ntu120_chain_is_planned_in_under_150_jobs(ntu):
         "ensemble": 1,
     }
     assert sum(jobs.values()) < 150
+
+
+def test_a_model_that_sees_videos_needs_no_montages(ntu):
+    ntu.edit(
+        "    dataset: ntu120\n",
+        "    dataset: ntu120\n    model: {fam: {enabled: false}}\n"
+        "    vlm: {name: qwen, adapter: image_text, weights: weights/qwen, options: {frames_as_video: true}}\n",
+    )
+    jobs = ntu.jobs(TARGET)
+    assert (jobs["crop_people"], jobs["answer_question"]) == (32, 32)
+    assert "concatenate_frames" not in jobs
 
 
 def test_pre_training_and_distillation_need_skeletons_alone(ntu):
@@ -240,3 +253,19 @@ def test_the_papers_entries_come_on_top_of_the_users_file(ntu):
         "distil_student",
     )
     assert [jobs[stage] for stage in stages] == [6, 3, 2, 64, 1, 1]
+
+
+def test_imported_answers_need_no_pictures(ntu):
+    question = slug("whether the people are holding objects?")
+    answers = ntu.folder / "answers/ntu120"
+    answers.mkdir(parents=True)
+    frm = "    model: {fam: {enabled: false}}\n    vlm: {name: elsewhere, adapter: imported, weights: answers}\n"
+    ntu.edit("    dataset: ntu120\n", f"    dataset: ntu120\n{frm}")
+    failed = ntu("--dry-run", TARGET, fails=True)
+    assert f"vlm elsewhere: answers/ntu120: no answers to the question {question}" in failed
+    (answers / f"{question}.csv").write_text("name,text,p_yes\nS001C001P001R001A001,yes,0.9\n")
+    assert "model.frm.input hidden needs the column states" in ntu("--dry-run", TARGET, fails=True)
+    ntu.edit("fam: {enabled: false}}", "fam: {enabled: false}, frm: {input: p_yes}}")
+    jobs = ntu.jobs(TARGET)
+    assert jobs["import_answers"] == 32
+    assert not jobs.keys() & {"crop_people", "concatenate_frames", "answer_question"}

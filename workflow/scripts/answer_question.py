@@ -8,7 +8,7 @@ from mmcl.vlm.answer import answer_question
 
 with job_log(snakemake.log[0]):
     answer_question(
-        montages=Path(snakemake.input.montages),
+        pictures=Path(snakemake.input.pictures),
         question=Path(snakemake.input.question),
         output=Path(snakemake.output[0]),
         settings=Answering.model_validate(snakemake.params.settings),
