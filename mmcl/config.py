@@ -247,13 +247,32 @@ class Config:
                     f"{path}.{key}.from: {source} trains on {theirs.dataset} by protocol {theirs.protocol},"
                     f" which may hold test clips of {benchmark.protocol}"
                 )
-        below = [name]
-        while distil := self.benchmarks[below[-1]].train.distil:
-            below.append(distil.from_)
-            if below[-1] in below[:-1]:
-                raise ConfigError(f"{path}.train.distil.from: goes in a circle: {' → '.join(below)}")
-            if below[-1] not in self.benchmarks:
-                break  # reported where that one is checked
+        init, distil = train.init, train.distil
+        if init and init.what == "stream" and self.benchmarks[init.from_].dataset == benchmark.dataset:
+            raise ConfigError(
+                f"{path}.train.init.from: {init.from_} trains on {benchmark.dataset}, too; a stream begins from one of "
+                "another data set"
+            )
+        if distil and self.benchmarks[distil.from_].ensemble.normalise:
+            raise ConfigError(
+                f"{path}.train.distil.from: {distil.from_} normalises scores; a stream learns from raw ones"
+            )
+        self._check_circle(name, (name,))
+
+    def _check_circle(self, start: str, below: tuple[str, ...]) -> None:
+        """A benchmark whose streams are trained from another's does not wait for itself."""
+        if below[-1] not in self.benchmarks:
+            return  # reported where that one is checked
+        train = self.benchmarks[below[-1]].train
+        sources = {"distil": train.distil.from_} if train.distil else {}
+        if train.init and train.init.what == "stream":
+            sources["init"] = train.init.from_
+        for key, source in sources.items():
+            if source == start:
+                circle = " → ".join([*below, source])
+                raise ConfigError(f"benchmarks.{start}.train.{key}.from: goes in a circle: {circle}")
+            if source not in below:
+                self._check_circle(start, (*below, source))
 
     def _by_name(self, pick: Callable[[BenchmarkSettings], tuple[str, V]], key: str) -> dict[str, V]:
         """Settings of all benchmarks that share a name in paths; they must agree."""

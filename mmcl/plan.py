@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -35,7 +35,7 @@ from mmcl.settings import jobs
 from mmcl.settings.base import Section, narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings, Member
 from mmcl.settings.dataset import DatasetSettings
-from mmcl.settings.initial import check_initial
+from mmcl.settings.initial import InitialNetwork, check_initial, initial_modality
 from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.settings.selfsup import PretrainingSettings, ProbeSettings
@@ -632,31 +632,60 @@ class Plan:
     def _answers(self, dataset: str, vlm: str, question: str) -> list[str]:
         return self._shards(paths.ANSWERS, dataset, vlm=vlm, question=question)
 
-    def initial_encoders(self, wildcards: Wildcards) -> list[str]:
-        """Encoders of the same seed that a stream begins from, if it does; a fit run, too, as encoders use no label."""
+    def initial_model(self, wildcards: Wildcards) -> list[str]:
+        """The model of the same seed that a stream begins from, if it does.
+
+        A fit run does, too: encoders use no label, and another data set's stream no clip of its held-out subjects.
+        """
         run = self.run(wildcards)
         init = run.training.train.init
         if not init:
             return []
-        self._check_initial(run, init)
         seed = paths.seed_of(wildcards.run)
+        if init.what == "stream":
+            return [f"{self.folder_of(init.from_, self._initial_member(run), seed)}/model.pt"]
+        self._check_initial(run, init)
         return [f"{paths.at(paths.ENCODERS, benchmark=init.from_, what=init.what, seed=seed)}/model.pt"]
+
+    def _initial_member(self, run: Run) -> Member:
+        """The stream of another benchmark that a stream begins from: the same network, whatever it sees."""
+        init = run.training.train.init
+        assert init
+        theirs = self.config.benchmark(init.from_)
+        member = replaced(run.member, stream=initial_modality(run.training))
+        if member not in theirs.members:
+            raise UserError(
+                f"benchmarks.{run.benchmark}.train.init: {init.from_} trains no {member.name} for stream "
+                f"{run.training.stream}; it trains: {', '.join(one.name for one in theirs.members)}"
+            )
+        options = theirs.model.options.get(member.backbone)
+        network = InitialNetwork(member.backbone, member.graph, theirs.model.width, options)
+        self._checked_initial(run, [member.stream], network)
+        return member
+
+    def _checked_initial(
+        self, run: Run, modalities: Iterable[str], network: InitialNetwork, *by: str
+    ) -> None:
+        """`check_initial` with the benchmark's name in its message."""
+        init = run.training.train.init
+        assert init
+        try:
+            check_initial(run.training, f"{init.what} of {init.from_}", modalities, network, *by)
+        except UserError as misfit:
+            raise UserError(f"benchmarks.{run.benchmark}.{misfit}") from None
 
     def _check_initial(self, run: Run, init: InitSettings) -> None:
         """Whether the encoders of another benchmark will fit a stream."""
         selfsup = self.config.benchmark(init.from_).selfsup
         encoder, student = selfsup.encoder, selfsup.student
         modalities: tuple[str, ...] = selfsup.modalities
-        network = encoder.backbone, encoder.graph or default_graph(encoder.backbone), encoder.width
+        network = InitialNetwork(
+            encoder.backbone, encoder.graph or default_graph(encoder.backbone), encoder.width
+        )
         if init.what == "student":
-            network = selfsup.student_network
+            network = InitialNetwork(*selfsup.student_network)
             modalities = () if student.early and len(student.modalities) > 1 else student.modalities
-        try:
-            check_initial(
-                run.training, f"{init.what} of {init.from_}", modalities, network, selfsup.convention
-            )
-        except UserError as misfit:
-            raise UserError(f"benchmarks.{run.benchmark}.{misfit}") from None
+        self._checked_initial(run, modalities, network, selfsup.convention)
 
     def _teaching(self, run: Run, name: str) -> dict[str, list[str]]:
         """The members that a stream learns from, if it does: of its own seed, and a fit run from fit runs."""
@@ -697,7 +726,10 @@ class Plan:
             parts.append(self._answered_from(training.vlm.name, dataset, slug(training.question)))
         if training.train.init:
             init, seed = training.train.init, paths.seed_of(name)
-            parts.append(self._encoders_from(init.from_, init.what, seed))
+            if init.what == "stream":
+                parts.append(self._stream_from(run, seed))
+            else:
+                parts.append(self._encoders_from(init.from_, init.what, seed))
         if training.train.distil:
             source, seed = training.train.distil.from_, paths.seed_of(name)
             theirs = self.config.benchmark(source)
@@ -709,11 +741,21 @@ class Plan:
             parts.append(self.ensemble_upstream(_Of(benchmark=source)))
         return digest(*parts)
 
+    def _stream_from(self, run: Run, seed: int) -> str:
+        """What the stream follows from that another begins from, with its own settings."""
+        init = run.training.train.init
+        assert init
+        member, dataset = self._initial_member(run), self.config.benchmark(init.from_).dataset
+        training = self._training(init.from_, member, seed, fit=False)
+        source = Run(init.from_, member, training)
+        return digest(training, self._trained_from(source, dataset, paths.run_name(seed)))
+
     def score_settings(self, wildcards: Wildcards) -> Plain:
         """Params of score_stream; the rest is in the model file."""
         training = self.run(wildcards).training
         version = VERSIONS["score_stream"]
-        return narrowed(jobs.Scoring, training, version=version).dump()
+        best = bool(training.train.evaluate_every) and not training.fit
+        return narrowed(jobs.Scoring, training, version=version, best=best).dump()
 
     def score_upstream(self, wildcards: Wildcards) -> str:
         """What a stream's scores follow from."""

@@ -7,6 +7,7 @@ from planned import at, stream
 from mmcl.config import Config, with_demo
 from mmcl.errors import UserError
 from mmcl.plan import Plan
+from mmcl.settings.benchmark import Member
 from mmcl.settings.merging import merge
 from mmcl.stages import VERSIONS
 
@@ -25,11 +26,11 @@ def test_encoders_are_those_of_the_same_seed(raw):
     }
     plan = Plan(Config(raw))
     tuned = stream(plan, "demo_tuned", 3, member=TUNED)
-    assert plan.initial_encoders(tuned) == ["results/demo_ikem/ikem/pretrain/seed-3/model.pt"]
-    assert plan.initial_encoders(stream(plan, "new", 3, member=TUNED)) == [
+    assert plan.initial_model(tuned) == ["results/demo_ikem/ikem/pretrain/seed-3/model.pt"]
+    assert plan.initial_model(stream(plan, "new", 3, member=TUNED)) == [
         "results/demo_ikem/ikem/student/seed-3/model.pt"
     ]
-    assert plan.initial_encoders(stream(plan, "demo_xsub")) == []
+    assert plan.initial_model(stream(plan, "demo_xsub")) == []
     train = plan.stream_settings(tuned)["train"]
     assert train["init"] == {"from": "demo_ikem", "what": "pretrain", "modality": None}
     assert train["labels"] == 0.5
@@ -62,7 +63,7 @@ def test_encoders_that_will_not_fit_are_told_when_planning(raw, own, said):
     plan = Plan(Config(raw))
     [member] = plan.config.benchmark("new").members
     with pytest.raises(UserError) as told:
-        plan.initial_encoders(stream(plan, "new", member=member.name))
+        plan.initial_model(stream(plan, "new", member=member.name))
     assert "benchmarks.new.train.init: " in str(told.value)
     assert said.format(width=plan.config.benchmark("demo_ikem").selfsup.encoder.width) in str(told.value)
 
@@ -160,3 +161,82 @@ def test_mistakes_are_named(raw, own, said):
     with pytest.raises(UserError) as mistake:
         Config(raw)
     assert said in str(mistake.value)
+
+
+@pytest.fixture
+def adapted(raw):
+    """A benchmark on other recordings whose streams begin from demo_xsub's."""
+    raw["benchmarks"]["adapted"] = {
+        "like": "demo_xsub",
+        "dataset": "demo_target",
+        "zero_shot": {"targets": {}},
+        "train": {"epochs": 3, "steps": [2], "init": {"from": "demo_xsub", "what": "stream"}},
+    }
+    return raw
+
+
+def test_a_stream_begins_from_the_same_network_of_another_data_set(adapted):
+    plan = Plan(Config(adapted))
+    for name in ("ctrgcn-natural-joint", "ctrgcn-hd21-bone"):
+        model = plan.folder_of("demo_xsub", Member(**parts(name)), 4) + "/model.pt"
+        assert plan.initial_model(stream(plan, "adapted", 4, member=name)) == [model]
+        # a fit run, too: another data set has none of its held-out subjects
+        assert plan.initial_model(stream(plan, "adapted", 4, True, member=name)) == [model]
+    where = stream(plan, "adapted")
+    before = plan.training_upstream(where)
+    adapted["benchmarks"]["demo_xsub"]["train"]["learning_rate"] = 0.01
+    other = Plan(Config(adapted))
+    assert stream(other, "adapted").settings != where.settings  # which takes over demo_xsub's settings
+    adapted["benchmarks"]["adapted"]["train"]["learning_rate"] = 0.05
+    other = Plan(Config(adapted))
+    assert stream(other, "adapted").settings == where.settings
+    assert other.training_upstream(stream(other, "adapted")) != before
+    adapted["benchmarks"]["adapted"]["train"]["init"]["modality"] = "bone"
+    other = Plan(Config(adapted))
+    assert "/ctrgcn-natural-bone/" in other.initial_model(stream(other, "adapted"))[0]
+
+
+def parts(name):
+    return dict(zip(("backbone", "graph", "stream"), name.split("-"), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("own", "said"),
+    [
+        ({"model": {"width": 0.5}}, "stream of demo_xsub has streams with width 0.125, this stream has 0.5"),
+        (
+            {"model": {"backbone": "ctrs"}, "ensemble": {"members": [{"stream": "joint"}]}},
+            "demo_xsub trains no ctrs-natural-joint for stream joint; it trains: ctrgcn-natural-joint, ctrgcn-",
+        ),
+        (
+            {"train": {"init": {"modality": "acceleration"}}},
+            "demo_xsub trains no ctrgcn-natural-acceleration for stream joint",
+        ),
+    ],
+)
+def test_streams_that_will_not_fit_are_told_when_planning(adapted, own, said):
+    adapted["benchmarks"]["adapted"] = merge(adapted["benchmarks"]["adapted"], own)
+    plan = Plan(Config(adapted))
+    member = plan.config.benchmark("adapted").members[0].name
+    with pytest.raises(UserError, match=rf"benchmarks\.adapted\.train\.init: {said}"):
+        plan.initial_model(stream(plan, "adapted", member=member))
+
+
+def test_a_stream_of_the_same_data_set_is_refused(adapted):
+    adapted["benchmarks"]["adapted"] |= {"dataset": "demo"}
+    with pytest.raises(
+        UserError, match=r"adapted\.train\.init\.from: demo_xsub trains on demo, too; a stream"
+    ):
+        Config(adapted)
+
+
+def test_streams_do_not_wait_for_each_other(adapted):
+    adapted["benchmarks"]["demo_xsub"]["train"]["init"] = {"from": "adapted", "what": "stream"}
+    with pytest.raises(UserError, match=r"init\.from: goes in a circle: \w+ → \w+ → \w+"):
+        Config(adapted)
+
+
+def test_a_stream_learns_from_raw_scores(raw):
+    raw["benchmarks"]["demo_xsub"]["ensemble"]["normalise"] = True
+    with pytest.raises(UserError, match=r"demo_distilled\.train\.distil\.from: demo_xsub normalises scores"):
+        Config(raw)

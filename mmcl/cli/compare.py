@@ -31,6 +31,17 @@ def compare(
             help="top1, top5, mean_class_accuracy, macro_precision, macro_recall, macro_f1, ece or nll."
         ),
     ] = "top1",
+    per_class: Annotated[
+        bool, typer.Option("--per-class", help="Also top1 class by class, the largest gain first.")
+    ] = False,
+    hard: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Also so many clips a side that one of the two always has right and the other never, the most certain "
+            "first.",
+        ),
+    ] = 0,
     json: Annotated[Path | None, typer.Option(help="Write everything to this file.")] = None,
 ) -> None:
     """Compare finished benchmarks with the first, paired over seeds and over test clips.
@@ -51,7 +62,7 @@ def compare(
     with reported():
         result = compared(benchmarks, member, metric)
     out = table_console()
-    for table in tables(result):
+    for table in tables(result, per_class, hard):
         out.print(table)
     for note in result["notes"]:
         message(note)

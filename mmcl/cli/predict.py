@@ -75,7 +75,8 @@ def predict_classes(
     with reported():
         device = pick_device()
         recordings = open_recordings(skeletons, reader, options, names or ())
-        recogniser = Recogniser.load(*find_models(model, member), device, precision)
+        found = find_models(model, member)
+        recogniser = Recogniser.load(found.paths, found.weights, device, precision, found.normalise)
         write_csv(recogniser, recordings, top, output, message, unchecked)
         if isinstance(output, io.StringIO) and csv:
             write_text(csv, output.getvalue())

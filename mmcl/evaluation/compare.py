@@ -34,16 +34,22 @@ class Outcome:
     Attributes:
         figures: all figures, not rounded.
         hits: k → (N,) bool, which clips are right at k.
+        predicted: (N,), the class with the highest score.
+        sure: (N,), the probability of the right class.
         labels: (N,).
         names: the N clips, sorted.
         classes: ids of the classes.
+        class_names: their names.
     """
 
     figures: dict[str, float | None]
     hits: dict[int, np.ndarray]
+    predicted: np.ndarray
+    sure: np.ndarray
     labels: np.ndarray
     names: list[str]
     classes: list[str]
+    class_names: list[str]
 
 
 @dataclass
@@ -55,6 +61,7 @@ class Runs:
         scores: seed → scores.h5 of its members.
         weights: of the members.
         top1: seed → the accuracy recorded in ensemble.json, as far as there is one.
+        normalise: see `fuse`.
         name: what it is called in the result.
     """
 
@@ -62,6 +69,7 @@ class Runs:
     scores: dict[int, list[Path]]
     weights: list[float]
     top1: dict[int, float]
+    normalise: bool = False
     name: str = ""
 
     def outcome(self, seed: int) -> Outcome:
@@ -70,14 +78,19 @@ class Runs:
         Raises:
             UserError: they are not there, or are not those that were written down.
         """
+        from scipy.special import softmax
+
         logits, labels, names = read_scores(self.scores[seed])
-        fused = fuse(logits, self.weights)
+        fused = fuse(logits, self.weights, self.normalise)
+        total = sum(self.weights)
         outcome = Outcome(
-            figures(fused, labels, sum(self.weights)),
+            figures(fused, labels, total),
             {k: hits(fused, labels, k) for k in HITS.values()},
+            fused.argmax(axis=1),
+            softmax(fused / total, axis=1)[np.arange(len(labels)), labels],
             labels,
             names,
-            read_classes(self.scores[seed][0])[0],
+            *read_classes(self.scores[seed][0]),
         )
         now = rounded(outcome.figures["top1"])
         if self.top1.get(seed, now) != now:
@@ -124,7 +137,7 @@ def _of_ensemble(benchmark: FinishedBenchmark, member: str | None) -> Runs:
     if member:
         weights, top1 = [1.0], {next(iter(benchmark.seeds)): members[0].top1}
     scores = {seed: scores_of_seed(members, seed) for seed in benchmark.seeds}
-    return Runs(benchmark.path, scores, weights, top1)
+    return Runs(benchmark.path, scores, weights, top1, benchmark.normalise and member is None)
 
 
 def compare(paths: Sequence[Path], member: str | None = None, metric: str = "top1") -> dict[str, Any]:
@@ -138,12 +151,12 @@ def compare(paths: Sequence[Path], member: str | None = None, metric: str = "top
     Returns:
         metric, member, clips, runs [{name, path, seeds [{seed, value}], mean, sd}], notes, and pairs
         [{baseline, candidate, seeds [{seed, baseline, candidate, difference, mcnemar}], mean {baseline, candidate,
-        difference}, sd, interval_over_seeds, interval_over_clips}]. Differences are candidate less baseline, in
-        percentage points (nll: nats). sd is that of the seeds' differences. Intervals are [lower, upper] of 95 %,
-        null where there is none: over seeds with one seed, over clips for a metric that is no mean over clips or
-        classes. mcnemar {only_baseline, only_candidate, p} counts the clips that only one of the two has right;
-        it is given for top1 and top5, seed by seed: a clip's hits under several seeds are no independent trials
-        and are not added up.
+        difference}, sd, interval_over_seeds, interval_over_clips, per_class, hard}]. Differences are candidate less
+        baseline, in percentage points (nll: nats). sd is that of the seeds' differences. Intervals are [lower, upper]
+        of 95 %, null where there is none: over seeds with one seed, over clips for a metric that is no mean over clips
+        or classes. mcnemar {only_baseline, only_candidate, p} counts the clips that only one of the two has right; it
+        is given for top1 and top5, seed by seed: a clip's hits under several seeds are no independent trials and are
+        not added up. per_class and hard are of top1 whatever the metric, see `_per_class` and `_hard`.
 
     Raises:
         UserError: scores are missing, the clips or classes differ, or there is no common seed.
@@ -170,7 +183,8 @@ def compare(paths: Sequence[Path], member: str | None = None, metric: str = "top
             )
         if len(common) == 1:
             notes.append(f"{runs.name} against {found[0].name}: one seed, so no interval over seeds")
-        pair = _pair([outcomes[0][seed] for seed in common], [seeds[seed] for seed in common], common, metric)
+        sides = [outcomes[0][seed] for seed in common], [seeds[seed] for seed in common]
+        pair = _pair(*sides, common, metric) | {"per_class": _per_class(*sides), "hard": _hard(*sides)}
         pairs.append({"baseline": found[0].name, "candidate": runs.name, **pair})
     if metric not in HITS and metric not in CLASS_MEANS:
         notes.append(f"{metric} is no mean over clips or classes: no interval over clips")
@@ -262,3 +276,62 @@ def _pair(
         "interval_over_seeds": written(over_seeds) if over_seeds else None,
         "interval_over_clips": written(over_clips) if over_clips else None,
     }
+
+
+def _per_class(baseline: Sequence[Outcome], candidate: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Accuracy class by class, in percent over the common seeds; the largest gain first.
+
+    Returns:
+        id, name, clips, baseline, candidate, difference, and interval_over_clips: the 95 % bootstrap interval of the
+        paired difference, of each class by itself.
+    """
+    first = baseline[0]
+    was, now = (np.stack([o.hits[1] for o in side]).mean(axis=0) for side in (baseline, candidate))
+    found = []
+    for label in np.unique(first.labels):
+        own = first.labels == label
+        differences = 100.0 * (now - was)[own]
+        row = {
+            "id": first.classes[label],
+            "name": first.class_names[label],
+            "clips": int(own.sum()),
+            "baseline": rounded(100.0 * was[own].mean()),
+            "candidate": rounded(100.0 * now[own].mean()),
+            "difference": rounded(differences.mean()),
+            "interval_over_clips": [
+                rounded(end) for end in bootstrap(differences, np.zeros_like(differences))
+            ],
+        }
+        found.append((-differences.mean(), row))
+    return [
+        row for _, row in sorted(found, key=lambda one: one[0])
+    ]  # stable: equal ones in the order of classes
+
+
+def _hard(baseline: Sequence[Outcome], candidate: Sequence[Outcome]) -> dict[str, list[dict[str, Any]]]:
+    """Clips that one has right with every common seed, and the other with none.
+
+    Returns:
+        only_candidate and only_baseline [{name, class, class_name, taken_for, taken_for_name, probability}]: what the
+        other took the clip for, with the first common seed, and the probability of the right class by the one that has
+        it right, in the mean over the seeds; the highest first.
+    """
+
+    def alone(right: Sequence[Outcome], wrong: Sequence[Outcome]) -> list[dict[str, Any]]:
+        first, other = right[0], wrong[0]
+        always = np.all([o.hits[1] for o in right], axis=0) & ~np.any([o.hits[1] for o in wrong], axis=0)
+        sure = np.mean([o.sure for o in right], axis=0)
+        rows = np.flatnonzero(always)
+        return [
+            {
+                "name": first.names[row],
+                "class": first.classes[first.labels[row]],
+                "class_name": first.class_names[first.labels[row]],
+                "taken_for": first.classes[other.predicted[row]],
+                "taken_for_name": first.class_names[other.predicted[row]],
+                "probability": round(float(sure[row]), 4),
+            }
+            for row in rows[np.argsort(-sure[rows], kind="stable")]
+        ]
+
+    return {"only_candidate": alone(candidate, baseline), "only_baseline": alone(baseline, candidate)}

@@ -9,6 +9,7 @@ import numpy as np
 from mmcl.errors import UserError
 from mmcl.evaluation.metrics import FIGURES, confusion, figures, hits, per_class, percent, rounded, summary
 from mmcl.files import read_json, write_json
+from mmcl.paths import BEST_SCORES
 from mmcl.settings.jobs import Fusion
 from mmcl.store import Shards, opened
 from mmcl.versions import versions
@@ -27,18 +28,27 @@ PACKAGES = (
 )
 
 
-def fuse(logits: np.ndarray, weights: Sequence[float] | np.ndarray) -> np.ndarray:
+def fuse(logits: np.ndarray, weights: Sequence[float] | np.ndarray, normalise: bool = False) -> np.ndarray:
     """S = Σ_k w_k · z_k on raw logits.
 
     Args:
         logits: (K, N, C), one matrix a member.
         weights: K numbers.
+        normalise: whether every z_k of a clip is divided by its L2 norm first, as HD-GCN's ensemble does.
 
     Returns:
         (N, C).
     """
-    fused: np.ndarray = np.tensordot(np.asarray(weights, np.float64), logits.astype(np.float64), axes=1)
+    logits = normalised(logits) if normalise else logits.astype(np.float64)
+    fused: np.ndarray = np.tensordot(np.asarray(weights, np.float64), logits, axes=1)
     return fused
+
+
+def normalised(logits: np.ndarray) -> np.ndarray:
+    """(…, C) of length one each, float64; zeros stay zeros."""
+    logits = logits.astype(np.float64)
+    norms = np.linalg.norm(logits, axis=-1, keepdims=True)
+    return logits / np.where(norms > 0, norms, 1.0)
 
 
 def fit_weights(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -114,7 +124,9 @@ def write_ensemble(
     """Fuse the members within each seed and write `ensemble.json`.
 
     All figures of `mmcl.evaluation.metrics` are of the fused scores: top1 and so on, per_class and confusion of
-    the first seed, and every seed's with their mean and standard deviation. A sum of logits is no log-probability
+    the first seed, and every seed's with their mean and standard deviation. With `train.evaluate_every`,
+    `best_on_test` has the figures of every seed's members at the epochs that were best on the test clips, by the same
+    weights: what the reference reports. A sum of logits is no log-probability
     on its own scale: weights that sum to 10 scale it by ten. So calibration (ece, nll) is that of the members' weighted
     mean, softmax(Σ w z / Σ w), which is the same for weights 1:1 and 5:5. Fitted weights sum to one, and were fitted as
     this softmax.
@@ -131,11 +143,12 @@ def write_ensemble(
         UserError: members scored different clips, or all weights are zero.
     """
     seeds, members = settings.seeds, settings.members
+    normalise = settings.ensemble.normalise and len(members) > 1  # one member keeps its scores as they are
     held_out = None
     match settings.ensemble.weights:
         case "fitted":
             logits, labels, names = read_scores(fit)
-            weights = fit_weights(logits, labels)
+            weights = fit_weights(normalised(logits) if normalise else logits, labels)
             held_out = len(names)
         case "equal":
             weights = np.full(len(members), 1.0 / len(members))
@@ -151,11 +164,17 @@ def write_ensemble(
     results, own = [], []
     for number in range(len(seeds)):
         logits, labels, names = read_scores(scores[number * len(members) : (number + 1) * len(members)])
-        results.append(figures(fuse(logits, weights), labels, total))
+        results.append(figures(fuse(logits, weights, normalise), labels, total))
         own.append([100.0 * hits(member, labels).mean() for member in logits])
+    best = []
+    if settings.train.evaluate_every:
+        for number, seed in enumerate(seeds):
+            own_scores = scores[number * len(members) : (number + 1) * len(members)]
+            logits, labels, _ = read_scores([path.with_name(BEST_SCORES) for path in own_scores])
+            best.append({"seed": seed, **summary(fuse(logits, weights, normalise), labels, total)})
     # the last loop's variables belong to the last seed; members and classes are reported for the first
     logits, labels, names = read_scores(scores[: len(members)])
-    fused = fuse(logits, weights)
+    fused = fuse(logits, weights, normalise)
     ids, class_names = read_classes(scores[0])
     read = [read_json(path) for path in metrics]
     written: dict[str, Any] = {
@@ -190,6 +209,7 @@ def write_ensemble(
         ],
         "mean": {key: _mean([r[key] for r in results], key) for key in FIGURES},
         "sd": {key: _sd([r[key] for r in results], key) for key in FIGURES},
+        **({"best_on_test": best} if best else {}),
         "settings": settings.dump(),
         "versions": versions(*PACKAGES),
     }

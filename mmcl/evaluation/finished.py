@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mmcl import paths
 from mmcl.errors import UserError, known
@@ -42,6 +42,12 @@ class FinishedBenchmark:
     result: dict[str, Any]
     members: tuple[FinishedMember, ...]
     seeds: dict[int, float]
+
+    @property
+    def normalise(self) -> bool:
+        """Whether several members' scores are normalised before they are added, see `fuse`."""
+        stated = self.result.get("settings", {}).get("ensemble", {})
+        return len(self.members) > 1 and bool(stated.get("normalise", False))
 
     def chosen(self, member: str | None) -> tuple[FinishedMember, ...]:
         """The members, or the one of a name.
@@ -93,8 +99,16 @@ def _read(path: Path) -> FinishedBenchmark:
     return FinishedBenchmark(path, result, members, seeds)
 
 
-def find_models(named: Path, member: str | None = None) -> tuple[list[Path], list[float]]:
-    """The trained models that a user names, and their weights.
+class NamedModels(NamedTuple):
+    """Trained models that recognise together: their files, their weights, and `normalise` of `fuse`."""
+
+    paths: list[Path]
+    weights: list[float]
+    normalise: bool = False
+
+
+def find_models(named: Path, member: str | None = None) -> NamedModels:
+    """The trained models that a user names.
 
     Args:
         named: a benchmark (its name, folder or ensemble.json), the folder of a trained stream, or a model.pt.
@@ -106,13 +120,15 @@ def find_models(named: Path, member: str | None = None) -> tuple[list[Path], lis
     if benchmark := find_benchmark(named):
         members = benchmark.chosen(member)
         models = [one.run / "model.pt" for one in members]
-        return models, [one.weight for one in members] if member is None else [1.0]
+        if member is not None:
+            return NamedModels(models, [1.0])
+        return NamedModels(models, [one.weight for one in members], benchmark.normalise)
     if member is not None:
         raise UserError(f"{named}: is no finished benchmark, so it has no member {member}")
     if (named / "model.pt").is_file():
-        return [named / "model.pt"], [1.0]
+        return NamedModels([named / "model.pt"], [1.0])
     if named.is_file():
-        return [named], [1.0]
+        return NamedModels([named], [1.0])
     raise UserError(
         f"{named}: neither a finished benchmark (results/<name>/ensemble.json), nor a folder with a model.pt, "
         f"nor a file"
@@ -125,7 +141,7 @@ def the_model(named: Path, member: str | None = None) -> Path:
     Raises:
         UserError: it names several, or none.
     """
-    models, _ = find_models(named, member)
+    models = find_models(named, member).paths
     if len(models) > 1:
         benchmark = find_benchmark(named)
         names = [one.name for one in benchmark.members] if benchmark else []

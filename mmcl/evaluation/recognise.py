@@ -111,12 +111,14 @@ class Recogniser:
     Attributes:
         models: K trained streams of the same classes, joints and people.
         weights: K numbers.
+        normalise: see `fuse`.
         precision: `fp32`, `tf32` or `bf16`; None for what the models' test clips were scored in.
     """
 
     models: Sequence[Trained]
     weights: Sequence[float] = field(default=(1.0,))
     precision: str | None = None
+    normalise: bool = False
 
     @classmethod
     def load(
@@ -125,6 +127,7 @@ class Recogniser:
         weights: Sequence[float],
         device: torch.device,
         precision: str | None = None,
+        normalise: bool = False,
     ) -> "Recogniser":
         """Read the models.
 
@@ -137,7 +140,7 @@ class Recogniser:
                 raise UserError(f"{path}: has other classes or joints than {paths[0]}")
         if not sum(weights):
             raise UserError(f"{paths[0]}: all fusion weights are zero")
-        return cls(models, weights, precision)
+        return cls(models, weights, precision, normalise)
 
     @property
     def first(self) -> Trained:
@@ -191,7 +194,7 @@ class Recogniser:
 
     def _scores(self, clips: Sequence[np.ndarray]) -> np.ndarray:
         logits = np.stack([predict(model, clips, self.precision) for model in self.models])
-        return _softmax(fuse(logits, self.weights) / sum(self.weights))
+        return _softmax(fuse(logits, self.weights, self.normalise) / sum(self.weights))
 
 
 class Recognised(NamedTuple):

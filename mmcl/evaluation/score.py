@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import torch
 
-from mmcl import store
+from mmcl import paths, store
 from mmcl.colearn.inputs import answer_features
 from mmcl.datasets.mapped import seen_as
 from mmcl.datasets.prepare import SkeletonStore
@@ -97,6 +97,9 @@ def score_stream(
 ) -> None:
     """Score the protocol's test clips; for a `fit` model the training subjects it was not shown.
 
+    With `settings.best`, best_on_test.pt beside the model is scored, too: `paths.BEST_SCORES` and `BEST_METRICS` beside
+    the scores. Its epoch was chosen on these very clips, as the reference's was.
+
     Args:
         model: of `train_stream`.
         skeletons: store `mmcl.skeletons/1`.
@@ -110,10 +113,19 @@ def score_stream(
             there is no clip.
     """
     torch.set_num_threads(max(1, threads))
+    files = [(model, output, metrics)]
+    if settings.best:  # first, as nobody misses it where the job ends too early
+        beside = output.with_name(paths.BEST_SCORES), metrics.with_name(paths.BEST_METRICS)
+        files.insert(0, (model.with_name("best_on_test.pt"), *beside))
+    for own, scores, figures in files:
+        _score(own, skeletons, scores, figures, settings)
+
+
+def _score(model: Path, skeletons: Path, output: Path, metrics: Path, settings: Scoring) -> None:
     trained = load_model(model, pick_device())
     source = SkeletonStore(skeletons)
     if trained.settings.train.init:
-        # whose encoder may have been trained on another data set's joints
+        # from a network that may have been trained on another data set's joints
         source = seen_as(source, trained.layout, trained.persons)
     check_same(model, trained, source, settings, "to be scored")
     write_scores(output, metrics, trained, source, settings, inputs=[model, skeletons])

@@ -60,7 +60,7 @@ def write_zero_shot(
     source = SkeletonStore(skeletons)
     class_map = {entry.target: entry for entry in read_class_map(settings.class_map)}
     members = [member.name for member in settings.members]
-    weights = _weights(Path(ensemble), members)
+    weights, normalise = _weights(Path(ensemble), members)
     trained = [load_model(path, pick_device()) for path in models]
     classes = trained[0].classes
 
@@ -74,7 +74,7 @@ def write_zero_shot(
 
     plain = np.stack([predict(model, clips) for model in trained])
     scores = {(member, False): logits for member, logits in zip(members, plain, strict=True)}
-    scores["ensemble", False] = fuse(plain, weights)
+    scores["ensemble", False] = fuse(plain, weights, normalise)
     refinement: dict[str, Any] = {"clips_with_answer": 0}
     if answers and all(model.model.refinement is not None for model in trained):
         table = Shards(answers, "mmcl.answers/1")
@@ -83,7 +83,7 @@ def write_zero_shot(
             strict=True,
         )
         scores |= {(member, True): logits for member, logits in zip(members, refined, strict=True)}
-        scores["ensemble", True] = fuse(np.stack(refined), weights)
+        scores["ensemble", True] = fuse(np.stack(refined), weights, normalise)
         refinement["clips_with_answer"] = int(answered[0].sum())
     else:
         refinement["absent"] = (
@@ -117,13 +117,13 @@ def write_zero_shot(
     write_json(output, result)
 
 
-def _weights(ensemble: Path, members: Sequence[str]) -> list[float]:
-    """The fusion weight of each member, by its name."""
+def _weights(ensemble: Path, members: Sequence[str]) -> tuple[list[float], bool]:
+    """The fusion weight of each member, by its name; and `normalise` of `fuse`."""
     found = find_benchmark(ensemble)
     stated = {one.name: one.weight for one in found.members} if found else {}
     if lacking := [member for member in members if member not in stated]:
         raise UserError(f"{ensemble}: has no fusion weight of member {lacking[0]}")
-    return [stated[member] for member in members]
+    return [stated[member] for member in members], bool(found and found.normalise)
 
 
 def _known(class_map: dict[str, Counterpart], action: str, classes: Sequence[str]) -> bool:

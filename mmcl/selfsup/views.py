@@ -21,7 +21,7 @@ class Views:
 
     Args:
         clips: N clips, on the device.
-        settings: how they are seen. With convention `ikem` every person faces the camera, see `face_camera`.
+        settings: how they are seen. But with convention `ctr` every person faces the camera, see `face_camera`.
         layout: joint layout.
     """
 
@@ -37,7 +37,7 @@ class Views:
 
     def _resampled(self, rows: Tensor, first: Tensor, kept: Tensor) -> Tensor:
         x = crop_resize(self.clips, rows, first, kept, self.settings.window)
-        if self.settings.convention == "ikem":
+        if self.settings.convention != "ctr":
             return face_camera(x, self.layout, by_clip=self.settings.facing == "clip")
         return x.contiguous()
 

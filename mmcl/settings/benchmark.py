@@ -81,6 +81,11 @@ class EnsembleSettings(Section):
         description="Weights for `preset`, each of a stream on a graph, in any order; rows of what is no member are "
         "not used. The default are those published for NTU-120 X-Sub.",
     )
+    normalise: Annotated[bool, OFF] = Field(
+        False,
+        description="Every member's scores of a clip are divided by their L2 norm before they are added, as in "
+        "HD-GCN's ensemble; calibration then means little.",
+    )
     fit_epochs: Count | None = Field(
         None,
         description="Epochs of the second training that fits the weights; null for as many as train.epochs.",

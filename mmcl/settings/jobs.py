@@ -122,6 +122,8 @@ class Scoring(Stage, SelectionSettings):
     """score_stream; the rest is in the model file."""
 
     fit: bool = False
+    best: Annotated[bool, OFF] = False
+    """Whether best_on_test.pt is scored, too."""
 
 
 class Fusion(Stage, SelectionSettings):

@@ -72,18 +72,19 @@ class ViewSettings(Section):
     """How an encoder sees a clip, augmentation aside."""
 
     window: int = Field(50, ge=4, description="Frames the networks see.")
-    convention: Literal["ctr", "ikem"] = Field(
+    convention: Literal["ctr", "ikem", "ikem3"] = Field(
         "ctr",
         description="How modalities are computed from joints: ctr is that of train_stream, so that its streams can "
-        "begin from these encoders; ikem has the second paper's bones, and every person centred and facing the camera.",
+        "begin from these encoders; ikem has the second paper's bones, and every person centred and facing the camera; "
+        "ikem3 is ikem with the bones of its three-modality model: tips hang on thumbs, the root has none.",
     )
     facing: Literal["frame", "clip"] = Field(
         "frame",
-        description="With convention ikem: the direction that a person faces, by each frame's shoulders, or with one "
+        description="With ikem and ikem3: the direction that a person faces, by each frame's shoulders, or with one "
         "sign per clip as released.",
     )
     true_timeline: bool = Field(
-        True, description="With convention ikem: motion is per recorded frame, not per resampled one."
+        True, description="With ikem and ikem3: motion is per recorded frame, not per resampled one."
     )
 
 

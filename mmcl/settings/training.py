@@ -55,11 +55,15 @@ class AdamWSettings(Section):
 
 
 class InitSettings(Section):
-    """The encoder that a stream begins from."""
+    """The network that a stream begins from."""
 
-    from_: Text = Field(alias="from", description="Benchmark that the encoder was trained in; needed.")
-    what: Literal["pretrain", "student"] = Field("pretrain", description="Which of its two trainings.")
-    modality: Stream | None = Field(None, description="The encoder's modality; null for the stream's own.")
+    from_: Text = Field(alias="from", description="Benchmark that the network was trained in; needed.")
+    what: Literal["pretrain", "student", "stream"] = Field(
+        "pretrain",
+        description="pretrain and student are encoders that learned without labels; stream is a stream that was "
+        "trained with the labels of another data set (MMCL, section 3.5).",
+    )
+    modality: Stream | None = Field(None, description="What the network sees; null for the stream's own.")
 
 
 class DistilSettings(Section):
@@ -124,7 +128,8 @@ class TrainSettings(SgdSettings):
     init: Annotated[InitSettings | None, OFF] = Field(
         None,
         description="The network begins from an encoder that pretrain_streams or distil_student trained with the same "
-        "seed, of the same backbone, graph and width; null for random weights.",
+        "seed, or from a stream of another data set, of the same backbone, graph and width, all but the classifier; "
+        "null for random weights.",
     )
     distil: Annotated[DistilSettings | None, OFF] = Field(
         None,

@@ -12,7 +12,7 @@ from mmcl.settings.tables import STREAMS, resolve
 from mmcl.skeleton.constants import whole_numbers
 from mmcl.skeleton.rotation import angular_velocity, rotation_axis, torso_normal
 
-CONVENTIONS = ("ctr", "ikem")
+CONVENTIONS = ("ctr", "ikem", "ikem3")
 
 
 class Stream(NamedTuple):
@@ -50,7 +50,8 @@ def to_stream(
         stream: a name in `mmcl.settings.tables.STREAMS`.
         layout: joint layout.
         convention: `ctr`, the definitions of CTR-GCN and MMCL, with the last three streams in the same spirit;
-            `ikem`, those of the second paper.
+            `ikem`, those of the second paper; `ikem3`, those of its three-modality model and of CrosSCLR, whose bones
+            are `ctr`'s and whose motion has the rate s.
         length: (N) frames of the recordings that were resampled to T; `ctr` has no use for it, and without it
             s = 1.
 
@@ -63,7 +64,7 @@ def to_stream(
     if convention not in CONVENTIONS:
         raise UserError(f"no stream convention {convention!r}; there are: {', '.join(CONVENTIONS)}")
     rate = None
-    if convention == "ikem" and length is not None:
+    if convention != "ctr" and length is not None:
         rate = (x.shape[2] / length.to(x)).view(-1, 1, 1, 1, 1)
     first, then = _two_steps(stream, convention)
     return then(first(x, layout), layout, rate)

@@ -72,14 +72,14 @@ def train_stream(
             trained along, else `mmcl.rgb/1`; `answer`, stores `mmcl.answers/1` for FRM; `teachers`, model.pt of an
             ensemble's members, and `ensemble`, its ensemble.json, for `train.distil`; for another term's input NAME,
             stores `mmcl.NAME/1`.
-        init: model.pt of pretrain_streams or distil_student, for `train.init`: the network and the model then have
-            its layout and people, whatever those of the skeletons.
+        init: model.pt of pretrain_streams, distil_student or another data set's stream, for `train.init`: the network
+            and the model then have its layout and people, whatever those of the skeletons.
         threads: CPU threads and, for pictures, processes; shared out among the GPUs.
         gpus: training processes, one per GPU; without GPUs they share the CPU.
 
     Raises:
         UserError: a term has nothing to learn from, no training clip, another process trains here, the loss is not
-            finite, too few GPUs; an encoder or teachers that do not fit.
+            finite, too few GPUs; an initial network or teachers that do not fit.
     """
     job: dict[str, Any] = {
         "skeletons": str(skeletons),
@@ -164,17 +164,17 @@ def _train(
     torch.set_num_threads(threads)
 
     source = SkeletonStore(skeletons)
-    encoders = open_initial(init, stated) if init else None
-    if encoders:
-        source = seen_as(source, encoders.layout, encoders.persons)
+    initial = open_initial(init, stated) if init else None
+    if initial:
+        source = seen_as(source, initial.layout, initial.persons)
     data = read_training_data(source, stated, files, processes.device, threads - 1)
     loader = Loader(data, stated.stream, stated.train, stated.seed, processes.rank, processes.world)
     scored = ScoredClips(source, stated, processes) if stated.train.evaluate_every else None
     without = {name: one.without for name, one in data.inputs.items()}
 
     model, form = _open_model(stated, source, data)
-    if encoders:
-        begin_from(model.backbone, encoders, stated)
+    if initial:
+        begin_from(model.backbone, initial)
     if stated.train.distil:
         teachers = _open_teachers(files, stated, source, data)
         data.inputs["teachers"] = teachers

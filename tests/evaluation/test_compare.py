@@ -53,6 +53,46 @@ def test_paired_over_seeds_and_over_clips(pair):
     assert found["seeds"][2]["mcnemar"] == {"only_baseline": 1, "only_candidate": 1, "p": 1.0}
 
 
+def test_classes_are_sorted_by_what_they_gain(pair):
+    rows = compare(pair, metric="ece")["pairs"][0]["per_class"]
+    # clip s of class 2 is right with 0 of 3 seeds, then with 2 of 3; r with 2 of 3 both times; q is lost once
+    assert [(row["id"], row["clips"], row["baseline"], row["candidate"]) for row in rows] == [
+        ("A003", 2, 33.33, 66.67),
+        ("A001", 1, 100.0, 100.0),
+        ("A002", 1, 100.0, 100.0),
+    ]
+    assert rows[0]["name"] == "wave"
+    assert rows[0]["difference"] == 33.33
+    assert rows[0]["interval_over_clips"] == [0.0, 66.67]  # r, r to s, s
+    assert rows[1]["interval_over_clips"] == [0.0, 0.0]
+
+
+def test_hard_clips_are_those_that_one_alone_always_has_right(tmp_path, pair):
+    assert compare(pair)["pairs"][0]["hard"] == {"only_candidate": [], "only_baseline": []}
+    sure = EYE[RIGHT] * np.array([[1], [1], [1], [3]])
+    runs = {1: {"joint": guessed(0, 1, 0, 0)}, 2: {"joint": guessed(0, 1, 1, 1)}}
+    first = benchmark(tmp_path / "results/never", runs)
+    second = benchmark(tmp_path / "results/always", {1: {"joint": sure}, 2: {"joint": EYE[RIGHT]}})
+    hard = compare([first, second])["pairs"][0]["hard"]
+    assert hard["only_baseline"] == []
+    assert [row["name"] for row in hard["only_candidate"]] == ["s", "r"]
+    one, three = np.e / (np.e + 2), np.exp(3) / (np.exp(3) + 2)
+    assert hard["only_candidate"][0] == {
+        "name": "s",
+        "class": "A003",
+        "class_name": "wave",
+        "taken_for": "A001",
+        "taken_for_name": "drink",
+        "probability": pytest.approx((one + three) / 2, abs=1e-4),
+    }
+    swapped = compare([second, first])["pairs"][0]["hard"]
+    assert swapped["only_baseline"] == hard["only_candidate"]
+    result = CliRunner().invoke(app, ["compare", str(first), str(second), "--per-class", "--hard", "1"])
+    assert "+100.00" in result.stdout
+    assert "1 of 2 clips" in result.stdout
+    assert "A003 wave" in result.stdout
+
+
 def test_a_mean_over_classes_is_drawn_within_classes(pair):
     found = compare(pair, metric="mean_class_accuracy")["pairs"][0]
     assert [row["difference"] for row in found["seeds"]] == [16.67, 16.67, 0.0]

@@ -7,11 +7,18 @@ from seeds import shifted
 
 from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fit_weights, fuse, read_scores, write_ensemble
+from mmcl.evaluation.finished import find_benchmark, find_models
+from mmcl.settings.base import replaced
 
 
 def test_fuse_is_a_weighted_sum_of_raw_logits():
     logits = np.arange(12, dtype=np.float32).reshape(2, 2, 3)
     assert np.array_equal(fuse(logits, [2, 1]), 2 * logits[0] + logits[1])
+
+
+def test_normalised_scores_count_alike():
+    logits = np.array([[[3, 4, 0], [0, 0, 0]], [[0, 0, 10], [2, 0, 0]]], np.float32)
+    assert fuse(logits, [1, 1], normalise=True) == pytest.approx(np.array([[0.6, 0.8, 1], [1, 0, 0]]))
 
 
 def test_fit_prefers_the_member_that_knows():
@@ -103,6 +110,22 @@ def test_the_result_over_two_seeds(tmp_path, kind):
     assert ("weights_fitted_on_clips" in result) == (kind == "fitted")
 
 
+@pytest.mark.parametrize("normalise", [False, True])
+def test_scores_are_normalised_before_they_are_added(tmp_path, normalise):
+    a = scores(tmp_path / "a/scores.h5", ["x", "y"], [[3, 4, 0], [4, 3, 0]], [1, 0])
+    b = scores(tmp_path / "b/scores.h5", ["x", "y"], [[9, 0, 90], [9, 0, 1]], [1, 0])
+    members = [member("joint"), member("bone")]
+    rows = preset([2.0, 1.0], members)
+    settings = fusion(members, [1], weights="preset", preset=rows, normalise=normalise)
+    metrics = [file.parent / "metrics.json" for file in (a, b)]
+    write_ensemble(tmp_path / "ensemble.json", scores=[a, b], metrics=metrics, fit=[], settings=settings)
+    found = find_benchmark(tmp_path / "ensemble.json")
+    # x: 2 · (3, 4, 0) + (9, 0, 90) is class 2; 2 · (0.6, 0.8, 0) + (0.1, 0, 0.995) is class 1
+    assert found.result["top1"] == (100.0 if normalise else 50.0)
+    assert find_models(tmp_path / "ensemble.json")[1:] == ([2.0, 1.0], normalise)
+    assert not find_models(tmp_path / "ensemble.json", "ctrgcn-natural-bone").normalise
+
+
 def ensemble_of(tmp_path, files, weights, seeds=(1,)):
     """The result of members that are all alike but for their scores."""
     count = len(files) // len(seeds)
@@ -111,6 +134,24 @@ def ensemble_of(tmp_path, files, weights, seeds=(1,)):
     metrics = [file.parent / "metrics.json" for file in files[:count]]
     write_ensemble(tmp_path / "e.json", scores=files, metrics=metrics, fit=[], settings=settings)
     return json.loads((tmp_path / "e.json").read_text())
+
+
+def test_the_best_epochs_are_fused_beside_the_last(tmp_path):
+    names, members = ["x", "y"], [member("joint"), member("bone")]
+    last, best = [[1, 0, 0], [1, 0, 0]], [[1, 0, 0], [0, 1, 0]]
+    files = [scores(tmp_path / f"{i}/scores.h5", names, last, [0, 1]) for i in range(2)]
+    for file in files:
+        scores(file.with_name("scores_best_on_test.h5"), names, best, [0, 1])
+    settings = fusion(members, [7], weights="equal")
+    settings = replaced(settings, train=replaced(settings.train, evaluate_every=1))
+    metrics = [file.with_name("metrics.json") for file in files]
+    write_ensemble(tmp_path / "e.json", scores=files, metrics=metrics, fit=[], settings=settings)
+    result = json.loads((tmp_path / "e.json").read_text())
+    assert result["top1"] == 50.0
+    assert [(one["seed"], one["top1"]) for one in result["best_on_test"]] == [(7, 100.0)]
+    settings = replaced(settings, train=replaced(settings.train, evaluate_every=0))
+    write_ensemble(tmp_path / "e.json", scores=files, metrics=metrics, fit=[], settings=settings)
+    assert "best_on_test" not in json.loads((tmp_path / "e.json").read_text())
 
 
 def test_calibration_is_of_the_weighted_mean_whatever_the_weights_come_to(tmp_path):

@@ -53,6 +53,23 @@ def score(model, stores, fit=False, protocol="odd_subjects", **more):
     )
 
 
+def test_the_best_epoch_is_scored_under_a_name_that_says_so(trained, stores):
+    model = trained(train__evaluate_every=1)
+    _, last = score(model, stores)
+    assert not model.with_name("scores_best_on_test.h5").exists()
+    again, metrics = score(model, stores, best=True)
+    assert metrics == last
+    best = json.loads(model.with_name("metrics_best_on_test.json").read_text())
+    assert best["top1"] == pytest.approx(best["best_on_test"]["top1"], abs=0.01)
+    of_best = Shards([model.with_name("scores_best_on_test.h5")], "mmcl.scores/1")
+    assert of_best.names == again.names
+    clips = [SkeletonStore(stores["skeletons"])]
+    own = load_model(model.with_name("best_on_test.pt"))
+    rows = [clips[0].names.index(name) for name in of_best.names]
+    expected = predict(own, [clips[0].clip(row) for row in rows])
+    np.testing.assert_allclose(of_best.read("logits"), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_scores_and_metrics_of_the_test_clips(trained, stores):
     model = trained()
     scores, metrics = score(model, stores)

@@ -151,6 +151,19 @@ def test_time_scale_is_that_of_the_recording():
         torch.testing.assert_close(scaled, plainly * torch.tensor([1, 0.5**power]).view(2, 1, 1, 1, 1))
 
 
+def test_ikem3_is_ikem_with_the_bones_of_ctr():
+    x, length = torch.randn(2, 3, 8, 25, 1), torch.tensor([8, 16])
+    bones = to_stream(x, "bone", "ntu25", "ikem3", length)
+    assert torch.equal(bones, to_stream(x, "bone", "ntu25"))
+    number = get_layout("ntu25").joints.index
+    for side in ("left", "right"):
+        tip, thumb = (number(f"{joint}_{side}") for joint in ("hand_tip", "thumb"))
+        assert torch.equal(bones[..., tip, :], x[..., tip, :] - x[..., thumb, :])
+    assert not bones[..., get_layout("ntu25").root, :].any()
+    motion = to_stream(x, "joint_motion", "ntu25", "ikem3", length)
+    assert torch.equal(motion, to_stream(x, "joint_motion", "ntu25", "ikem", length))
+
+
 @pytest.mark.parametrize("frames", [1, 2])
 def test_too_few_frames_to_move(frames):
     x = torch.randn(2, 3, frames, 25, 1)

@@ -121,3 +121,25 @@ def test_every_parameter_of_a_backbone_gets_a_gradient(backbone):
     net(torch.randn(2, 3, 16, 20, 1)).sum().backward()
     assert [name for name, value in net.named_parameters() if value.grad is None] == []
     assert all(buffer.is_contiguous() for buffer in net.buffers())  # to be sent
+
+
+def test_a_batch_in_two_parts_is_the_step_of_two_processes(stores, folder):
+    """What recipe `reference` relies on: batch norms over half a batch each, gradients averaged."""
+    off = {"enabled": False}
+    common = {"train__batch": 6, "train__epochs": 2, "model__fam": off, "model__frm": off}
+    runs = {
+        "processes": ({}, 2),
+        "parts": ({"train__accumulate": 2}, 1),
+        "whole": ({}, 1),
+    }
+    found = {}
+    for name, (more, gpus) in runs.items():
+        settings = stream_settings(**common, **more)
+        train_job(stores, folder / f"half-{name}", settings=settings, gpus=gpus, inputs={})
+        found[name] = state(folder / f"half-{name}")
+    weights = [key for key in found["whole"] if "running" not in key and "num_batches" not in key]
+
+    def apart(name):
+        return max(float((found[name][key] - found["processes"][key]).abs().max()) for key in weights)
+
+    assert apart("parts") < 0.01 * apart("whole")

@@ -8,6 +8,8 @@ from made_stores import changed, make_stores
 from made_stores import train as run
 from seeds import shifted
 
+from mmcl import checkpoints
+from mmcl.colearn.learner import build_model
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.evaluation.score import load_model, score_stream
@@ -55,7 +57,7 @@ def test_all_but_the_head_is_copied(tmp_path, settings, stream):
     backbone = build_backbone("ctrgcn", 4, "utd20", 1, width=0.125)
     settings = StreamTraining.model_validate(settings)
     head = backbone.head.weight.clone()
-    begin_from(backbone, open_initial(tmp_path / "model.pt", settings), settings)
+    begin_from(backbone, open_initial(tmp_path / "model.pt", settings))
     theirs = nets["joint"].backbone.state_dict()
     assert backbone.head.weight.shape[0] == 4
     assert torch.equal(backbone.head.weight, head)
@@ -116,6 +118,72 @@ def test_an_encoder_of_another_data_set_keeps_its_joints(tmp_path, settings):
     )
     assert json.loads(files["metrics"].read_text())["clips"] == 16
     assert load_model(tmp_path / "from/model.pt").settings.train.init.dump() == INIT
+
+
+@pytest.fixture
+def supervised(tmp_path, settings):
+    """A bone stream of ntu25 with two people and seven classes, as train_stream leaves it: state, path."""
+    form = {"num_classes": 7, "layout": "ntu25", "persons": 2, "shapes": {}}
+    theirs = StreamTraining.model_validate(
+        changed(settings, train__init=None, stream="bone", train__window=20)
+    )
+    torch.manual_seed(shifted(4))
+    state = build_model(theirs.model, **form, label_smoothing=0.0).state_dict()
+    names = [f"A{number:03d}" for number in range(1, 8)]
+    about = {"settings": theirs.dump(), "versions": {}, "classes": names, "class_names": names}
+    path = tmp_path / "supervised.pt"
+    checkpoints.save(path, {"schema": "mmcl.model/1", "state": state, **about, **form})
+    return state, path
+
+
+def test_a_stream_of_another_data_set_keeps_all_but_its_classes(tmp_path, settings, supervised):
+    theirs, path = supervised
+    own = changed(
+        settings,
+        train__init={"from": "other", "what": "stream"},
+        stream="bone",
+        train__learning_rate=1e-12,
+        train__warmup_epochs=0,
+    )
+    stores = make_stores(tmp_path)
+    about = run(stores, tmp_path / "from", own, init=path)
+    # joints and people are those of the network, classes those of the clips
+    assert (about["layout"], about["persons"], about["num_classes"]) == ("ntu25", 2, 4)
+    state = about["state"]
+    weights = [key for key in theirs if key.endswith("weight") and ".head." not in key]
+    assert len(weights) > 20
+    for key in weights:
+        torch.testing.assert_close(state[key], theirs[key], rtol=0, atol=1e-6)
+    assert state["backbone.head.weight"].shape[0] == 4
+    scored = {"output": tmp_path / "scores.h5", "metrics": tmp_path / "metrics.json"}
+    score_stream(
+        model=tmp_path / "from/model.pt",
+        skeletons=stores["skeletons"],
+        settings=Scoring(protocol="odd_subjects", version=1),
+        **scored,
+    )
+    assert json.loads(scored["metrics"].read_text())["clips"] == 16
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"stream": "joint"}, "has no stream of joint for stream joint; it has: bone"),
+        ({"model__width": 0.25}, "has streams with width 0.125, this stream has 0.25"),
+        ({"model__graph": "hd21"}, "has streams with graph natural, this stream has hd21"),
+    ],
+)
+def test_a_stream_that_does_not_fit_is_named(settings, supervised, values, said):
+    own = changed(settings, **{"train__init": {"from": "other", "what": "stream"}, "stream": "bone"} | values)
+    with pytest.raises(UserError, match=f"train.init: .*supervised.pt {said}"):
+        open_initial(supervised[1], StreamTraining.model_validate(own))
+
+
+def test_encoders_are_no_stream(tmp_path, settings):
+    encoders(tmp_path / "model.pt")
+    own = changed(settings, train__init=INIT | {"what": "stream"})
+    with pytest.raises(UserError, match=r"model.pt: not a model of train_stream"):
+        open_initial(tmp_path / "model.pt", StreamTraining.model_validate(own))
 
 
 def test_a_part_of_every_class_is_chosen_by_seed_and_name(stores):

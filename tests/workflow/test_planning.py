@@ -232,6 +232,29 @@ def test_scripts_are_glue():
         assert "job_log(snakemake.log[0])" in script.read_text(), script
 
 
+def test_the_papers_entries_come_on_top_of_the_users_file(ntu):
+    files = [
+        str(ntu.config),
+        *(str(PROJECT / f"resources/papers/{paper}.yaml") for paper in ("mmcl", "ikem")),
+    ]
+    targets = [
+        "results/t3_ctrgcn_mmcl/ensemble.json",
+        "results/t6_fam02_frm01/ensemble.json",
+        "results/t9_head/ensemble.json",
+        "results/ikem3_ntu120_xsub/ikem/result.json",
+    ]
+    jobs = ntu.jobs("--configfile", *files, "--", *targets)
+    stages = (
+        "train_stream",
+        "ensemble",
+        "write_question",
+        "answer_question",
+        "pretrain_streams",
+        "distil_student",
+    )
+    assert [jobs[stage] for stage in stages] == [6, 3, 2, 64, 1, 1]
+
+
 def test_imported_answers_need_no_pictures(ntu):
     question = slug("whether the people are holding objects?")
     answers = ntu.folder / "answers/ntu120"

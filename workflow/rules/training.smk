@@ -1,7 +1,7 @@
 """Training and scoring of one stream; benchmarks whose members have equal settings share it.
 
 Needs: results/skeletons/<dataset>.h5 and what the co-learning terms need: with FAM results/montages or results/rgb, with
-FRM results/answers; with train.init another training's encoders, with train.distil another benchmark's ensemble.json and
+FRM results/answers; with train.init another training's model, with train.distil another benchmark's ensemble.json and
 its models.
 Makes: results/streams/<dataset>/<protocol>/<backbone>-<graph>-<stream>/<settings>/seed-<n>/{model.pt,settings.json,
 history.csv,scores.h5,metrics.json}, and the same in …/seed-<n>/fit/ for the run that fixes fusion weights.
@@ -13,7 +13,7 @@ rule train_stream:
     input:
         unpack(PLAN.training_inputs),
         skeletons=PLAN.training_skeletons,
-        init=PLAN.initial_encoders,
+        init=PLAN.initial_model,
     output:
         model=paths.in_folder(paths.RUN, "model.pt"),
         settings=paths.in_folder(paths.RUN, "settings.json"),
