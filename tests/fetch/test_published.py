@@ -87,13 +87,9 @@ def test_missing_weights_name_the_command():
 
     with pytest.raises(UserError, match="mmcl fetch inception_v3") as told:
         cnn.weights_sha256(CnnSettings(weights="nowhere/inception.pth"))
-    others = (
-        torchvision_detector.FasterRcnn.what_belongs,
-        pose.WHAT_BELONGS,
-        blip.WHAT_BELONGS,
-        blip_original.WHAT_BELONGS,
-    )
-    for text in (str(told.value), detect.WHAT_BELONGS, *others):
+    modules = (detect, pose, blip, blip_original)
+    texts = [torchvision_detector.FasterRcnn.what_belongs, *(module.WHAT_BELONGS for module in modules)]
+    for text in (str(told.value), *texts):
         named = re.findall(r"`mmcl fetch ([\w-]+)`", text)
         assert named
         assert [find(name)[0] for name in named] == named
