@@ -35,8 +35,10 @@ PROBE = f"{IKEM}/probe/{{what}}/seed-{{seed}}"
 IKEM_RESULT = f"{IKEM}/result.json"
 ENSEMBLE = "results/{benchmark}/ensemble.json"
 ZERO_SHOT = "results/{benchmark}/zero-shot/{target}.json"
+ANSWER_REPORT = "results/{benchmark}/report/answers.json"
 PICTURES = "results/{benchmark}/pictures"
-DEMO_PICTURES = "results/demo_weights/{part}.h5"
+DEMO_ANSWER_REPORT = "results/{benchmark}/report/answers.json"
+PICTURES = "results/demo_weights/{part}.h5"
 DEMO_NETWORK = "results/demo_weights/{network}.json"
 
 SEED = re.compile(r"seed-\d+")

@@ -13,6 +13,7 @@ VERSIONS = {
     "crop_people": 2,
     "concatenate_frames": 1,
     "answer_question": 2,  # 2: the question begins with [ENC] where the model's vocabulary has it
+    "examine_answers": 1,
     "pretrain_cnn": 1,
     "encode_montages": 1,
     "train_stream": 2,

@@ -1,6 +1,6 @@
 """The command line. Data goes to stdout, messages to stderr; bad arguments end with status 2."""
 
-from mmcl.cli import audit, compare, convert, describe, export, inspect, predict
+from mmcl.cli import answers, audit, compare, convert, describe, export, inspect, predict
 from mmcl.cli.app import app
 
-__all__ = ["app", "audit", "compare", "convert", "describe", "export", "inspect", "predict"]
+__all__ = ["answers", "app", "audit", "compare", "convert", "describe", "export", "inspect", "predict"]

@@ -2,7 +2,8 @@
 
 Needs: results/montages/<dataset>/<shard>.h5 and `instruction` of the configuration.
 Makes: results/questions/<question>.txt, results/answers/<dataset>/<vlm>/<question>/<shard>.h5; in the same pass the
-answers to `vlm.also_ask`, in stores of their own beside it.
+answers to `vlm.also_ask`, in stores of their own beside it. results/<benchmark>/report/{answers.json,answers.png,
+gallery.png}: whether a benchmark's answers tell anything about the actions.
 """
 
 
@@ -47,3 +48,24 @@ rule answer_question:
         also=PLAN.further_questions,
     script:
         "../scripts/answer_question.py"
+
+
+rule examine_answers:
+    """Compare what the answers tell about the actions with shuffled answers, before anything is trained on them."""
+    input:
+        unpack(PLAN.examined),
+    output:
+        paths.ANSWER_REPORT,
+        paths.ANSWER_REPORT.replace(".json", ".png"),
+        paths.ANSWER_REPORT.replace("answers.json", "gallery.png"),
+    log:
+        paths.log(paths.ANSWER_REPORT, "examine_answers"),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=job_memory(2000, answers=4),
+    params:
+        settings=PLAN.examination_settings,
+        upstream=PLAN.examination_upstream,
+    script:
+        "../scripts/examine_answers.py"
