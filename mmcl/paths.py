@@ -37,8 +37,7 @@ ENSEMBLE = "results/{benchmark}/ensemble.json"
 ZERO_SHOT = "results/{benchmark}/zero-shot/{target}.json"
 ANSWER_REPORT = "results/{benchmark}/report/answers.json"
 PICTURES = "results/{benchmark}/pictures"
-DEMO_ANSWER_REPORT = "results/{benchmark}/report/answers.json"
-PICTURES = "results/demo_weights/{part}.h5"
+DEMO_PICTURES = "results/demo_weights/{part}.h5"
 DEMO_NETWORK = "results/demo_weights/{network}.json"
 
 SEED = re.compile(r"seed-\d+")

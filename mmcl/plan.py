@@ -908,7 +908,8 @@ class Plan:
         """What examine_answers needs: all answers to a benchmark's question, the pictures, the labels."""
         benchmark = self.benchmark(wildcards)
         self._check_clips(wildcards.benchmark, "trained")
-        self._require(benchmark.dataset, "videos")
+        if not self.config.dataset(benchmark.dataset).videos:
+            self._require(benchmark.dataset, "videos")
         return {
             "skeletons": [paths.at(paths.SKELETONS, dataset=benchmark.dataset)],
             "answers": self._answers(benchmark.dataset, benchmark.vlm.name, slug(benchmark.instruction)),

@@ -154,10 +154,8 @@ def find_answers(
         if (stores := _stores(place))
     ]
     if not found:
-        file = paths.at(paths.ANSWERS, dataset=dataset, vlm=own[0], question=own[1], shard="…")
-        raise UserError(
-            f"{folder}: no answers yet; `snakemake --cores 2` with the name of such a store makes them ({file})"
-        )
+        report = paths.at(paths.ANSWER_REPORT, benchmark=str(named))
+        raise UserError(f"{folder}: no answers yet; `snakemake --cores 2 {report}` makes and examines them")
     return Request(
         name=str(named),
         dataset=dataset,
@@ -194,9 +192,10 @@ def examine(request: Request, part: Part = "train", shuffles: int = SHUFFLES) ->
 
     Returns:
         name, dataset, protocol (null for all clips), part, clips, subjects (null where they are not known), classes
-        [{id, name, clips}], class_bits (the labels' entropy), shuffled (what is shuffled), shuffles, level, notes, and
-        questions [{vlm, question, text_of_question, clips, without (clips that have no answer), distinct_texts, texts
-        [{text, clips}], per_class, histogram, text, p_yes, states, carries {text, p_yes, states}, verdict}].
+        [{id, name, clips}], shuffles, level, notes, and questions [{vlm, question, text_of_question, clips, without
+        (clips that have no answer), class_bits (the labels' entropy), shuffled (what is shuffled), distinct_texts,
+        texts [{text, clips}], histogram (clips by p(yes) in steps of 0.05), per_class, text, p_yes, states, carries
+        {text, p_yes, states}, verdict}].
         `text` and `p_yes` hold the mutual information with the class in bits: bits (as counted), corrected and
         interval (95 %, without the estimate's bias), shuffled (mean), shuffled_95 (their 95 % point), excess, p.
         `states`: input, folds, over (subjects or clips), accuracy, interval, shuffled, shuffled_95, majority (share of
@@ -220,10 +219,6 @@ def examine(request: Request, part: Part = "train", shuffles: int = SHUFFLES) ->
         notes.append(f"{len(questions)} questions: each is tested by itself, not corrected for their number")
     labels = source.labels[rows]
     counts = np.bincount(labels, minlength=len(source.class_ids))
-    if len(rows) < RARE * (counts > 0).sum():
-        notes.append(
-            f"{len(rows)} clips of {(counts > 0).sum()} classes are few: what is weak would not be seen"
-        )
     return {
         "name": request.name,
         "dataset": request.dataset,
@@ -399,13 +394,16 @@ def verdict(question: dict[str, Any]) -> str:
     """One sentence about a question's answers, see `examine`."""
     carries = {kind: yes for kind, yes in question["carries"].items() if yes is not None}
     parts = {kind: _evidence(kind, question) for kind in carries}
-    if not any(carries.values()):
-        return f"these answers carry no information about the actions: {'; '.join(parts.values())}"
-    if all(carries.values()):
-        return f"these answers carry information about the actions: {'; '.join(parts.values())}"
+    classes, clips = len(question["per_class"]), question["clips"]
+    few = f"; {clips} clips of {classes} classes are few, what is weak would not be seen"
+    if clips >= RARE * classes or all(carries.values()):
+        few = ""
+    if len(set(carries.values())) == 1:
+        what = "information" if carries["text"] else "no information"
+        return f"these answers carry {what} about the actions: {'; '.join(parts.values())}{few}"
     # what carries none comes first
     order = sorted(carries, key=lambda kind: carries[kind])
-    return "; ".join(f"{SAID[kind][carries[kind]]} ({parts[kind]})" for kind in order)
+    return "; ".join(f"{SAID[kind][carries[kind]]} ({parts[kind]})" for kind in order) + few
 
 
 def _evidence(kind: str, question: dict[str, Any]) -> str:
