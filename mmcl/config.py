@@ -300,6 +300,18 @@ def load(path: str | Path) -> Config:
     return Config(with_demo(read_config(path)))
 
 
+def config_file(path: Path | None = None) -> Path:
+    """The file of a command's `--config`; by default config.yaml in the working directory, or else the project's.
+
+    Raises:
+        UserError: there is no such file.
+    """
+    path = path or next(p for p in (Path("config.yaml"), PROJECT / "config.yaml") if p.is_file())
+    if not path.is_file():
+        raise UserError(f"{path}: no such config file")
+    return path
+
+
 def _check_recipe(name: object, key: str) -> None:
     if name not in names():
         options = ", ".join(json.dumps(one) for one in names())

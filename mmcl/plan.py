@@ -1074,6 +1074,40 @@ class Plan:
             parts.append(self._answered_from(benchmark.vlm.name, wildcards.target, question))
         return digest(*parts)
 
+    # ------------------------------------------------------------------------------------ can answers help?
+
+    def examined(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """What examine_answers needs: all answers to a benchmark's question, the pictures, the labels."""
+        benchmark = self.benchmark(wildcards)
+        self._check_clips(wildcards.benchmark, "trained")
+        if not self.config.dataset(benchmark.dataset).videos:
+            self._require(benchmark.dataset, "videos")
+        return {
+            "skeletons": [paths.at(paths.SKELETONS, dataset=benchmark.dataset)],
+            "answers": self._answers(benchmark.dataset, benchmark.vlm.name, slug(benchmark.instruction)),
+            "montages": self._shards(paths.MONTAGES, benchmark.dataset),
+        }
+
+    def examination_settings(self, wildcards: Wildcards) -> Plain:
+        """Params of examine_answers; with FRM off, too, so that a question can be tried before."""
+        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        return jobs.Examination(
+            **_fields(self._clips(name)),
+            benchmark=name,
+            dataset=benchmark.dataset,
+            vlm=benchmark.vlm.name,
+            question=slug(benchmark.instruction),
+            input=benchmark.model.frm.input,
+            version=VERSIONS["examine_answers"],
+        ).dump()
+
+    def examination_upstream(self, wildcards: Wildcards) -> str:
+        """What an examination follows from."""
+        benchmark = self.benchmark(wildcards)
+        question = self.config.question(wildcards.benchmark)
+        answered = self._answered_from(benchmark.vlm.name, benchmark.dataset, question)
+        return digest(answered, self._pictured(benchmark.dataset), self._prepared(benchmark.dataset))
+
     def demo_network_before(self, wildcards: Wildcards) -> list[str]:
         """The demo's network that another starts from: the detector lies beside the weights of the pose estimator."""
         return [paths.at(paths.DEMO_NETWORK, network="detector")] if wildcards.network == "pose" else []

@@ -15,6 +15,7 @@ VERSIONS = {
     "embed_pictures": 1,
     "answer_question": 2,  # 2: the question begins with [ENC] where the model's vocabulary has it
     "import_answers": 1,
+    "examine_answers": 1,
     "pretrain_cnn": 1,
     "encode_montages": 1,
     "train_stream": 2,

@@ -578,3 +578,29 @@ def test_poses_go_with_listed_clips_and_without_skeletons(raw):
         own_plan(raw, reader="ntu", videos="videos", poses=poses)
     with pytest.raises(UserError, match=r"datasets\.mine\.poses: the key 'weights' is missing"):
         own_plan(raw, videos="videos", poses={})
+
+
+def test_answers_are_examined_with_frm_off_too(plan):
+    for name in ("demo_xsub", "demo_xsub_no_frm"):
+        needed = plan.examined(at(benchmark=name))
+        assert needed["skeletons"] == ["results/skeletons/demo.h5"]
+        assert needed["answers"][1] == f"results/answers/demo/demo-blip/{QUESTION}/001-of-002.h5"
+        assert needed["montages"][0] == "results/montages/demo/000-of-002.h5"
+    settings = plan.examination_settings(at(benchmark="demo_xsub"))
+    assert settings == {
+        "version": VERSIONS["examine_answers"],
+        "protocol": "odd_subjects",
+        "benchmark": "demo_xsub",
+        "dataset": "demo",
+        "vlm": "demo-blip",
+        "question": QUESTION,
+        "input": "hidden",
+    }
+    with pytest.raises(UserError, match=r"datasets\.utd_mhad"):
+        plan.examined(at(benchmark="utd_mhad"))
+
+
+def test_an_examination_follows_from_what_answers_follow_from(plan, raw):
+    before = plan.examination_upstream(at(benchmark="demo_xsub"))
+    raw["datasets"]["demo"]["video"] = {**raw["datasets"]["demo"]["video"], "jpeg_quality": 50}
+    assert Plan(Config(raw)).examination_upstream(at(benchmark="demo_xsub")) != before

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 from mmcl.audit.source import Source, open_folder, open_store
 from mmcl.datasets import reader_settings
 from mmcl.errors import UserError, meant
-from mmcl.naming import PROJECT
 from mmcl.settings.base import narrowed, replaced
 from mmcl.settings.dataset import RecordingsSettings
 from mmcl.settings.protocol import Rule
@@ -48,11 +47,9 @@ def open_request(
     Raises:
         UserError: no such data set, no folder, a wrong option, or a config that cannot be used.
     """
-    from mmcl.config import load
+    from mmcl.config import config_file, load
 
-    path = config or next(p for p in (Path("config.yaml"), PROJECT / "config.yaml") if p.is_file())
-    if not path.is_file():
-        raise UserError(f"{path}: no such config file")
+    path = config_file(config)
     settings = load(path)
     rule = settings.own_rule(protocol) if protocol else None
     if dataset.lower().endswith((".h5", ".hdf5")):

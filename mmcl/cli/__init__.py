@@ -1,9 +1,21 @@
 """The command line. Data goes to stdout, messages to stderr; bad arguments end with status 2."""
 
-from mmcl.cli import audit, compare, convert, convert_weights, describe, export, fetch, inspect, predict
+from mmcl.cli import (
+    answers,
+    audit,
+    compare,
+    convert,
+    convert_weights,
+    describe,
+    export,
+    fetch,
+    inspect,
+    predict,
+)
 from mmcl.cli.app import app
 
 __all__ = [
+    "answers",
     "app",
     "audit",
     "compare",

@@ -14,23 +14,32 @@ from mmcl.video import jpeg
 PICTURES = ("mmcl.crops/1", "mmcl.montages/1")
 THUMBNAIL = 192
 CAPTION = 18
+LINE = 13
 MARGIN = 4
 UPRIGHT = 2.5
 """Height of a person's crop by its width, usually: decides in how many lines a clip's crops are put."""
+ACROSS = 6
 
 log = logging.getLogger(__name__)
 
 
 def contact_sheet(
-    paths: Sequence[str | Path], output: str | Path, count: int = 24, captions: dict[str, str] | None = None
+    paths: Sequence[str | Path],
+    output: str | Path,
+    count: int = 24,
+    captions: dict[str, str] | None = None,
+    names: Sequence[str] | None = None,
+    title: str = "",
 ) -> int:
-    """Write a PNG with up to `count` clips of crop or montage stores, evenly chosen over all of them.
+    """Write a PNG with clips of crop or montage stores, evenly chosen over all of them or those that are named.
 
     Args:
         paths: sealed stores of schema mmcl.crops/1 or mmcl.montages/1.
         output: the PNG file.
-        count: clips on the sheet.
-        captions: clip name → what to write below it, instead of its name.
+        count: clips on the sheet at most, where they are not named.
+        captions: clip name → what to write below it, instead of its name; it may have several lines.
+        names: the clips, in order; those without a picture are left out.
+        title: lines above them.
 
     Returns:
         How many clips are on it.
@@ -43,23 +52,36 @@ def contact_sheet(
     rows = [(path, row, name) for path in paths for row, name in enumerate(_names(path))]
     if not rows:
         raise UserError(f"no clip to draw in {', '.join(map(str, paths))}")
-    chosen = [
-        rows[i] for i in np.unique(np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int))
-    ]
-    across = min(6, len(chosen))
+    if names is None:
+        even = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
+        chosen = [rows[i] for i in np.unique(even)]
+    else:
+        places = {row[2]: row for row in rows}
+        chosen = [places[name] for name in names if name in places]
+        if not chosen:
+            raise UserError(
+                f"{', '.join(map(str, paths))}: none of the {len(names)} clips has a picture here"
+            )
+    captions = captions or {}
+    lines = max(captions.get(name, name).count("\n") for _, _, name in chosen)
+    above = LINE * (title.count("\n") + 1) + MARGIN if title else 0
+    across = min(ACROSS, len(chosen))
     down = -(-len(chosen) // across)
-    cell = (THUMBNAIL + MARGIN, THUMBNAIL + CAPTION + MARGIN)
-    sheet = Image.new("RGB", (across * cell[0] + MARGIN, down * cell[1] + MARGIN), "white")
+    cell = (THUMBNAIL + MARGIN, THUMBNAIL + CAPTION + LINE * lines + MARGIN)
+    title_width = ImageDraw.Draw(Image.new("RGB", (1, 1))).multiline_textbbox((0, 0), title)[2]
+    size = max(across * cell[0], int(title_width) + MARGIN) + MARGIN, above + down * cell[1] + MARGIN
+    sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
+    draw.multiline_text((MARGIN, MARGIN), title, fill="black", spacing=3)
     for place, (path, row, name) in enumerate(chosen):
         with opened(path) as h5:
             stored = h5["images"][row]
         # several crops a clip are an object array of byte rows, one montage is a byte row
         images = list(stored) if stored.dtype == object else [stored]
-        x, y = MARGIN + place % across * cell[0], MARGIN + place // across * cell[1]
-        lines = max(1, round((len(images) / UPRIGHT) ** 0.5))
-        columns = max(1, -(-len(images) // lines))
-        width, height = THUMBNAIL // columns, THUMBNAIL // lines
+        x, y = MARGIN + place % across * cell[0], above + MARGIN + place // across * cell[1]
+        rows = max(1, round((len(images) / UPRIGHT) ** 0.5))
+        columns = max(1, -(-len(images) // rows))
+        width, height = THUMBNAIL // columns, THUMBNAIL // rows
         for number, image in enumerate(images):
             try:
                 picture = Image.fromarray(jpeg.decode(image))
@@ -68,7 +90,7 @@ def contact_sheet(
                 continue
             picture.thumbnail((width, height))
             sheet.paste(picture, (x + number % columns * width, y + number // columns * height))
-        draw.text((x, y + THUMBNAIL + 2), (captions or {}).get(name, name), fill="black")
+        draw.multiline_text((x, y + THUMBNAIL + 2), captions.get(name, name), fill="black", spacing=3)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     with written(output) as temporary:
         sheet.save(temporary, format="PNG")

@@ -153,6 +153,17 @@ class ZeroShot(Stage):
     seed: Seed
 
 
+class Examination(Stage, SelectionSettings):
+    """examine_answers."""
+
+    benchmark: str
+    dataset: str
+    vlm: str
+    question: str
+    input: str
+    """`frm.input`."""
+
+
 class Pretraining(Stage, SelectionSettings):
     """pretrain_streams."""
 

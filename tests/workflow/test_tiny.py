@@ -52,6 +52,19 @@ def test_accuracy_follows_from_the_stored_scores(finished):
     assert ensemble["top1"] == pytest.approx(100 * (fused.argmax(1) == labels).mean(), abs=0.01)
 
 
+def test_answers_are_examined(copy):
+    report = "results/tiny/report/answers.json"
+    assert copy.jobs(report) == {"examine_answers": 1}
+    said = copy(report)
+    [question] = result(copy, report)["questions"]
+    assert question["clips"] + question["without"] == result(copy, report)["clips"] > 8
+    assert question["verdict"] in said
+    for picture in ("answers.png", "gallery.png"):
+        with Image.open(copy.folder / "results/tiny/report" / picture) as image:
+            assert image.width > 500
+    assert copy.jobs(report) == {}
+
+
 def test_damaged_recordings_are_listed_with_their_reason(finished):
     drawn = json.loads((finished.folder / "results/demo/raw/tiny/drawn.json").read_text())
     damaged = {clip["name"]: clip["damage"] for clip in drawn["clips"] if clip.get("damage")}

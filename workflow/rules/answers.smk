@@ -6,6 +6,8 @@ Makes: results/questions/<question>.txt, results/answers/<dataset>/<vlm>/<questi
 answers to `vlm.also_ask`, in stores of their own beside it; with `vlm.cache_images`
 results/embeddings/<dataset>/<vlm>/<shard>.h5, from which every question is answered. Where
 `vlm.adapter` is `imported`, the answers come from the folder `vlm.weights` and no picture is needed.
+Also makes results/<benchmark>/report/{answers.json,answers.png,gallery.png}: whether a benchmark's answers tell
+anything about the actions.
 """
 
 
@@ -100,3 +102,24 @@ rule import_answers:
         content=PLAN.imported_content,
     script:
         "../scripts/import_answers.py"
+
+
+rule examine_answers:
+    """Compare what the answers tell about the actions with shuffled answers, before anything is trained on them."""
+    input:
+        unpack(PLAN.examined),
+    output:
+        paths.ANSWER_REPORT,
+        paths.ANSWER_REPORT.replace(".json", ".png"),
+        paths.ANSWER_REPORT.replace("answers.json", "gallery.png"),
+    log:
+        paths.log(paths.ANSWER_REPORT, "examine_answers"),
+    conda:
+        "../../environment.yml"
+    resources:
+        mem_mb=job_memory(2000, answers=4),
+    params:
+        settings=PLAN.examination_settings,
+        upstream=PLAN.examination_upstream,
+    script:
+        "../scripts/examine_answers.py"
