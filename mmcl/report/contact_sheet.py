@@ -79,9 +79,9 @@ def contact_sheet(
         # several crops a clip are an object array of byte rows, one montage is a byte row
         images = list(stored) if stored.dtype == object else [stored]
         x, y = MARGIN + place % across * cell[0], above + MARGIN + place // across * cell[1]
-        rows = max(1, round((len(images) / UPRIGHT) ** 0.5))
-        columns = max(1, -(-len(images) // rows))
-        width, height = THUMBNAIL // columns, THUMBNAIL // rows
+        stacked = max(1, round((len(images) / UPRIGHT) ** 0.5))
+        columns = max(1, -(-len(images) // stacked))
+        width, height = THUMBNAIL // columns, THUMBNAIL // stacked
         for number, image in enumerate(images):
             try:
                 picture = Image.fromarray(jpeg.decode(image))
