@@ -12,8 +12,8 @@ import onnx
 import onnxruntime
 import pytest
 import torch
-from audit.made_bodies import body
 from datasets.made_recordings import write_ntu
+from made_bodies import body
 from made_stores import make_stores, stream_settings
 from system_calls import asked_for, can_trace, need_trace, traced
 from typer.testing import CliRunner

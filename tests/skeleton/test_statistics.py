@@ -4,7 +4,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from audit.made_bodies import body
+from made_bodies import body
 
 from mmcl.datasets import open_reader, reader_settings
 from mmcl.layouts import get_layout

@@ -83,6 +83,13 @@ def apart(found: Tensor, expected: Tensor, units: float = 32) -> float:
     return float((found.double() - expected).abs().max() / permitted)
 
 
+def product_dtype(x: Tensor) -> torch.dtype:
+    """Data type of the product of x with a weight in float32, as autocast says."""
+    kind = x.device.type
+    known = torch.amp.is_autocast_available(kind)
+    return torch.get_autocast_dtype(kind) if known and torch.is_autocast_enabled(kind) else x.dtype
+
+
 def tensor_cores(dtype: torch.dtype) -> bool:
     """Whether products of a data type may be rounded to TF32 (of float32), as the precision in force says."""
     return dtype is not torch.float32 or torch.backends.cuda.matmul.allow_tf32

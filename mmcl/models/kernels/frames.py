@@ -45,7 +45,7 @@ def plain(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
 
 def frame_conv(x: Tensor, weight: Tensor, bias: Tensor, stride: int) -> Tensor:
     """`plain`, by a kernel where that is possible."""
-    dtype, window = product_dtype(x), weight.shape[3]
+    dtype, window = kernels.product_dtype(x), weight.shape[3]
     error = functools.partial(_error, window=window)
     if not takes(x, dtype, len(weight), stride, f"convolution over {window} frames", error):
         return plain(x, weight, bias, stride)
@@ -74,12 +74,6 @@ class FrameProduct(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         of_x, of_weight, of_bias = triton_frames.backward(grad, x, weight, ctx.stride)
         return of_x, of_weight.to(weight.dtype), of_bias.to(ctx.of_bias), None
-
-
-def product_dtype(x: Tensor) -> torch.dtype:
-    """Data type of a product of x with a weight in float32."""
-    kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 def takes(x: Tensor, dtype: torch.dtype, channels: int, stride: int, kernel: str, error: Error) -> bool:

@@ -62,7 +62,7 @@ def plain(x: Tensor, parameters: Parameters) -> Tensor:
 
 def refined_graph_conv(x: Tensor, parameters: Parameters) -> Tensor:
     """`plain`, by kernels where that is possible."""
-    kind = _type_of(x)
+    kind = kernels.product_dtype(x)
     if not _takes(x, kind, parameters):
         return plain(x, parameters)
     found: Tensor = RefinedGraphConv.apply(x.to(kind), *parameters)
@@ -166,12 +166,6 @@ def _parts(
     """What the kernels take beside the values."""
     embedded = embedded.view(2, SUBSETS, -1, *x.shape[1:3])
     return of.value_bias, embedded, of.weight, of.bias, of.alpha, of.graph
-
-
-def _type_of(x: Tensor) -> torch.dtype:
-    """Data type of the products, as autocast says."""
-    kind = x.device.type
-    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
 
 
 def _fits(x: Tensor, kind: torch.dtype, weight: Tensor) -> bool:

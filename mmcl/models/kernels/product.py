@@ -50,8 +50,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None = None, last: bool = 
     """
     if not (torch.is_grad_enabled() and weight.requires_grad and kernels.usable(x)):
         return plain(x, weight, bias, last)
-    kind = x.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+    dtype = kernels.product_dtype(x)
     if x.dtype is torch.float64 or not kernels.trusted(
         "product", (dtype, x.device), lambda: _error(dtype, x.device)
     ):

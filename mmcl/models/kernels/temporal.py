@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from mmcl.models.kernels.frames import largest_error, product_dtype, takes
+from mmcl.models import kernels
+from mmcl.models.kernels.frames import largest_error, takes
 from mmcl.models.kernels.norm import plain as plain_norm
 
 Convs = Sequence[Tensor]
@@ -49,14 +50,16 @@ def trained(x: Tensor, channels: int, norm: nn.BatchNorm1d, stride: int) -> bool
     """Whether `Branches` takes the product of x (C, N, V, T) with weights for `channels` channels."""
     ready = norm.training and norm.momentum is not None and norm.weight.dtype is torch.float32
     return (
-        ready and x[0].numel() > 1 and takes(x, product_dtype(x), channels // 4, stride, "temporal", _error)
+        ready
+        and x[0].numel() > 1
+        and takes(x, kernels.product_dtype(x), channels // 4, stride, "temporal", _error)
     )
 
 
 def inferred(x: Tensor, channels: int, stride: int) -> bool:
     """Whether `folded` takes the product of x (C, N, V, T) with weights for `channels` channels."""
     return not torch.is_grad_enabled() and takes(
-        x, product_dtype(x), channels // 4, stride, "temporal, folded", _folded_error
+        x, kernels.product_dtype(x), channels // 4, stride, "temporal, folded", _folded_error
     )
 
 
