@@ -60,9 +60,16 @@ def plot_history(histories: dict[str, Path], title: str, output: Path) -> None:
         loss.plot(history["epoch"], history["loss"], label=label)
         accuracy.plot(history["epoch"], history["accuracy"], label=label)
     loss.set(xlabel="epoch", ylabel="total loss", yscale="log")
+
+    class Plain(LogFormatter):
+        """Labels the same ticks, as 0.6 and not as 6e-01."""
+
+        def __call__(self, x: float, pos: int | None = None) -> str:
+            return f"{x:g}" if super().__call__(x, pos) else ""
+
     # matplotlib's own would write the numbers as formulas, see `pyplot`
-    loss.yaxis.set_major_formatter(LogFormatter())
-    loss.yaxis.set_minor_formatter(LogFormatter())
+    loss.yaxis.set_major_formatter(Plain())
+    loss.yaxis.set_minor_formatter(Plain())
     accuracy.set(xlabel="epoch", ylabel="accuracy on training clips, %", ylim=(0, 101))
     accuracy.legend(fontsize=7)
     figure.suptitle(title, fontsize=10)
