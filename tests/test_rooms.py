@@ -28,6 +28,7 @@ TIERS = [
         "helpers",
         "ahead",
         "precision",
+        "capture",
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths", "fetch"},

@@ -5,15 +5,14 @@ that the host reads, and later steps must find their inputs at the same addresse
 environment turns recording off. Like the device it is no setting of an experiment.
 """
 
-import gc
 import os
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Protocol
 
 import torch
 
+from mmcl.capture import captured
 from mmcl.engine.processes import Processes
 
 VARIABLE = "MMCL_CUDA_GRAPH"
@@ -69,40 +68,7 @@ class CudaGraphs:
     def record(self, work: Callable[[], None]) -> Callable[[], None]:
         """See `Graphs`."""
         with torch.cuda.device(self.device):
-            return self._record(work, torch.cuda.current_device())
-
-    def _record(self, work: Callable[[], None], index: int) -> Callable[[], None]:
-        graph, pool = torch.cuda.CUDAGraph(), torch.cuda.graph_pool_handle()
-        generator = torch.cuda.default_generators[index]
-        spare = generator.clone_state()
-        failure, ended = None, False
-        gc.collect()  # cycles that hold memory of the GPU
-        try:
-            # the outer context brings the stream back: that of the graph does not where ending the capture fails
-            with (
-                torch.cuda.stream(torch.cuda.current_stream(self.device)),
-                # other threads, such as one that pins memory for pictures, go on
-                torch.cuda.graph(graph, pool, self.stream, capture_error_mode="thread_local"),
-            ):
-                try:
-                    work()
-                except Exception as error:
-                    failure = error
-            ended = True
-        except Exception as error:
-            failure = failure or error
-        if failure is None:
-            return graph.replay
-        if not ended:
-            # ending the capture failed before torch told its allocator (CUDAGraph::capture_end)
-            with suppress(Exception):
-                torch._C._cuda_endAllocateToPool(index, pool)
-            with suppress(Exception):
-                torch._C._cuda_releasePool(index, pool)
-        # the generator's own state may take itself for one that is being recorded
-        generator.graphsafe_set_state(spare)
-        torch.cuda.synchronize(self.device)
-        raise failure
+            return captured(work, self.device, stream=self.stream).replay
 
 
 def graphs_of(processes: Processes) -> tuple[Graphs | None, str]:

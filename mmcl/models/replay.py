@@ -7,6 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from mmcl.capture import captured
+
 log = logging.getLogger(__name__)
 
 GRAPHS = 16
@@ -77,14 +79,9 @@ class Replayed:
         with torch.cuda.device(device), torch.inference_mode(False), torch.no_grad():
             pool = next((one.graph.pool() for one in self._graphs.values()), None)
             static = [one.clone() for one in inputs]
-            graph = torch.cuda.CUDAGraph()
-            # the outer context brings the stream back, which that of the graph does not where ending a capture fails
-            with (
-                torch.cuda.stream(torch.cuda.current_stream(device)),
-                torch.cuda.graph(graph, pool=pool, capture_error_mode="thread_local"),
-            ):
-                output = self.function(*static)
-        return Captured(graph, static, output)
+            outputs: list[Tensor] = []
+            graph = captured(lambda: outputs.append(self.function(*static)), device, pool=pool)
+        return Captured(graph, static, outputs[0])
 
 
 def possible(device: torch.device) -> bool:
