@@ -2,14 +2,11 @@
 
 import pytest
 import torch
-from reference_ctrgcn import ReferenceCTRGCN
-from reference_ctrs import ReferenceCTRS
+from gpu_rows.training import REFERENCES
 from reference_fam import grace
-from reference_hdgcn import ReferenceHDGCN
 from reference_ikem import ReferenceIKEM
-from reference_infogcn import ReferenceInfoGCN, auxiliary_loss
+from reference_infogcn import auxiliary_loss
 from reference_layers import randomised
-from reference_stgcn import ReferenceSTGCN, ReferenceSTGCN16
 from torch import nn
 
 from mmcl.checkpoints import load_reference, reference_state
@@ -20,15 +17,6 @@ from mmcl.selfsup.names import MODALITIES
 from mmcl.selfsup.pretrainer import EXCHANGE, Pretrainer
 from mmcl.settings.selfsup import PretrainingSettings
 from mmcl.settings.tables import default_graph
-
-REFERENCES = {
-    "ctrgcn": ReferenceCTRGCN,
-    "ctrs": ReferenceCTRS,
-    "hdgcn": ReferenceHDGCN,
-    "infogcn": ReferenceInfoGCN,
-    "stgcn": ReferenceSTGCN,
-    "stgcn16": ReferenceSTGCN16,
-}
 
 
 @pytest.mark.parametrize("name", REFERENCES)

@@ -18,13 +18,7 @@ LAYOUTS = [  # rows, frames
 C = 16
 
 
-@pytest.fixture(autouse=True)
-def tf32():
-    """The precision in which the kernels take float32; the interpreter's products are exact."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
-    yield
-    torch.backends.cuda.matmul.allow_tf32 = before
+pytestmark = pytest.mark.usefixtures("tf32")
 
 
 @pytest.mark.parametrize("stride", [1, 2])

@@ -26,13 +26,7 @@ DTYPES = [torch.float32, torch.bfloat16]
 Q = 16
 
 
-@pytest.fixture(autouse=True)
-def tf32():
-    """The precision in which the kernels take float32; the interpreter's products are exact."""
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = True
-    yield
-    torch.backends.cuda.matmul.allow_tf32 = before
+pytestmark = pytest.mark.usefixtures("tf32")
 
 
 def made(layout, dtype, stride, quarter=Q):
