@@ -36,7 +36,7 @@ from mmcl.settings.base import Section, narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings, Member
 from mmcl.settings.dataset import DatasetSettings
 from mmcl.settings.initial import InitialNetwork, check_initial, initial_modality
-from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
+from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings, read_of
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.settings.selfsup import PretrainingSettings, ProbeSettings
 from mmcl.settings.tables import IMPORTED, default_graph
@@ -44,6 +44,7 @@ from mmcl.settings.training import InitSettings, TrainSettings
 from mmcl.settings.video import CropSettings, PoseSettings
 from mmcl.settings.vlm import VlmSettings
 from mmcl.stages import VERSIONS
+from mmcl.vlm import is_yes_no
 from mmcl.vlm.imported import find_answers, open_answers
 
 log = logging.getLogger(__name__)
@@ -52,12 +53,12 @@ GPU = int(Path("/dev/nvidiactl").exists())
 """What a GPU job counts against this machine's one GPU: nothing if there is none. Cluster profiles ask for theirs."""
 
 NEEDED = {
-    **dict.fromkeys(("hidden", "mean", "last", "shuffled"), "states"),
+    **dict.fromkeys(("hidden", "mean", "last"), "states"),
     "answer_ids": "ids",
     "p_yes": "p_yes",
     "text": "text",
 }
-"""`frm.input` → the column of imported answers that it needs."""
+"""What `frm.input` reads → the column of imported answers that it needs."""
 
 S = TypeVar("S", bound=Section)
 V = TypeVar("V")
@@ -421,7 +422,7 @@ class Plan:
             except UserError as error:
                 raise UserError(f"vlm {vlm}: {error}") from None
         found, there = self._contents[asked]
-        needs = NEEDED.get(frm_input or "")
+        needs = NEEDED.get(read_of(frm_input)[0]) if frm_input else None
         if needs and there is not None and needs not in there:
             raise UserError(
                 f"vlm {vlm}: model.frm.input {frm_input} needs the column {needs}, and "
@@ -626,6 +627,8 @@ class Plan:
             question = slug(run.training.question)
             if imported:
                 self._imported(dataset, vlm.name, question, run.training.model.frm.input)
+            else:
+                _check_read(run.training, vlm)
             return self._answers(dataset, vlm.name, question)
         return self._shards(paths.INPUT, dataset, input=name)
 
@@ -1130,6 +1133,24 @@ class _Of:
 def staged(model: type[S], stage: str, section: Section, **values: Any) -> S:
     """A stage's settings from a section, with the stage's version."""
     return narrowed(model, section, version=VERSIONS[stage], **values)
+
+
+def _check_read(training: jobs.StreamTraining, vlm: VlmSettings) -> None:
+    """Stop where no answer of the model to the question can have what FRM is to read.
+
+    Raises:
+        UserError: so it is.
+    """
+    frm, question = training.model.frm, training.question or ""
+    if frm.reads == "p_yes" and not is_yes_no(question):
+        raise UserError(
+            f"model.frm.input {frm.input} needs a question that is answered with yes or no, and the instruction is "
+            f"“{question}”"
+        )
+    if frm.reads == "answer_ids" and vlm.max_new_tokens < 2:
+        raise UserError(
+            f"model.frm.input {frm.input} needs two tokens of an answer: set vlm.max_new_tokens to 2 or more"
+        )
 
 
 def run_digest(training: jobs.StreamTraining) -> str:

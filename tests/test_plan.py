@@ -325,6 +325,29 @@ def test_embeddings_are_kept_by_adapters_that_can(raw, monkeypatch):
         Config(raw)
 
 
+@pytest.mark.parametrize(
+    ("read", "asked", "said"),
+    [
+        (
+            "p_yes",
+            {"instruction": "what are they holding?"},
+            "needs a question that is answered with yes or no",
+        ),
+        ("shuffled_p_yes", {"instruction": "what are they holding?"}, "shuffled_p_yes needs a question"),
+        ("answer_ids", {"vlm": {"name": "short", "max_new_tokens": 1}}, "set vlm.max_new_tokens to 2 or more"),
+    ],
+)
+def test_what_no_answer_can_have_is_told_when_planning(raw, read, asked, said):
+    def inputs(**more):
+        raw["benchmarks"]["mine"] = {"like": "demo_xsub", "model": {"frm": {"input": read}}, **more}
+        plan = Plan(Config(raw))
+        return plan.training_inputs(stream(plan, "mine"))["answer"]
+
+    assert inputs()
+    with pytest.raises(UserError, match=rf"^model\.frm\.input .*{said}"):
+        inputs(**asked)
+
+
 def test_the_number_of_frames_decides_the_crops_and_their_memory(raw):
     before = Plan(Config(raw)).crop_settings(at(dataset="demo"))
     assert before["video"]["count"] == 5
