@@ -334,7 +334,11 @@ def test_embeddings_are_kept_by_adapters_that_can(raw, monkeypatch):
             "needs a question that is answered with yes or no",
         ),
         ("shuffled_p_yes", {"instruction": "what are they holding?"}, "shuffled_p_yes needs a question"),
-        ("answer_ids", {"vlm": {"name": "short", "max_new_tokens": 1}}, "set vlm.max_new_tokens to 2 or more"),
+        (
+            "answer_ids",
+            {"vlm": {"name": "short", "max_new_tokens": 1}},
+            "set vlm.max_new_tokens to 2 or more",
+        ),
     ],
 )
 def test_what_no_answer_can_have_is_told_when_planning(raw, read, asked, said):

@@ -161,7 +161,8 @@ def _information(question: dict[str, Any], result: dict[str, Any]) -> Table:
 
 
 def _short(text: str, most: int = 40) -> str:
-    text = " ".join(text.split())
+    # a model may produce characters that no font has
+    text = "".join(sign if sign.isprintable() else "�" for sign in " ".join(text.split()))
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

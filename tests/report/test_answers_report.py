@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmcl.report.answers import _spread, draw, tables
+from mmcl.report.answers import _short, _spread, draw, tables
 from mmcl.report.contact_sheet import contact_sheet
 
 FOUND = {"bits": 0.4, "interval": [0.2, 0.6], "shuffled": 0.1, "shuffled_95": 0.2, "p": 0.001}
@@ -73,6 +73,13 @@ def test_the_picture_has_a_row_a_question(result, tmp_path):
     # the bar of fifteen clips on the left is as high as the axes
     blue = (pixels[..., 2] - pixels[..., 0] > 100).any(1)
     assert blue.sum() > 200
+
+
+def test_characters_that_no_font_has_are_replaced(result, tmp_path, recwarn):
+    result["questions"][1]["texts"] = [{"text": "a\x13\x07b", "clips": 3}]
+    draw(result, tmp_path / "control.png")
+    assert not [one for one in recwarn if "Glyph" in str(one.message)]
+    assert _short("a\x13\x07b") == "a��b"
 
 
 def test_clips_are_spread_evenly():
