@@ -188,7 +188,7 @@ def test_every_command_runs_from_an_empty_folder(installed, tmp_path):
     skeletons = str(made["skeletons"])
     # command → its arguments, and what it prints
     used = {
-        "answers": (["nothing"], 1, "no benchmark"),
+        "answers": (["nothing"], 1, "neither a benchmark (demo_xsub"),
         "audit": ([skeletons, "--protocol", "odd_subjects", "--json", "found.json"], 1, "clips"),
         "compare": ([str(pair[0]), str(pair[1])], 0, "better"),
         "convert": ([skeletons, "made.npz", "--protocol", "odd_subjects"], 0, "made.npz"),
