@@ -8,7 +8,7 @@ min_version("9.19")
 include: "workflow/rules/start.smk"
 
 
-configfile: "resources/demo/config.yaml"
+configfile: str(DEMO)
 configfile: "config.yaml"
 
 
