@@ -49,8 +49,9 @@ def init(
     from pydantic import TypeAdapter, ValidationError
 
     from mmcl.guess.describe import dataset_name, describe
-    from mmcl.guess.write import as_json, next_command, write_project
+    from mmcl.guess.write import as_json, check_name, next_command, write_project
     from mmcl.settings import base
+    from mmcl.settings.loading import read_config
 
     if name:
         try:
@@ -64,7 +65,9 @@ def init(
             raise typer.BadParameter(f"{data}: no such file or folder", param_hint="--data")
         if not (folder / "config.yaml").is_file():
             lay(folder)
-        described = describe(data, name or dataset_name(data), folder)
+        called = name or dataset_name(data)
+        check_name(called, read_config(folder / "config.yaml"), folder / "config.yaml")
+        described = describe(data, called, folder)
         written = write_project(described, folder)
     if json_:
         typer.echo(json.dumps(as_json(described, written), indent=2, ensure_ascii=False))

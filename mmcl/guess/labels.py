@@ -156,7 +156,9 @@ def _merged(parts: list[list[str]]) -> list[list[str]]:
         if merged and all(v.isalpha() or not v for v in {*values, *merged[-1]}):
             before = merged[-1]
             pairs, most = len(set(zip(before, values, strict=True))), max(len(set(before)), len(set(values)))
-            if min(len(set(before)), len(set(values))) > 1 and pairs <= 1.2 * most:
+            # of a word that all names have only one of an action belongs to the next
+            same = len(set(before)) == 1 and _familiar(before)
+            if same or (min(len(set(before)), len(set(values))) > 1 and pairs <= 1.2 * most):
                 merged[-1] = ["_".join(filter(None, pair)) for pair in zip(before, values, strict=True)]
                 continue
         merged.append(values)

@@ -50,9 +50,7 @@ def write_project(described: Description, folder: Path) -> list[Path]:
     """
     path = folder / "config.yaml"
     name, old = described.name, read_config(path)
-    for group in ("datasets", "benchmarks", "protocols"):
-        if name in (old.get(group) or {}):
-            raise UserError(f"{path}: {group}.{name} is there already; choose another name with --name")
+    check_name(name, old, path)
     text = path.read_text(encoding="utf-8")
     new = merge(old, sections(described, old))
     for group, block in _blocks(described, sections(described, old)).items():
@@ -72,6 +70,14 @@ def write_project(described: Description, folder: Path) -> list[Path]:
     Config(with_demo(new))
     done.append(_written(path, text))
     return done
+
+
+def check_name(name: str, config: Plain, path: Path) -> None:
+    """Raises: UserError: the configuration or the demo's below it has a data set or benchmark of this name."""
+    there = with_demo(config)
+    for group in ("datasets", "benchmarks"):
+        if name in (there.get(group) or {}):
+            raise UserError(f"{path}: {group}.{name} is there already; choose another name with --name")
 
 
 def _written(path: Path, text: str) -> Path:
