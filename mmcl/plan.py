@@ -789,6 +789,9 @@ class Plan:
             raise UserError(f"benchmarks.{benchmark}.exclude: {missing}") from None
 
     def _selection(self, protocol: str, exclude: str | None) -> SelectionSettings:
+        rule, _ = find_rule(protocol, self.config.protocols)
+        if rule.folds and "/" not in protocol:  # so that the first fold's runs are shared with all folds
+            protocol = f"{protocol}/1"
         return SelectionSettings(
             protocol=protocol,
             rule=self.config.own_rule(protocol),
@@ -1072,7 +1075,7 @@ class Plan:
         """Params of folds."""
         name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
         return jobs.FoldsResult(
-            **_fields(self._clips(name)),
+            **{**_fields(self._clips(name)), "protocol": benchmark.protocol},
             benchmark=name,
             dataset=benchmark.dataset,
             seeds=benchmark.seeds,
