@@ -29,6 +29,7 @@ TIERS = [
         "ahead",
         "precision",
         "capture",
+        "progress",
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths", "fetch"},

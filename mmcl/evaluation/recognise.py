@@ -18,6 +18,7 @@ from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fuse
 from mmcl.evaluation.score import predict
 from mmcl.layouts import get_layout
+from mmcl.progress import tracked
 from mmcl.settings.dataset import ReaderSettings
 from mmcl.skeleton.mapping import map_joints
 from mmcl.skeleton.statistics import Difference, TrainingClips, centred_alike, differences
@@ -212,7 +213,12 @@ class Recognised(NamedTuple):
 
 
 def recognise(
-    recogniser: Recogniser, recordings: Recordings, top: int, unchecked: bool = False
+    recogniser: Recogniser,
+    recordings: Recordings,
+    top: int,
+    unchecked: bool = False,
+    *,
+    shown: bool = False,
 ) -> Iterator[Recognised]:
     """Recognise clips.
 
@@ -221,6 +227,7 @@ def recognise(
         recordings: clips.
         top: classes to give; all if there are no more.
         unchecked: whether clips that are unlike those of the training are recognised all the same.
+        shown: whether to show the progress.
 
     Raises:
         UserError: the models' joints cannot be made from those of the recordings, or all of the first clips are unlike
@@ -228,7 +235,7 @@ def recognise(
     """
     mapped = recordings.layout != recogniser.first.layout
     size = batch_on(recogniser.first.device)
-    for begin in range(0, len(recordings.names), size):
+    for begin in tracked(range(0, len(recordings.names), size), "recognising", "batches", shown=shown):
         names = recordings.names[begin : begin + size]
         clips: dict[str, np.ndarray] = {}
         failed: dict[str, UserError] = {}
@@ -285,7 +292,9 @@ def write_csv(
     unlike: dict[str, list[str]] = {}
     if recogniser.training_clips is None:
         report("the model keeps nothing of its training clips: whether these are like them is not checked")
-    for name, predictions, differing in recognise(recogniser, recordings, top, unchecked):
+    for name, predictions, differing in recognise(
+        recogniser, recordings, top, unchecked, shown=not output.isatty()
+    ):
         if isinstance(predictions, UserError):
             report(f"{name}: {predictions}")
             first = first or f"{name}: {predictions}"

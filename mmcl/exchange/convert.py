@@ -25,6 +25,7 @@ from mmcl.exchange.write_crosclr import write_crosclr
 from mmcl.exchange.write_npz import write_npz
 from mmcl.exchange.write_pyskl import write_pyskl
 from mmcl.layouts import get_layout
+from mmcl.progress import tracked
 from mmcl.schemas import require_finite, settings_of
 from mmcl.settings.base import narrowed, replaced
 from mmcl.settings.dataset import ReaderSettings
@@ -192,7 +193,8 @@ def map_store(source: Path, output: Path, target: str) -> None:
                 h5.copy(key, out)
         joints = out.create_dataset("joints", (len(h5["joints"]), len(get_layout(target)), 3), "float32")
         places = (h5[key][:].tolist() for key in ("offset", "frames", "persons"))
-        for start, frames, persons in zip(*places, strict=True):
+        rows = zip(*places, strict=True)
+        for start, frames, persons in tracked(rows, "mapping", "clips", len(h5["names"])):
             clip = require_finite(h5, "joints", slice_clip(h5["joints"], start, frames, persons))
             people = map_joints(clip, own, target)
             people = centred(people, (people != 0).any((2, 3)), centre)
