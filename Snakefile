@@ -27,12 +27,22 @@ include: "workflow/rules/selfsup.smk"
 include: "workflow/rules/probing.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/demo_weights.smk"
+include: "workflow/rules/watching.smk"
 
 
 onstart:
     hold_outputs()
     # the first run of a working directory: records belong to the results from the beginning
     keep_records(Path("results"), Path(".snakemake/metadata"))
+    begin_watching()
+
+
+onsuccess:
+    say_where(log)
+
+
+onerror:
+    say_what_failed(log)
 
 
 rule all:

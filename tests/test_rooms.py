@@ -33,7 +33,7 @@ TIERS = [
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths", "fetch"},
-    {"skeleton", "inspect", "checkpoints"},
+    {"skeleton", "inspect", "checkpoints", "watch"},
     {"datasets"},
     {"config", "models", "exchange"},
     {"video"},
