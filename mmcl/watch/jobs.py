@@ -122,7 +122,7 @@ class Jobs(logging.Handler):
             return sorted(self.running.values(), key=lambda job: job.began)
 
     def left(self, shares: Mapping[int, float]) -> Left | None:
-        """The time that the run still takes, from what jobs of the same rules took in this run, or else in earlier ones.
+        """The time that the run still takes, from what jobs of the same rules took in this run, else in earlier ones.
 
         Args:
             shares: `id` of a running job → which part of it is done, as far as that is known.

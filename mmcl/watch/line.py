@@ -19,7 +19,7 @@ NAMED = 4
 
 
 def text_of(jobs: Jobs) -> str:
-    """Such as `12 of 51 jobs, 4 min left, 2 running: train_stream ctrgcn-natural-joint seed-1 epoch 3 of 10, 25 %; …`."""
+    """Such as `12 of 51 jobs, 4 min left, 2 running: train_stream ctrgcn-natural-joint seed-1 epoch 3 of 10, 25 %`."""
     current = jobs.current()
     running = [job for job in current if job.runs]
     said = {id(job): job.progress() for job in running}
