@@ -32,6 +32,7 @@ class Progress:
         done: units that were done before.
         lap: units that are an epoch, where a log is to count epochs.
         shown: False for a step whose progress another process shows.
+        at_once: show the bar from the beginning, for a few long units.
     """
 
     def __init__(
@@ -43,15 +44,18 @@ class Progress:
         done: int = 0,
         lap: int | None = None,
         shown: bool = True,
+        at_once: bool = False,
     ):
         self.label, self.total, self.unit, self.lap = label, total, unit, lap
         self.begun = self.done = done
         self.start = self.said_at = time.monotonic()
         self.said = self._share
         self.logged = shown and log.isEnabledFor(logging.DEBUG)
-        self.bar: Any = self._bar() if shown and not self.logged and sys.stderr.isatty() else None
+        self.bar: Any = None
+        if shown and not self.logged and sys.stderr.isatty():
+            self.bar = self._bar(0 if at_once else DELAY)
 
-    def _bar(self) -> Any:
+    def _bar(self, delay: float) -> Any:
         from tqdm import tqdm
 
         return tqdm(
@@ -61,7 +65,7 @@ class Progress:
             unit=self.unit if self.unit == "B" else f" {self.unit}",
             unit_scale=self.unit == "B",
             bar_format=BAR.replace(" {unit}", "{unit}") if self.total else None,
-            delay=DELAY,
+            delay=delay,
             dynamic_ncols=True,
             leave=False,
         )

@@ -33,7 +33,7 @@ TIERS = [
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths", "fetch"},
-    {"skeleton", "inspect", "checkpoints", "watch"},
+    {"skeleton", "inspect", "inspected", "checkpoints", "watch"},
     {"datasets"},
     {"config", "models", "exchange"},
     {"video"},
