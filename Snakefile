@@ -38,11 +38,11 @@ onstart:
 
 
 onsuccess:
-    say_where(log)
+    say_where()
 
 
 onerror:
-    say_what_failed(log)
+    say_what_failed()
 
 
 rule all:

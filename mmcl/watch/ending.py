@@ -16,14 +16,13 @@ LINES = 8
 """That are shown of a failed job's log."""
 
 
-def finished(jobs: Jobs, targets: Iterable[str], benchmarks: Collection[str], log: Sequence[str]) -> str:
+def finished(jobs: Jobs, targets: Iterable[str], benchmarks: Collection[str]) -> str:
     """Where the results of a run lie.
 
     Args:
         jobs: of the run.
         targets: files that were asked for.
         benchmarks: names of the configuration's.
-        log: Snakemake's own of this run.
     """
     files = sorted(set(map(str, targets)))
     lines = [f"{jobs.done} jobs finished in {duration(_spent(jobs))}. Results:"]
@@ -37,17 +36,16 @@ def finished(jobs: Jobs, targets: Iterable[str], benchmarks: Collection[str], lo
     pictures = [paths.at(pattern, benchmark=name) for name in folders for pattern in paths.WITH_PICTURES]
     if there := [folder for folder in pictures if any(Path(folder).glob("*.png"))]:
         lines.append(f"Pictures: {', '.join(there)}")
-    lines.append(f"Logs: {', '.join([*_where_logs(), *map(_short, log)])}")
+    lines.append(f"Logs: {paths.LOGS}")
     return "\n".join(lines)
 
 
-def failed(jobs: Jobs, arguments: Sequence[str], log: Sequence[str]) -> str:
+def failed(jobs: Jobs, arguments: Sequence[str]) -> str:
     """What failed in a run, with the last lines of its log, and how to go on.
 
     Args:
         jobs: of the run.
         arguments: of the command `snakemake`.
-        log: Snakemake's own of this run.
     """
     wrong = list(jobs.failed.values())
     count = f"{len(wrong)} job{'s' if len(wrong) > 1 else ''} failed" if wrong else "stopped"
@@ -57,9 +55,8 @@ def failed(jobs: Jobs, arguments: Sequence[str], log: Sequence[str]) -> str:
     if len(wrong) > FAILURES:
         others = (path for one in wrong[FAILURES:] for path in one.logs[:1] or [one.rule])
         lines.append(f"and {len(wrong) - FAILURES} more: {', '.join(others)}")
-    lines.append(f"Log of this run: {', '.join(map(_short, log))}" if log else "")
     lines.append(f"To go on where it stopped: {shlex.join(['snakemake', *arguments])}")
-    return "\n".join(filter(None, lines))
+    return "\n".join(lines)
 
 
 def _spent(jobs: Jobs) -> float:
@@ -98,15 +95,3 @@ def _accuracy(file: str) -> str:
 def _benchmark(file: str, benchmarks: Collection[str]) -> str | None:
     parts = Path(file).parts
     return parts[1] if len(parts) > 2 and parts[0] == "results" and parts[1] in benchmarks else None
-
-
-def _where_logs() -> list[str]:
-    return [paths.LOGS] if Path(paths.LOGS).is_dir() else []
-
-
-def _short(path: str) -> str:
-    """A path below the working directory as one from there."""
-    try:
-        return str(Path(path).relative_to(Path.cwd()))
-    except ValueError:
-        return path

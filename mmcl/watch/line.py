@@ -36,6 +36,15 @@ def text_of(jobs: Jobs) -> str:
     return ", ".join(parts) + (f": {named}" if named else "")
 
 
+REPLACED = ("progress", "job_finished", "job_started")
+SELECTING = "Select jobs to execute..."
+
+
+def _is_replaced(record: logging.LogRecord) -> bool:
+    """Whether the line says what a message of Snakemake's does."""
+    return str(getattr(record, "event", "")) in REPLACED or record.msg == SELECTING
+
+
 class Line:
     """The line, drawn every second in a thread until it is closed.
 
@@ -48,6 +57,8 @@ class Line:
         self.jobs, self.handler, self.stream = jobs, handler, handler.stream
         self.drawn = False
         self._end = threading.Event()
+        self._filter = lambda record: not _is_replaced(record)
+        handler.addFilter(self._filter)
         handler.setStream(_Above(self))
         self._thread = threading.Thread(target=self._draw_on, name="workflow line", daemon=True)
         self._thread.start()
@@ -86,6 +97,7 @@ class Line:
             return
         self._end.set()
         try:
+            self.handler.removeFilter(self._filter)
             self.handler.setStream(self.stream)
             self.erase()
             self.stream.flush()

@@ -27,16 +27,16 @@ def end_watching():
     return WATCHED.pop("jobs", None)
 
 
-def say_where(log):
+def say_where():
     """At the end of a run: where its results lie."""
     if jobs := end_watching():
         targets = set(workflow.dag.targetfiles)
         for job in workflow.dag.targetjobs:
             targets.update(job.output or job.input)
-        logger.info(ending.finished(jobs, targets, CONFIG.benchmarks, log))
+        logger.info(ending.finished(jobs, targets, CONFIG.benchmarks))
 
 
-def say_what_failed(log):
+def say_what_failed():
     """At the end of a run that failed: what failed, and how to go on."""
     if jobs := end_watching():
-        logger.error(ending.failed(jobs, sys.argv[1:], log))
+        logger.error(ending.failed(jobs, sys.argv[1:]))
