@@ -34,7 +34,7 @@ class Job:
     words: str
     logs: list[str]
     local: bool
-    began: float = field(default_factory=time.time)
+    began: float = field(default_factory=lambda: time.time())
 
     @property
     def runs(self) -> bool:
