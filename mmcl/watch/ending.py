@@ -49,13 +49,17 @@ def failed(jobs: Jobs, arguments: Sequence[str]) -> str:
     """
     wrong = list(jobs.failed.values())
     count = f"{len(wrong)} job{'s' if len(wrong) > 1 else ''} failed" if wrong else "stopped"
-    lines = [f"{count} after {jobs.done} of {jobs.total} jobs and {duration(_spent(jobs))}."]
+    lines = [f"{count} after {duration(_spent(jobs))}; {jobs.done} of {jobs.total} jobs are done."]
     for one in wrong[:FAILURES]:
         lines += _of_job(one)
     if len(wrong) > FAILURES:
         others = (path for one in wrong[FAILURES:] for path in one.logs[:1] or [one.rule])
         lines.append(f"and {len(wrong) - FAILURES} more: {', '.join(others)}")
-    lines.append(f"To go on where it stopped: {shlex.join(['snakemake', *arguments])}")
+    command = shlex.join(["snakemake", *arguments])
+    lines += [
+        "",
+        f"{'When that is mended, the' if wrong else 'The'} same command goes on where it stopped: {command}",
+    ]
     return "\n".join(lines)
 
 
@@ -64,7 +68,10 @@ def _spent(jobs: Jobs) -> float:
 
 
 def _of_job(job: Failed) -> list[str]:
-    lines = [f"{job.rule}, for {', '.join(job.output[:2])}{', …' if len(job.output) > 2 else ''}:"]
+    lines = [
+        "",
+        f"{job.rule}, for {job.output[0] if job.output else 'nothing'}{', …' if job.output[1:] else ''}:",
+    ]
     for path in job.logs:
         try:
             text = Path(path).read_text(encoding="utf-8", errors="replace").rstrip().splitlines()

@@ -50,19 +50,27 @@ def test_a_failure_is_said_with_its_log_and_how_to_go_on(jobs, tmp_path):
     }
     said = ending.failed(jobs, ["--cores", "2", "--config", "instruction=what is it?", "--", "x y"])
     assert said.splitlines() == [
-        "4 jobs failed after 1 of 3 jobs and 2 min.",
-        "train_stream, for model.pt, settings.json, …:",
+        "4 jobs failed after 2 min; 1 of 3 jobs are done.",
+        "",
+        "train_stream, for model.pt, …:",
         "  long.log ends with",
         *(f"  | line {i}" for i in range(12, 20)),
+        "",
         "crop_people, for crops.h5:",
         "  empty.log: empty",
+        "",
         "zero_shot, for zero.json:",
         "  none.log: no log was written",
         "and 1 more: four.log",
-        "To go on where it stopped: snakemake --cores 2 --config 'instruction=what is it?' -- 'x y'",
+        "",
+        "When that is mended, the same command goes on where it stopped: snakemake --cores 2 --config 'instruction=what is it?' -- 'x y'",
     ]
 
 
 def test_a_run_that_was_stopped(jobs):
     jobs.done = 1
-    assert ending.failed(jobs, ["--cores", "2"]).splitlines()[0] == "stopped after 1 of 3 jobs and 2 min."
+    assert ending.failed(jobs, ["--cores", "2"]).splitlines() == [
+        "stopped after 2 min; 1 of 3 jobs are done.",
+        "",
+        "The same command goes on where it stopped: snakemake --cores 2",
+    ]
