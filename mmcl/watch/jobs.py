@@ -20,6 +20,8 @@ from mmcl.progress import log as progress_log
 
 SHORT = 5.0
 """Seconds expected of a job whose rule does not measure its time: such rules are short."""
+STOPPING = "Terminating processes on user request"
+"""How Snakemake's message begins when it is interrupted; the jobs that it ends are then reported as failed."""
 TAIL = 8192
 """Bytes of a log that are looked at."""
 NOT_NAMED = ("settings", "protocol", "question", "vlm", "cnn")
@@ -81,6 +83,7 @@ class Jobs(logging.Handler):
         self.done = 0
         self.running: dict[int, Job] = {}
         self.failed: dict[int, Failed] = {}
+        self.stopped = False
         self.begun_at = time.time()
         self._seen: set[int] = set()
         self._spent: defaultdict[str, list[float]] = defaultdict(list)
@@ -112,7 +115,10 @@ class Jobs(logging.Handler):
                 self._spent[job_done.rule].append(time.time() - job_done.began)
         elif event == "job_error":
             self.running.pop(record.jobid, None)
-            self.failed[record.jobid] = Failed(record.rule_name, list(record.log), list(record.output))
+            if not self.stopped:  # else the user ended it
+                self.failed[record.jobid] = Failed(record.rule_name, list(record.log), list(record.output))
+        elif str(record.msg).startswith(STOPPING):
+            self.stopped = True
         elif event == "progress":
             self.done, self.total = int(record.done), int(record.total)
 

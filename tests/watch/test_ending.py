@@ -63,7 +63,8 @@ def test_a_failure_is_said_with_its_log_and_how_to_go_on(jobs, tmp_path):
         "  none.log: no log was written",
         "and 1 more: four.log",
         "",
-        "When that is mended, the same command goes on where it stopped: snakemake --cores 2 --config 'instruction=what is it?' -- 'x y'",
+        "When that is mended, the same command goes on where it stopped: snakemake --cores 2 --config "
+        "'instruction=what is it?' -- 'x y'",
     ]
 
 

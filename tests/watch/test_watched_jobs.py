@@ -54,6 +54,16 @@ def test_jobs_begin_fail_and_finish(clock):
     assert jobs.failed == {}
 
 
+def test_jobs_that_the_user_ends_have_not_failed(clock):
+    jobs = Jobs({"a": 1})
+    jobs.handle(info(1, "a"))
+    jobs.handle(
+        logging.makeLogRecord({"msg": "Terminating processes on user request, this might take some time."})
+    )
+    jobs.handle(event("job_error", jobid=1, rule_name="a", log=[], output=[]))
+    assert (jobs.failed, jobs.current(), jobs.stopped) == ({}, [], True)
+
+
 def test_what_another_snakemake_logs_is_left_alone(clock):
     jobs = Jobs({"a": 1})
     jobs.handle(event("job_info"))
