@@ -217,8 +217,5 @@ def cluster() -> Iterator[Finding]:
         )
     }
     if unknown := sorted(named - set(there)):
-        yield fail(
-            "profile",
-            f"{PROFILE} names the partitions {', '.join(unknown)}, which are not here",
-            "edit the profile",
-        )
+        detail = f"{PROFILE} names the partitions {', '.join(unknown)}, which are not here"
+        yield warn("profile", detail, "edit it before the first `snakemake --profile`")
