@@ -193,3 +193,13 @@ def test_inspect_and_predict_say_what_their_tables_say(run):
         for clip in clips
         for rank, one in enumerate(clip["classes"], 1)
     ] == rows
+
+
+def test_every_command_and_its_keys_are_documented(project):
+    sections = (project / "docs/commands.md").read_text(encoding="utf-8").split("\n## ")
+    documented = {
+        part.split("\n")[0].removeprefix("mmcl "): part for part in sections if part.startswith("mmcl ")
+    }
+    assert {name.split()[0] for name in commands()} <= set(documented)
+    for name, keys in KEYS.items():
+        assert {key for key in keys if f"`{key}`" not in documented[name]} == set(), name
