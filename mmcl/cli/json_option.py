@@ -15,7 +15,8 @@ Json = Annotated[
     typer.Option(
         OPTION,
         metavar="[OUT.json]",
-        help="Print JSON in place of tables. With a file that ends in .json: write it there, and print the tables.",
+        help="Print JSON in place of tables. With a file that ends in .json: write it there, and print the tables. "
+        "docs/commands.md has the keys.",
     ),
 ]
 

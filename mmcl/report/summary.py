@@ -51,6 +51,7 @@ def _supervised(finished: FinishedBenchmark, console: "Console") -> None:
         console.print(_transfer([read_json(target) for target in targets]))
     for line in _left_out(ensemble["settings"]["dataset"]):
         console.print(line)
+    console.print(f"Report: mmcl report {benchmark}")
     console.print("Pictures:")
     for picture in _pictures(finished):
         console.print(f"  {picture}")

@@ -22,6 +22,8 @@ SHORT = 5.0
 """Seconds expected of a job whose rule does not measure its time: such rules are short."""
 STOPPING = "Terminating processes on user request"
 """How Snakemake's message begins when it is interrupted; the jobs that it ends are then reported as failed."""
+SKEW = 30.0
+"""Seconds by which the clock of a file server may be behind."""
 TAIL = 8192
 """Bytes of a log that are looked at."""
 NOT_NAMED = ("settings", "protocol", "question", "vlm", "cnn")
@@ -37,16 +39,26 @@ class Job:
     logs: list[str]
     local: bool
     began: float = field(default_factory=lambda: time.time())
+    _read: dict[str, tuple[float, str]] = field(default_factory=dict)
 
     @property
     def runs(self) -> bool:
         """Whether it runs: on a cluster, whether its log was begun."""
-        return self.local or any(_changed(log) >= self.began - 1 for log in self.logs)
+        return self.local or any(self._is_own(_changed(log)) for log in self.logs)
+
+    def _is_own(self, changed: float) -> bool:
+        """Whether a log of this time is not an earlier attempt's; clocks of a cluster differ."""
+        return changed >= self.began - (1 if self.local else SKEW)
 
     def progress(self) -> str:
         """What it last logged of its progress, such as `epoch 3 of 10, 25 %, 4 min left`; "" if nothing."""
         for log in self.logs:
-            if _changed(log) >= self.began - 1 and (text := _last_progress(log)):
+            changed = _changed(log)
+            if not self._is_own(changed):
+                continue
+            if self._read.get(log, (0.0, ""))[0] != changed:
+                self._read[log] = changed, _last_progress(log)
+            if text := self._read[log][1]:
                 return text
         return ""
 

@@ -65,11 +65,12 @@ class Line:
         atexit.register(self.close)
 
     def _draw_on(self) -> None:
-        while not self._end.wait(EVERY):
-            try:
+        try:
+            self.draw()
+            while not self._end.wait(EVERY):
                 self.draw()
-            except (OSError, ValueError):  # the terminal is gone
-                return
+        except (OSError, ValueError):  # the terminal is gone
+            return
 
     def draw(self) -> None:
         """Draw it anew, cut to the terminal's width. The cursor stays at its beginning, where the next message goes."""

@@ -25,7 +25,7 @@ def terminal(monkeypatch) -> Terminal:
     monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=terminal))
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((40, 10)))
-    monkeypatch.setattr(module, "EVERY", 3600)
+    monkeypatch.setattr(Line, "_draw_on", lambda _: None)
     return terminal
 
 

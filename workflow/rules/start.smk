@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mmcl.errors import UserError
 from mmcl.settings.loading import read_config
-from mmcl.start import check_names, check_project, escape_output, quoted_python
+from mmcl.start import check_names, check_no_result, check_project, escape_output, quoted_python
 from snakemake.exceptions import WorkflowError
 
 escape_output()
@@ -19,6 +19,7 @@ try:
     check_names()
     check_project(Path(workflow.basedir))
     for file in (Path("resources/demo/config.yaml"), Path("config.yaml"), *workflow.overwrite_configfiles):
+        check_no_result(Path(file))
         if file.exists():
             read_config(file)
 except UserError as mistake:
