@@ -24,9 +24,14 @@ Json = Annotated[
 class Commands(TyperGroup):
     """Commands whose `--json` may stand alone: it takes the next argument only if that is `-` or ends in .json."""
 
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """See click."""
-        return super().parse_args(ctx, _completed(args))
+        name, command, rest = super().resolve_command(ctx, args)
+        takes_a_file = any(
+            OPTION in option.opts and not getattr(option, "is_flag", False)
+            for option in getattr(command, "params", ())
+        )
+        return name, command, _completed(rest) if takes_a_file else rest
 
 
 def _completed(args: Sequence[str]) -> list[str]:

@@ -74,6 +74,8 @@ class Line:
 
     def draw(self) -> None:
         """Draw it anew, cut to the terminal's width. The cursor stays at its beginning, where the next message goes."""
+        if not _in_foreground(self.stream.fileno()):
+            return
         text = text_of(self.jobs)
         width = os.get_terminal_size(self.stream.fileno()).columns or 80
         text = text if len(text) < width else text[: max(0, width - 2)] + "…"
@@ -105,6 +107,14 @@ class Line:
         except (OSError, ValueError):
             pass
         atexit.unregister(self.close)
+
+
+def _in_foreground(terminal: int) -> bool:
+    """Whether the terminal's line is this process's: in the background it is the shell's."""
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:  # it is not the terminal of this session
+        return True
 
 
 class _Above:

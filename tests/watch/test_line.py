@@ -26,6 +26,7 @@ def terminal(monkeypatch) -> Terminal:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((40, 10)))
     monkeypatch.setattr(Line, "_draw_on", lambda _: None)
+    monkeypatch.setattr(os, "tcgetpgrp", lambda _: os.getpgrp())
     return terminal
 
 
@@ -90,6 +91,17 @@ def test_what_the_line_says_is_not_said_again(terminal, logger):
     shown.close()
     logger.info("1 of 2 steps done", extra=progress)
     assert terminal.getvalue() == "Error\n1 of 2 steps done\n"
+
+
+def test_a_run_in_the_background_leaves_the_line_to_the_shell(terminal, logger, monkeypatch):
+    shown = show(Jobs({"a": 1}), logger)
+    monkeypatch.setattr(os, "tcgetpgrp", lambda _: os.getpgrp() + 1)
+    shown.draw()
+    assert terminal.getvalue() == ""
+    monkeypatch.setattr(os, "tcgetpgrp", lambda _: os.getpgrp())
+    shown.draw()
+    assert screen(terminal.getvalue()) == ["0 of 1 jobs, 5 s left"]
+    shown.close()
 
 
 @pytest.mark.parametrize("quiet", ["progress", "all"])
