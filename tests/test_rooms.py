@@ -33,7 +33,7 @@ TIERS = [
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths", "fetch"},
-    {"skeleton", "inspect", "inspected", "checkpoints", "watch"},
+    {"skeleton", "inspect", "checkpoints", "working_directory"},
     {"datasets"},
     {"config", "models", "exchange"},
     {"video"},

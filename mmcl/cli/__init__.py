@@ -10,6 +10,7 @@ from mmcl.cli import (
     doctor,
     export,
     fetch,
+    init,
     inspect,
     predict,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "doctor",
     "export",
     "fetch",
+    "init",
     "inspect",
     "predict",
 ]
