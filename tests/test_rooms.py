@@ -33,12 +33,12 @@ TIERS = [
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths", "fetch"},
-    {"skeleton", "inspect", "checkpoints", "working_directory"},
+    {"skeleton", "inspect", "inspected", "checkpoints", "watch", "working_directory"},
     {"datasets"},
     {"config", "models", "exchange"},
     {"video"},
     {"vlm"},
-    {"plan", "audit", "engine", "doctor"},
+    {"plan", "audit", "guess", "engine", "doctor"},
     {"colearn"},
     {"selfsup"},
     {"training"},
@@ -50,7 +50,8 @@ TIERS = [
 """A part may import those of lower tiers, and itself."""
 
 ALONE = {
-    "exchange": {"audit", "cli"},
+    "exchange": {"audit", "cli", "guess"},
+    "guess": {"cli"},
     "audit": {"cli"},
     "fetch": {"cli", "doctor"},
     "doctor": {"cli"},

@@ -26,7 +26,8 @@ def predict_classes(
     skeletons: Annotated[
         Path,
         typer.Argument(
-            help="A store of skeletons (….h5); with --reader a folder of recordings, or one of them."
+            help="A store of skeletons (….h5); with --reader a folder of recordings, or one of them; or the name of a "
+            "data set of config.yaml, with or without labels."
         ),
     ],
     reader: Annotated[
@@ -64,10 +65,11 @@ def predict_classes(
     import io
     import sys
 
+    from mmcl.config import config_file, find_dataset
     from mmcl.device import pick_device
     from mmcl.evaluation import recognise as recognising
     from mmcl.evaluation.finished import find_models
-    from mmcl.evaluation.recognise import Recogniser, open_recordings, write_csv
+    from mmcl.evaluation.recognise import Recogniser, open_dataset, open_recordings, write_csv
     from mmcl.files import write_text
 
     if csv and json:
@@ -80,12 +82,17 @@ def predict_classes(
     output = io.StringIO() if csv else sys.stdout
     with reported():
         device = pick_device()
-        recordings = open_recordings(skeletons, reader, options, names or ())
+        dataset = None if reader or skeletons.exists() else find_dataset(str(skeletons), config_file())
+        if dataset:
+            recordings = open_dataset(str(skeletons), dataset, names or ())
+        else:
+            recordings = open_recordings(skeletons, reader, options, names or ())
         found = find_models(model, member)
         recogniser = Recogniser.load(found.paths, found.weights, device, precision, found.normalise)
         if json:
             clips = recognising.collected(
-                recognising.reported(recogniser, recordings, top, message, unchecked, shown=True)
+                recognising.reported(recogniser, recordings, top, message, unchecked, shown=True),
+                recordings.extra,
             )
             give(json, clips, lambda: None)
             return

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from datasets.made_recordings import write_ntu
 from made_scores import benchmark
 from made_stores import make_stores, stream_settings
 from typer.main import get_command
@@ -29,6 +30,7 @@ COMMANDS = {
     "doctor": ("doctor",),
     "export": ("export", "model.pt", "out.onnx"),
     "fetch": ("fetch",),
+    "init": ("init", "study", "--data", "recordings"),
     "inspect": ("inspect", ANSWERS),
     "predict": ("predict", "model.pt", "results/skeletons/made.h5", "--top", "2"),
 }
@@ -42,6 +44,7 @@ KEYS = {
     "doctor": {"ok", "counts", "checks"},
     "export": {"output", "most_difference", "classes", "layout", "window", "stream"},
     "fetch": {"weights"},
+    "init": {"name", "dataset", "protocol", "clips", "guesses", "needed", "next", "written"},
     "inspect": {"stores"},
     "predict": {"clips", "failed"},
 }
@@ -68,6 +71,8 @@ def folder(tmp_path_factory) -> Path:
         benchmark(folder / "results" / name, runs)
     made = {"datasets": {"made": {"reader": "utd_mhad"}}}
     made["benchmarks"] = {"b": {"dataset": "made", "protocol": "odd_subjects", "vlm": {"name": "blip"}}}
+    for name in ("S001C001P001R001A001", "S001C001P002R001A002"):
+        write_ntu(folder / "recordings", name)
     (folder / "config.yaml").write_text(yaml.safe_dump({"instruction": QUESTION, **made}))
     return folder
 
