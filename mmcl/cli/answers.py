@@ -53,6 +53,7 @@ def answers(
     from mmcl.evaluation.answers import examine, find_answers
     from mmcl.files import write_json
     from mmcl.report import answers as report
+    from mmcl.report.gallery import draw_gallery, gather
 
     for path, hint in ((json, "--json"), (picture, "--picture"), (gallery, "--gallery")):
         require_parent(path, hint)
@@ -70,5 +71,5 @@ def answers(
         if picture:
             report.draw(result, picture)
         if gallery:
-            drawn = report.gallery(request, result, gallery, each)
+            drawn = draw_gallery(gather(request, clips, each), gallery)
             typer.echo(f"{drawn} clips drawn to {gallery}", err=True)
