@@ -31,6 +31,7 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/selfsup.smk"
 include: "workflow/rules/probing.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/demo_weights.smk"
 include: "workflow/rules/watching.smk"
 

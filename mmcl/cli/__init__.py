@@ -13,6 +13,7 @@ from mmcl.cli import (
     init,
     inspect,
     predict,
+    report,
 )
 from mmcl.cli.app import app
 
@@ -30,4 +31,5 @@ __all__ = [
     "init",
     "inspect",
     "predict",
+    "report",
 ]

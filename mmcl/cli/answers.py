@@ -53,6 +53,7 @@ def answers(
     """
     from mmcl.evaluation.answers import examine, find_answers
     from mmcl.report import answers as report
+    from mmcl.report.gallery import draw_gallery, gather
 
     check_json(json)
     for path, hint in ((picture, "--picture"), (gallery, "--gallery")):
@@ -73,5 +74,5 @@ def answers(
         if picture:
             report.draw(result, picture)
         if gallery:
-            drawn = report.gallery(request, result, gallery, each)
+            drawn = draw_gallery(gather(request, clips, each), gallery)
             typer.echo(f"{drawn} clips drawn to {gallery}", err=True)

@@ -33,7 +33,7 @@ def finished(jobs: Jobs, targets: Iterable[str], benchmarks: Collection[str]) ->
     for name in folders:
         if Path(paths.at(paths.ENSEMBLE, benchmark=name)).is_file():
             lines.append(f"Report: mmcl report {name}")
-    pictures = [paths.at(pattern, benchmark=name) for name in folders for pattern in paths.WITH_PICTURES]
+    pictures = [paths.at(paths.REPORT, benchmark=name) for name in folders]
     if there := [folder for folder in pictures if any(Path(folder).glob("*.png"))]:
         lines.append(f"Pictures: {', '.join(there)}")
     lines.append(f"Logs: {paths.LOGS}")

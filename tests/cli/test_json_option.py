@@ -32,6 +32,7 @@ COMMANDS = {
     "fetch": ("fetch",),
     "init": ("init", "study", "--data", "recordings"),
     "inspect": ("inspect", ANSWERS),
+    "report": ("report", "one", "--no-cost"),
     "predict": ("predict", "model.pt", "results/skeletons/made.h5", "--top", "2"),
 }
 """Command → a call of it; `--json` is added."""
@@ -47,6 +48,7 @@ KEYS = {
     "init": {"name", "dataset", "protocol", "clips", "guesses", "needed", "next", "written"},
     "inspect": {"stores"},
     "predict": {"clips", "failed"},
+    "report": {"benchmark"},
 }
 FOUND = {"audit": 1}
 """Command → status where it finds something."""

@@ -6,7 +6,7 @@ Makes: results/questions/<question>.txt, results/answers/<dataset>/<vlm>/<questi
 answers to `vlm.also_ask`, in stores of their own beside it; with `vlm.cache_images`
 results/embeddings/<dataset>/<vlm>/<shard>.h5, from which every question is answered. Where
 `vlm.adapter` is `imported`, the answers come from the folder `vlm.weights` and no picture is needed.
-Also makes results/<benchmark>/report/{answers.json,answers.png,gallery.png}: whether a benchmark's answers tell
+Also makes results/<benchmark>/report/{answers.json,answers.png}: whether a benchmark's answers tell
 anything about the actions.
 """
 
@@ -110,8 +110,13 @@ rule examine_answers:
         unpack(PLAN.examined),
     output:
         paths.ANSWER_REPORT,
-        paths.ANSWER_REPORT.replace(".json", ".png"),
-        paths.ANSWER_REPORT.replace("answers.json", "gallery.png"),
+        report(
+            paths.at(paths.PLOT, benchmark="{benchmark}", part="answers"),
+            caption="../report/answers.rst",
+            category="{benchmark}",
+            subcategory="pictures and answers",
+            labels={"figure": "what the answers tell"},
+        ),
     log:
         paths.log(paths.ANSWER_REPORT, "examine_answers"),
     conda:
