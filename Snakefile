@@ -31,8 +31,18 @@ include: "workflow/rules/demo_weights.smk"
 
 onstart:
     hold_outputs()
+    find_weights()
+    discard(file for job in workflow.dag.jobs if not workflow.dag.needrun(job) for file in job.output)
     # the first run of a working directory: records belong to the results from the beginning
     keep_records(Path("results"), Path(".snakemake/metadata"))
+
+
+onsuccess:
+    discard_of_finished()
+
+
+onerror:
+    discard_of_finished()
 
 
 rule all:

@@ -46,6 +46,14 @@ PICTURES = "results/{benchmark}/pictures"
 DEMO_PICTURES = "results/demo_weights/{part}.h5"
 DEMO_NETWORK = "results/demo_weights/{network}.json"
 
+LAST = "last.pt"
+"""Beside a trained model: the state after an epoch; no rule's output, as all of these."""
+LAST_LOCK = "last.lock"
+TRAINED = (".pt", ".safetensors")
+"""Endings of the models that have one."""
+PART_LOCK = "lock"
+"""In the folder `part`."""
+
 SEED = re.compile(r"seed-\d+")
 
 
@@ -71,6 +79,11 @@ def _beside(pattern: str, folder: str) -> str:
 def in_folder(pattern: str, file: str) -> str:
     """A file in a folder."""
     return f"{pattern}/{file}"
+
+
+def part(store: str | Path) -> Path:
+    """The folder of what is finished of a store in progress."""
+    return Path(f"{store}.part")
 
 
 def shards(pattern: str, count: int, **values: str) -> list[str]:
