@@ -42,7 +42,11 @@ IKEM_RESULT = f"{IKEM}/result.json"
 ENSEMBLE = "results/{benchmark}/ensemble.json"
 ZERO_SHOT = "results/{benchmark}/zero-shot/{target}.json"
 ANSWER_REPORT = "results/{benchmark}/report/answers.json"
+RESULTS = "results"
+LOGS = "results/logs"
+REPORT = "results/{benchmark}/report"
 PICTURES = "results/{benchmark}/pictures"
+WITH_PICTURES = (REPORT, PICTURES)
 DEMO_PICTURES = "results/demo_weights/{part}.h5"
 DEMO_NETWORK = "results/demo_weights/{network}.json"
 
@@ -70,6 +74,11 @@ def log(pattern: str, rule: str) -> str:
 def times(pattern: str, rule: str) -> str:
     """Where a rule keeps the time and memory that a file or folder took."""
     return _beside(pattern, f"results/times/{rule}/") + ".tsv"
+
+
+def times_of(rule: str) -> str:
+    """The folder of what `times` gives for a rule."""
+    return f"results/times/{rule}"
 
 
 def _beside(pattern: str, folder: str) -> str:

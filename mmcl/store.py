@@ -41,6 +41,7 @@ from mmcl.errors import Damaged, UserError, one_line, shown
 from mmcl.files import Busy, disk_full_named, locked, warn_unlocked, write_json, written
 from mmcl.naming import sha256
 from mmcl.planned import in_workflow
+from mmcl.progress import progress
 from mmcl.schemas import BYTES, TEXT, Column, columns
 from mmcl.settings.merging import flat
 
@@ -185,6 +186,11 @@ class Target:
         """The clips of each batch."""
         return [self.names[i : i + self.batch_size] for i in range(0, len(self.names), self.batch_size)]
 
+    @property
+    def label(self) -> str:
+        """Of its progress, such as `answers 000-of-002`."""
+        return f"{self.schema.removeprefix('mmcl.').partition('/')[0]} {self.path.stem}"
+
     def batch_file(self, number: int) -> Path:
         """The file of a finished batch."""
         return self.part / f"{number:06d}.h5"
@@ -289,11 +295,14 @@ def write_stream(
         lacking = [[number for number in kept if i not in kept[number]] for i in range(len(batches))]
         todo = [i for i, numbers in enumerate(lacking) if numbers]
         made = iter(work([(batches[i], lacking[i]) for i in todo]))
-        for i in _progress(todo, first.path.name):
-            with disk_full_named(first.path, KEPT):
-                for number, batch in zip(lacking[i], next(made), strict=True):
-                    target = targets[number]
-                    _write_batch(target.batch_file(i), batch, batches[i], target)
+        clips = [len(batches[i]) for i in todo]
+        with progress(first.label, len(first.names), "clips", done=len(first.names) - sum(clips)) as step:
+            for i, count in zip(todo, clips, strict=True):
+                with disk_full_named(first.path, KEPT):
+                    for number, batch in zip(lacking[i], next(made), strict=True):
+                        target = targets[number]
+                        _write_batch(target.batch_file(i), batch, batches[i], target)
+                step.advance(count)
         # the first one last: once it is there, the job counts as done
         for number in sorted(kept, reverse=True):
             with disk_full_named(targets[number].path, KEPT):
@@ -524,13 +533,6 @@ def _put(dataset: h5py.Dataset, start: int, rows: np.ndarray) -> None:
     where = dataset.id.get_space()
     where.select_hyperslab((start, *(0 for _ in rows.shape[1:])), rows.shape)
     dataset.id.write(h5py.h5s.create_simple(rows.shape), where, rows, h5py.h5t.py_create(BYTES))
-
-
-def _progress(batches: list[int], label: str) -> Iterable[int]:
-    from tqdm import tqdm
-
-    bar: Iterable[int] = tqdm(batches, desc=label, unit="batch", disable=None, leave=False)
-    return bar
 
 
 # ---------------------------------------------------------------------------------------------- reading

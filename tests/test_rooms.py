@@ -30,15 +30,16 @@ TIERS = [
         "ahead",
         "precision",
         "capture",
+        "progress",
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths", "fetch"},
-    {"skeleton", "inspect", "checkpoints", "leftovers"},
+    {"skeleton", "inspect", "inspected", "checkpoints", "watch", "leftovers"},
     {"datasets"},
     {"config", "models", "exchange"},
     {"video"},
     {"vlm"},
-    {"plan", "audit", "engine"},
+    {"plan", "audit", "engine", "doctor"},
     {"colearn"},
     {"selfsup"},
     {"training"},
@@ -49,7 +50,13 @@ TIERS = [
 ]
 """A part may import those of lower tiers, and itself."""
 
-ALONE = {"exchange": {"audit", "cli"}, "audit": {"cli"}, "fetch": {"cli"}, "demo": set()}
+ALONE = {
+    "exchange": {"audit", "cli"},
+    "audit": {"cli"},
+    "fetch": {"cli", "doctor"},
+    "doctor": {"cli"},
+    "demo": set(),
+}
 """Parts that only these others may import."""
 
 LIGHT = ("models", "engine", "colearn", "training", "selfsup", "skeleton")

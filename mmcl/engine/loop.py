@@ -23,7 +23,6 @@ from mmcl.engine.history import Row, as_line
 from mmcl.engine.optimizers import Optimizing, build_optimizer
 from mmcl.engine.precision import arithmetic
 from mmcl.engine.processes import Processes
-from mmcl.engine.progress import progress
 from mmcl.engine.resume import LastState, Mark, only_writer
 from mmcl.engine.schedule import sgd_factor
 from mmcl.engine.seeds import epoch_seed
@@ -32,6 +31,7 @@ from mmcl.engine.task import Losses, Task, on_cpu
 from mmcl.errors import UserError, memory_reported
 from mmcl.planned import in_workflow
 from mmcl.precision import searched_convolutions
+from mmcl.progress import progress
 from mmcl.settings.training import AdamWSettings, SgdSettings
 from mmcl.state_dict import check_finite
 
@@ -179,7 +179,11 @@ def _train(
     history, done = fitted.history, len(fitted.history)
     task.begin(done)
     step: Step[Any] | None = None
-    with progress(task.label, task.steps, done, settings.epochs, processes) as bar:
+    steps = task.steps
+    batches_done, in_all = done * steps, settings.epochs * steps
+    with progress(
+        task.label, in_all, "batches", done=batches_done, lap=steps, shown=processes.first
+    ) as shown:
         for epoch in range(done, settings.epochs):
             began = time.perf_counter()
             if task.begin_epoch(epoch) or step is None:
@@ -189,7 +193,7 @@ def _train(
             batches = task.batches(epoch)
             if epoch == done:
                 batches = estimated(batches, task, settings, optimizing, processes)
-            means = _epoch(step, batches, epoch, bar.update)
+            means = _epoch(step, batches, epoch, shown.advance)
             if not all(map(math.isfinite, means.values())):
                 raise UserError(
                     f"{target}: the loss is not finite in epoch {epoch + 1}{_instead(task, epoch)}"
@@ -210,7 +214,7 @@ def _train(
                     fitted.best = {"epoch": epoch + 1, "top1": row["test_top1"], "state": task.kept_state()}
             task.end_epoch(row)
             history.append(row)
-            bar.set_postfix({key: f"{row[key]:.3f}" for key in ("loss", "accuracy") if key in row})
+            shown.note(**{key: f"{row[key]:.3f}" for key in ("loss", "accuracy") if key in row})
             log.debug("%s", as_line(row))
             if processes.first:
                 last.save(

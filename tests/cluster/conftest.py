@@ -75,7 +75,9 @@ class ClusterRun(workflow.Run):
         where = ["--directory", str(self.folder), "--workflow-profile", str(PROFILE)]
         return [*snakemake, *where, *HURRY, "--configfile", str(self.config), "--", *arguments]
 
-    def start(self, *arguments: str, options: tuple[str, ...] = (), env: dict | None = None) -> subprocess.Popen:
+    def start(
+        self, *arguments: str, options: tuple[str, ...] = (), env: dict | None = None
+    ) -> subprocess.Popen:
         """Start the workflow in a process group of its own; what it says goes to `said.txt`."""
         command = self.command(*arguments)
         at = command.index("--configfile")

@@ -97,7 +97,11 @@ class LocalSlurm:
         srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
         srun.chmod(0o755)
         munge = ("--foreground", "--force", f"--socket={folder}/munge", f"--key-file={folder}/key")
-        files = (f"--pid-file={folder}/munged.pid", f"--log-file={folder}/munged.log", f"--seed-file={folder}/seed")
+        files = (
+            f"--pid-file={folder}/munged.pid",
+            f"--log-file={folder}/munged.log",
+            f"--seed-file={folder}/seed",
+        )
         self._daemon("munged", *munge, *files)
         self._until(lambda: (folder / "munge").exists())
         self.start_controller("-c")

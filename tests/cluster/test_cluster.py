@@ -189,7 +189,11 @@ def test_without_locks_a_run_goes_on(local, run):
 
 
 def test_job_arrays(local, run):
-    run.config.write_text(run.config.read_text().replace("    threads: 1\n    options", "    shards: 3\n    threads: 1\n    options", 1))
+    run.config.write_text(
+        run.config.read_text().replace(
+            "    threads: 1\n    options", "    shards: 3\n    threads: 1\n    options", 1
+        )
+    )
     shutil.rmtree(run.folder / "results/crops")
     targets = [f"results/crops/tiny/00{i}-of-003.h5" for i in range(3)]
     run(*targets, options=("--slurm-array-jobs", "crop_people"))
