@@ -58,6 +58,9 @@ TRAINED = (".pt", ".safetensors")
 PART_LOCK = "lock"
 """In the folder `part`."""
 
+TIMES = "results/times"
+"""Time and memory of jobs, by rule."""
+
 SEED = re.compile(r"seed-\d+")
 
 
@@ -73,7 +76,7 @@ def log(pattern: str, rule: str) -> str:
 
 def times(pattern: str, rule: str) -> str:
     """Where a rule keeps the time and memory that a file or folder took."""
-    return _beside(pattern, f"results/times/{rule}/") + ".tsv"
+    return _beside(pattern, f"{TIMES}/{rule}/") + ".tsv"
 
 
 def times_of(rule: str) -> str:

@@ -12,6 +12,7 @@ from mmcl.cli import (
     fetch,
     inspect,
     predict,
+    usage,
 )
 from mmcl.cli.app import app
 
@@ -28,4 +29,5 @@ __all__ = [
     "fetch",
     "inspect",
     "predict",
+    "usage",
 ]

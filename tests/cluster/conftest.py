@@ -1,6 +1,7 @@
 """The tiny workflow on a Slurm of one node. `make test-cluster` runs these tests; others leave them out."""
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -65,7 +66,7 @@ class ClusterRun(workflow.Run):
     def __init__(self, folder: Path, slurm: LocalSlurm):
         super().__init__(folder)
         self.slurm = slurm
-        self.before = len(slurm.jobs())
+        self.mains: list[subprocess.Popen] = []
         # the GPUs are pretended: without this a job that has one stops
         self.env = {**slurm.env, "MMCL_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
         self.env["PYTHONPATH"] = os.pathsep.join([str(HERE / "hurry"), str(PROJECT)])
@@ -82,15 +83,14 @@ class ClusterRun(workflow.Run):
         command = self.command(*arguments)
         at = command.index("--configfile")
         command[at:at] = options
+        environment = {**os.environ, **self.env, **(env or {})}
         with open(self.folder / "said.txt", "ab") as out:
-            return subprocess.Popen(
-                command,
-                start_new_session=True,
-                cwd=self.folder,
-                stdout=out,
-                stderr=out,
-                env={**os.environ, **self.env, **(env or {})},
+            output = {"stdout": out, "stderr": out, "stdin": subprocess.DEVNULL}
+            main = subprocess.Popen(
+                command, start_new_session=True, cwd=self.folder, env=environment, **output
             )
+        self.mains.append(main)
+        return main
 
     def end(self, process: subprocess.Popen, fails: bool = False, seconds: int = 150) -> str:
         """Wait for a run, and return what it and earlier ones said."""
@@ -99,16 +99,61 @@ class ClusterRun(workflow.Run):
         finally:
             if process.poll() is None:
                 process.kill()
-        said = (self.folder / "said.txt").read_text(errors="replace")
-        assert (status != 0) == fails, said[-8000:]
-        return said
+        assert (status != 0) == fails, self.said()[-8000:]
+        return self.said()
 
     def __call__(self, *arguments: str, fails: bool = False, seconds: int = 150, **how) -> str:
         return self.end(self.start(*arguments, **how), fails, seconds)
 
+    def said(self) -> str:
+        """What the main processes of this folder have said so far."""
+        return (self.folder / "said.txt").read_text(errors="replace")
+
     def jobs(self) -> list[dict[str, str]]:
-        """The jobs that were submitted since this run was made."""
-        return self.slurm.jobs()[self.before :]
+        """The jobs of this folder, the first first; Snakemake gives those of a run one name."""
+        names = re.findall(r"SLURM run ID: (\S+)", self.said())
+        return [job for job in self.slurm.jobs() if job["JobName"] in names]
+
+    def states(self) -> list[str]:
+        """Their states."""
+        return [job["JobState"] for job in self.jobs()]
+
+    def block(self) -> str:
+        """A job that takes all cores, so that others wait; returns its number."""
+        sbatch = ("sbatch", "--parsable", "--output=/dev/null", "--mem=50", "--cpus-per-task=2")
+        return self.slurm.run(*sbatch, "--wrap", "sleep 300").strip()
+
+    def mmcl(self, *arguments: str):
+        """The JSON that a command of mmcl prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mmcl", *arguments],
+            cwd=self.folder,
+            env={**os.environ, **self.env},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return json.loads(done.stdout)
+
+    def without_locks(self) -> dict[str, str]:
+        """The environment of a file system whose flock says ENOLCK."""
+        source, library = self.folder / "locks.c", self.folder / "locks.so"
+        source.write_text("#include <errno.h>\nint flock(int file, int how) { errno = ENOLCK; return -1; }\n")
+        compiler = shutil.which("cc") or pytest.skip("no C compiler for a flock that fails")
+        subprocess.run([compiler, "-shared", "-fPIC", "-o", library, source], check=True)
+        return {"LD_PRELOAD": str(library)}
+
+    def stop(self) -> None:
+        """End what still runs of this folder."""
+        for main in self.mains:
+            if main.poll() is None:
+                main.kill()
+                main.wait()
+        if self.mains:
+            left = [job["JobId"] for job in self.jobs() if job["JobState"] in ("PENDING", "RUNNING")]
+            for number in left:
+                self.slurm.run("scancel", "--full", "--signal=KILL", number)
+                self.slurm.run("scancel", number)
 
     def log(self, rule: str) -> str:
         """The logs of a rule's jobs: Snakemake begins them anew with each attempt."""
@@ -132,9 +177,7 @@ class ClusterRun(workflow.Run):
         """Wait for a condition and return what it gives."""
         end = time.monotonic() + seconds
         while not (found := condition()):
-            assert time.monotonic() < end, (
-                f"what to wait for did not come\n{(self.folder / 'said.txt').read_text()[-5000:]}"
-            )
+            assert time.monotonic() < end, f"what to wait for did not come\n{self.said()[-5000:]}"
             time.sleep(0.02)
         return found
 
@@ -162,5 +205,4 @@ def run(local, slurm, tmp_path) -> ClusterRun:
     shutil.rmtree(run.folder / "results/streams")
     shutil.rmtree(run.folder / "results/logs")
     yield run
-    slurm.run("scancel", "--full", "--signal=KILL", "--user=root")
-    run.until(lambda: not slurm.run("squeue", "-h"), 20)
+    run.stop()

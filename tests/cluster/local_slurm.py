@@ -140,10 +140,11 @@ class LocalSlurm:
         return done.stdout
 
     def jobs(self) -> list[dict[str, str]]:
-        """All jobs of the last minutes, the first first: id, name, state, limit in minutes, memory, GPUs, nodes, CPUs."""
-        keys = ("id", "name", "state", "limit", "memory", "gpus", "nodes", "cpus")
-        said = self.run("squeue", "-h", "--states=all", "--sort=i", "-r", "-o", "%i|%j|%T|%l|%m|%b|%D|%C")
-        return [dict(zip(keys, line.split("|"), strict=True)) for line in said.splitlines()]
+        """All jobs of the last minutes, the first first, with the keys of `scontrol show job`."""
+        said = self.run("scontrol", "show", "job", "--oneliner")
+        lines = [line for line in said.splitlines() if line.startswith("JobId=")]
+        found = [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]
+        return sorted(found, key=lambda job: int(job["JobId"]))
 
     def _daemon(self, name: str, *arguments: str) -> None:
         program = shutil.which(name, path=_path())
