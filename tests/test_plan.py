@@ -196,19 +196,29 @@ def test_a_model_that_sees_videos_is_given_crops(raw):
     assert planned()[2] != before[1]
 
 
-def test_gpus_are_asked_for_and_are_no_setting(raw, monkeypatch):
-    monkeypatch.setattr("mmcl.plan.GPU", 1)
+def test_memory_follows_weights_and_pictures_and_the_attempt(raw, plan, tmp_path):
+    assert plan.crop_memory(at(dataset="demo"), 1) == 4500 + 5 * 300
+    assert plan.crop_memory(at(dataset="demo"), 3) == 3 * plan.crop_memory(at(dataset="demo"), 1)
+    (tmp_path / "model.safetensors").write_bytes(bytes(3 << 20))
+    raw["benchmarks"]["demo_xsub"]["vlm"] = {"name": "large", "weights": str(tmp_path)}
+    plan = Plan(Config(raw))
+    assert plan.vlm_memory(at(vlm="large"), 1) == 4006
+    assert plan.vlm_memory(at(vlm="large"), 2) == 8012
+    # processes decode the pictures of a CNN that is trained along
+    kinds = ("ntu60_xsub", "demo_xsub", "ntu120_xsub_plain")
+    assert [plan.picture_memory(stream(plan, name)) for name in kinds] == [800, 0, 0]
+
+
+def test_gpus_are_asked_for_and_are_no_setting(raw):
     plan = Plan(Config(raw))
     run = stream(plan, "ntu60_xsub")
     settings = plan.stream_settings(run)
     raw["benchmarks"]["ntu60_xsub"]["gpus"] = 4
     plan = Plan(Config(raw))
-    assert plan.training_gpus(run) == plan.training_processes(run) == 4
+    assert plan.training_processes(run) == 4
     assert plan.stream_settings(run) == settings
-    assert plan.training_gpus(stream(plan, "demo_xsub")) == 1
-    assert plan.training_gpus(at(benchmark="ntu60_xsub")) == 4
-    monkeypatch.setattr("mmcl.plan.GPU", 0)
-    assert (plan.training_gpus(run), plan.training_processes(run)) == (0, 4)
+    assert plan.training_processes(stream(plan, "demo_xsub")) == 1
+    assert plan.training_processes(at(benchmark="ntu60_xsub")) == 4
 
 
 def test_frozen_features_or_pictures_or_nothing(raw, plan):
