@@ -324,6 +324,8 @@ def _claimed(target: Target, wait: bool = False) -> Iterator[set[int] | None]:
     busy = f"{part} is being written by another process; wait for it or stop it"
     with locked(part / "lock", busy, wait=wait) as waited:
         if waited and target.is_sealed():
+            if not (part / SEALED).exists():
+                shutil.rmtree(part)
             yield None
             return
         if _restored(target):

@@ -67,7 +67,8 @@ def check_weights(planned: Iterable[tuple[str, Params]]) -> None:
         if weights and not find(weights).exists():
             missing.setdefault(weights, rule)
     if missing:
-        named = ", ".join(f"{weights} ({rule})" for weights, rule in missing.items())
+        in_order = sorted(missing.items(), key=lambda one: (list(NEEDED).index(one[1]), one[0]))
+        named = ", ".join(f"{weights} ({rule})" for weights, rule in in_order)
         raise UserError(
             f"weights not found: {named}; `mmcl fetch` gets published ones, docs/weights.md tells what belongs there"
         )

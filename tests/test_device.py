@@ -44,6 +44,7 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch, stated, built, why):
 
 def test_a_number_beyond_the_gpus_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
     for count, there in ((1, "cuda:0 alone"), (2, "cuda:0 to cuda:1")):
         monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
         monkeypatch.setenv("MMCL_DEVICE", "3")

@@ -127,7 +127,12 @@ def test_a_run_is_found_by_its_settings_and_not_by_others(plan):
 )
 def test_every_part_of_a_streams_path_is_held_to_what_is_trained(plan, part, written, message):
     where = at(**{**vars(stream(plan, "demo_xsub", 4)), part: written})
-    for function in (plan.training_inputs, plan.stream_settings, plan.score_settings, plan.training_gpus):
+    for function in (
+        plan.training_inputs,
+        plan.stream_settings,
+        plan.score_settings,
+        plan.training_processes,
+    ):
         with pytest.raises(UserError) as caught:
             function(where)
         assert message in str(caught.value)
@@ -338,12 +343,12 @@ def test_embeddings_are_kept_by_adapters_that_can(raw, monkeypatch):
 def test_the_number_of_frames_decides_the_crops_and_their_memory(raw):
     before = Plan(Config(raw)).crop_settings(at(dataset="demo"))
     assert before["video"]["count"] == 5
-    assert Plan(Config(raw)).crop_memory(at(dataset="demo")) == 6000
+    assert Plan(Config(raw)).crop_memory(at(dataset="demo"), 1) == 6000
     raw["datasets"]["demo"]["video"]["count"] = 16
     plan = Plan(Config(raw))
     assert plan.crop_settings(at(dataset="demo")) == {**before, "video": {**before["video"], "count": 16}}
-    assert plan.crop_memory(at(dataset="demo")) == 9300
-    assert plan.crop_memory(at(dataset="utd_mhad")) == 6000
+    assert plan.crop_memory(at(dataset="demo"), 1) == 9300
+    assert plan.crop_memory(at(dataset="utd_mhad"), 1) == 6000
 
 
 def test_memory_for_answers_goes_by_the_tokens_that_are_kept(raw):

@@ -397,7 +397,8 @@ def test_not_with_other_settings_or_where_it_was_damaged(tmp_path, in_workflow):
     work = Counting()
     build(target, work, settings={"a": 2})
     assert len(work.calls) == 4
-    assert json.loads(store.opened(target).__enter__().attrs["settings"]) == {"a": 2}
+    with store.opened(target) as h5:
+        assert json.loads(h5.attrs["settings"]) == {"a": 2}
     with open(tmp_path / "s.h5.part/sealed", "r+b") as file:
         file.seek(2000)
         file.write(b"damaged")

@@ -26,7 +26,7 @@ _spec.loader.exec_module(workflow)
 # one training of 40 epochs on skeletons alone, and one of two processes
 LONG = """
   long: {like: tiny_plain, train: {epochs: 40}, ensemble: {members: [{stream: joint}], weights: equal}}
-  two: {like: long, gpus: 2, threads: 2, train: {epochs: 2}}
+  two: {like: long, gpus: 2, threads: 2, train: {epochs: 3}}
 """
 
 
