@@ -27,4 +27,4 @@ def usage(
     check_json(json)
     with reported():
         rows = report.usage(root)
-    give(json, rows, lambda: table_console().print(report.table(rows)))
+    give(json, {"rules": rows}, lambda: table_console().print(report.table(rows)))

@@ -31,6 +31,7 @@ COMMANDS = {
     "fetch": ("fetch",),
     "inspect": ("inspect", ANSWERS),
     "predict": ("predict", "model.pt", "results/skeletons/made.h5", "--top", "2"),
+    "usage": ("usage",),
 }
 """Command → a call of it; `--json` is added."""
 KEYS = {
@@ -44,6 +45,7 @@ KEYS = {
     "fetch": {"weights"},
     "inspect": {"stores"},
     "predict": {"clips", "failed"},
+    "usage": {"rules"},
 }
 FOUND = {"audit": 1}
 """Command → status where it finds something."""
@@ -66,6 +68,9 @@ def folder(tmp_path_factory) -> Path:
     runs = {1: {"joint": [[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]}}
     for name in ("one", "two"):
         benchmark(folder / "results" / name, runs)
+    (folder / "results/times/train_stream").mkdir(parents=True)
+    measured = "s\tmax_rss\tcpu_time\n1.5\t800\t1.2\n"
+    (folder / "results/times/train_stream/model.tsv").write_text(measured)
     made = {"datasets": {"made": {"reader": "utd_mhad"}}}
     made["benchmarks"] = {"b": {"dataset": "made", "protocol": "odd_subjects", "vlm": {"name": "blip"}}}
     (folder / "config.yaml").write_text(yaml.safe_dump({"instruction": QUESTION, **made}))

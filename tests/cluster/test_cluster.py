@@ -84,7 +84,7 @@ def test_the_whole_workflow_gives_the_weights_of_a_local_run(out_of_time, local,
     assert {job["Partition"] for job in given} == {"gpu"}
     # what is kept until a result is recorded is gone
     assert not [*run.folder.glob("results/**/*.part"), *run.folder.glob("results/**/last.*")]
-    rows = {row["rule"]: row for row in run.mmcl("usage", "--json")}
+    rows = {row["rule"]: row for row in run.mmcl("usage", "--json")["rules"]}
     assert len(rows) == 9
     train = rows["train_stream"]
     assert (train["jobs"], train["minutes_asked"], train["cores_asked"], train["gpus"]) == (4, 720, 1, 1)
