@@ -173,13 +173,14 @@ def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[bool]:
                     waited = True
                     fcntl.flock(file, fcntl.LOCK_EX)
             except OSError as error:  # such as ENOLCK from NFS without its lock daemon, or ENOSYS
-                _warn_unlocked(path.parent, error)
+                warn_unlocked(path.parent, error)
             if _is_still(path, file.fileno()):
                 yield waited
                 return
 
 
-def _warn_unlocked(folder: Path, error: OSError) -> None:
+def warn_unlocked(folder: Path, error: OSError) -> None:
+    """Say once for a folder that files are used without a lock."""
     if folder not in _unlocked:
         _unlocked.add(folder)
         log.warning(

@@ -32,7 +32,8 @@ from mmcl.datasets.listing import list_clips
 from mmcl.datasets.protocols import as_clips, count_folds, find_rule
 from mmcl.datasets.stamps import Stamps, content, planned_stamps
 from mmcl.errors import UserError, known
-from mmcl.naming import NO_QUESTION, find, members, parse_shard, sha256, shard_names, slug
+from mmcl.job_memory import MB
+from mmcl.naming import NO_QUESTION, find, members, model_bytes, parse_shard, sha256, shard_names, slug
 from mmcl.settings import jobs
 from mmcl.settings.base import Section, narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings, Member
@@ -50,8 +51,8 @@ from mmcl.vlm.imported import find_answers, open_answers
 
 log = logging.getLogger(__name__)
 
-GPU = int(Path("/dev/nvidiactl").exists())
-"""What a GPU job counts against this machine's one GPU: nothing if there is none. Cluster profiles ask for theirs."""
+HAS_GPU = Path("/dev/nvidiactl").exists()
+"""Whether this machine has a GPU."""
 
 NEEDED = {
     **dict.fromkeys(("hidden", "mean", "last", "shuffled"), "states"),
@@ -237,9 +238,14 @@ class Plan:
         """Params of crop_people: all of `video` but what comes after the crops."""
         return self._cropping(wildcards.dataset).dump()
 
-    def crop_memory(self, wildcards: Wildcards) -> int:
+    def crop_memory(self, wildcards: Wildcards, attempt: int) -> int:
         """MB for a job of crop_people: what it takes at all, and three batches of `count` pictures of 1080p a clip."""
-        return 4500 + 300 * self.dataset(wildcards).video.count
+        return attempt * (4500 + 300 * self.dataset(wildcards).video.count)
+
+    def vlm_memory(self, wildcards: Wildcards, attempt: int) -> int:
+        """MB for a job of a vision-language model: what it takes at all, and its weights twice while they are read."""
+        weights = find(_named(self.config.vlms, wildcards.vlm, "vlm").weights)
+        return attempt * round(4000 + 2 * model_bytes(weights) / MB)
 
     def shard_upstream(self, wildcards: Wildcards) -> str:
         """What a shard of crops or poses follows from: the index, and the shard's own recordings."""
@@ -499,10 +505,6 @@ class Plan:
         """Processes that train one stream, or a benchmark's encoders, together."""
         return self._owner(wildcards).gpus
 
-    def training_gpus(self, wildcards: Wildcards) -> int:
-        """What they count against this machine's GPUs."""
-        return GPU * self.training_processes(wildcards)
-
     def training_threads(self, wildcards: Wildcards) -> int:
         """Cores of a job on a trained stream."""
         return self._owner(wildcards).threads
@@ -510,6 +512,11 @@ class Plan:
     def answer_memory(self, wildcards: Wildcards) -> float:
         """MB for each MB of answers: they hold the states of up to so many tokens, of which one or the mean is kept."""
         return 6 / self._owner(wildcards).vlm.max_new_tokens
+
+    def picture_memory(self, wildcards: Wildcards) -> int:
+        """MB for each thread of a training: where a CNN is trained along, processes decode its pictures."""
+        fam = self.run(wildcards).training.model.fam
+        return 800 if fam.enabled and not fam.cnn.frozen else 0
 
     def _owner(self, wildcards: Wildcards) -> BenchmarkSettings:
         """The benchmark that decides how much of a machine a job takes."""

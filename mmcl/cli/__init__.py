@@ -14,6 +14,7 @@ from mmcl.cli import (
     inspect,
     predict,
     report,
+    usage,
 )
 from mmcl.cli.app import app
 
@@ -32,4 +33,5 @@ __all__ = [
     "inspect",
     "predict",
     "report",
+    "usage",
 ]

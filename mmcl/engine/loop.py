@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmcl import paths
 from mmcl.engine.footprint import estimated, remedy
 from mmcl.engine.history import Row, as_line
 from mmcl.engine.optimizers import Optimizing, build_optimizer
@@ -28,6 +29,7 @@ from mmcl.engine.seeds import epoch_seed
 from mmcl.engine.step import Step, make_step
 from mmcl.engine.task import Losses, Task, on_cpu
 from mmcl.errors import UserError, memory_reported
+from mmcl.planned import in_workflow
 from mmcl.precision import searched_convolutions
 from mmcl.progress import progress
 from mmcl.settings.training import AdamWSettings, SgdSettings
@@ -71,7 +73,8 @@ def fit(
     `last.pt` beside the target is the state after an epoch. A run that was stopped resumes from it and ends with the
     same weights as one that ran through. If settings or inputs were changed so that it would not, the state is set
     aside and the run starts afresh. The file is deleted after the block of the `with` statement, in which the
-    first process writes the results.
+    first process writes the results; in a job of the workflow it stays until the result is recorded, see
+    `mmcl.leftovers`.
 
     Args:
         task: the training.
@@ -87,7 +90,7 @@ def fit(
     """
     target = Path(target)
     with only_writer(target.parent) if processes.first else nullcontext():
-        last = LastState(target.with_name("last.pt"), mark)
+        last = LastState(target.with_name(paths.LAST), mark)
         if processes.first:
             last.adopt(elsewhere, lambda state: _goes_on(mark, state, task, settings))
         optimizing = build_optimizer(task.net, settings, task.steps)
@@ -99,7 +102,7 @@ def fit(
         ):
             _train(task, settings, optimizing, fitted, last, target, processes)
         yield fitted
-        if processes.first:
+        if processes.first and not in_workflow():
             last.remove()
 
 

@@ -34,6 +34,7 @@ COMMANDS = {
     "inspect": ("inspect", ANSWERS),
     "report": ("report", "one", "--no-cost"),
     "predict": ("predict", "model.pt", "results/skeletons/made.h5", "--top", "2"),
+    "usage": ("usage",),
 }
 """Command → a call of it; `--json` is added."""
 KEYS = {
@@ -49,6 +50,7 @@ KEYS = {
     "inspect": {"stores"},
     "predict": {"clips", "failed"},
     "report": {"benchmark"},
+    "usage": {"rules"},
 }
 FOUND = {"audit": 1}
 """Command → status where it finds something."""
@@ -71,6 +73,9 @@ def folder(tmp_path_factory) -> Path:
     runs = {1: {"joint": [[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [1, 0, 0]]}}
     for name in ("one", "two"):
         benchmark(folder / "results" / name, runs)
+    (folder / "results/times/train_stream").mkdir(parents=True)
+    measured = "s\tmax_rss\tcpu_time\n1.5\t800\t1.2\n"
+    (folder / "results/times/train_stream/model.tsv").write_text(measured)
     made = {"datasets": {"made": {"reader": "utd_mhad"}}}
     made["benchmarks"] = {"b": {"dataset": "made", "protocol": "odd_subjects", "vlm": {"name": "blip"}}}
     for name in ("S001C001P001R001A001", "S001C001P002R001A002"):

@@ -43,8 +43,8 @@ rule embed_pictures:
         "../../environment.yml"
     threads: PLAN.dataset_threads
     resources:
-        gpu=GPU,
-        mem_mb=8000,
+        gpu=gpu,
+        mem_mb=PLAN.vlm_memory,
     params:
         settings=PLAN.embedding_settings,
         upstream=PLAN.pictures_upstream,
@@ -69,8 +69,8 @@ rule answer_question:
         "../../environment.yml"
     threads: PLAN.dataset_threads
     resources:
-        gpu=GPU,
-        mem_mb=8000,
+        gpu=gpu,
+        mem_mb=PLAN.vlm_memory,
     params:
         settings=PLAN.vlm_settings,
         upstream=PLAN.answers_upstream,
@@ -95,7 +95,7 @@ rule import_answers:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
+        mem_mb=job_memory(2000),
     params:
         settings=PLAN.vlm_settings,
         upstream=PLAN.import_upstream,
@@ -119,6 +119,8 @@ rule examine_answers:
         ),
     log:
         paths.log(paths.ANSWER_REPORT, "examine_answers"),
+    benchmark:
+        paths.times(paths.ANSWER_REPORT, "examine_answers")
     conda:
         "../../environment.yml"
     resources:
