@@ -7,11 +7,14 @@ from mmcl.cli import (
     convert,
     convert_weights,
     describe,
+    doctor,
     export,
     fetch,
     init,
     inspect,
     predict,
+    report,
+    usage,
 )
 from mmcl.cli.app import app
 
@@ -23,9 +26,12 @@ __all__ = [
     "convert",
     "convert_weights",
     "describe",
+    "doctor",
     "export",
     "fetch",
     "init",
     "inspect",
     "predict",
+    "report",
+    "usage",
 ]

@@ -177,3 +177,16 @@ def test_commands_take_a_benchmark_a_run_or_a_file(finished, tmp_path):
     assert json.loads(same.read_text())["clips"] == result(finished)["clips"]
     mmcl("export", "tiny", str(tmp_path / "net.pt2"), "--member", "ctrgcn-hd21-bone")
     assert (tmp_path / "net.pt2").stat().st_size > 10_000
+
+
+def test_at_the_end_it_is_said_where_everything_lies(finished):
+    said = finished.said[finished.said.index(" jobs finished in ") :]
+    top1, clips = (result(finished)[key] for key in ("top1", "clips"))
+    assert said.split("Results:\n")[1].splitlines()[:4] == [
+        f"  results/tiny/ensemble.json (top-1 {top1:.2f} % of {clips} test clips)",
+        "  results/tiny/zero-shot/tiny_target.json",
+        "Report: mmcl report tiny",
+        "Logs: results/logs",
+    ]
+    assert "\x1b" not in finished.said
+    assert "1 of 24 steps" in finished.said
