@@ -172,6 +172,8 @@ def test_a_restarted_controller_loses_no_job(local, run):
     main = run.start(run.model)
     worker, _ = held(run)
     run.slurm.stop_controller()
+    # Snakemake has asked in vain
+    run.until(lambda: "Falling back to 'sacct' for status queries (MinJobAge=None" in run.said())
     worker.resume()
     run.until(lambda: (run.folder / run.model).exists())
     run.slurm.start_controller()
