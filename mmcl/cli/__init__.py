@@ -11,6 +11,7 @@ from mmcl.cli import (
     fetch,
     inspect,
     predict,
+    show,
 )
 from mmcl.cli.app import app
 
@@ -26,4 +27,5 @@ __all__ = [
     "fetch",
     "inspect",
     "predict",
+    "show",
 ]
