@@ -56,7 +56,10 @@ def show(
         typer.Option(help="An option of the reader, such as modality=depth; repeatable."),
     ] = None,
     videos: Annotated[Path | None, typer.Option(help="Folder of videos, instead of the config's.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Another config.yaml.")] = None,
+    config: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another config.yaml; repeatable, each on top of those before it."),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option(
@@ -111,7 +114,7 @@ def show(
     require_parent(out, "--out")
     options = reader_options(option)
     with reported():
-        asked = Request(what, reader, options, videos, config, raw)
+        asked = Request(what, reader, options, videos, tuple(config or ()), raw)
         look = Look(
             tuple(str(one) for one in view or ()), video, count, frames, rate, size, tuple(layout or ())
         )

@@ -25,14 +25,13 @@ def people_lines(skeleton: Skeleton, rate: float, frames: int, width: int) -> np
     tracks = tracks_of(skeleton, rate)
     people = tracks.present.shape[1]
     image = np.full((people * ROW + 4, width, 3), 255, np.uint8)
-    fastest = max(float(np.quantile(tracks.speed, 0.99)), 1e-9)
     for person in range(people):
         top, bottom = person * ROW + 3, (person + 1) * ROW - 2
         hue = of_person(person)
         write(image, (2, top + 3), f"person {person + 1}", 12, rgb(hue[MIDDLE]))
         for frame in np.flatnonzero(tracks.present[:, person]).tolist():
             x, after = time_x(frame - 0.5, frames, width), time_x(frame + 0.5, frames, width)
-            high = round(min(1.0, tracks.speed[frame, person] / fastest) * (bottom - top))
+            high = round(min(1.0, tracks.speed[frame, person] / tracks.full) * (bottom - top))
             cv2.rectangle(image, (max(x, LEFT), top), (after - 1, bottom), (238, 238, 238), -1)
             cv2.rectangle(image, (max(x, LEFT), bottom - high), (after - 1, bottom), rgb(hue.left), -1)
         for frame in np.flatnonzero(tracks.jumps[:, person]).tolist():

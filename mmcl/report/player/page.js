@@ -287,7 +287,7 @@ function grid(c, view, skeleton, size, project) {
     const one = turned(low, axis, value), other = turned(high, axis, value);
     line(one, other, value === 0 ? "#bbb" : "#e8e8e8");
     if (axis === right) label(String(value), turned(low, axis, value), 2, -3);
-    else label(String(value), turned(low, axis, value), 2, -2);
+    else if (project(turned(low, axis, value))[1] > 30) label(String(value), turned(low, axis, value), 2, -2);
   }
   if (view !== "top") {
     line([low[0], gy, low[2]], [high[0], gy, high[2]], "#999", [6, 6]);
@@ -314,15 +314,14 @@ function drawLines() {
   const write = (text, left, y, colour, most) => { c.fillStyle = colour; c.font = "12px system-ui, sans-serif"; c.fillText(text, left, y, most); };
   let y = 2;
   for (const skeleton of followed) {
-    const { present, speed, jumps, mean } = skeleton.tracks;
-    const fastest = Math.max(1e-9, ...speed.map((one) => one.fast));
+    const { present, speed, full, jumps, mean } = skeleton.tracks;
     for (let person = 0; person < skeleton.shape[1]; person++) {
       const bottom = y + ROW - 4, tallest = ROW - 4;
       write(width > 600 ? `person ${person + 1}` : String(person + 1), 2, y + 14, hue(person)[1]);
       const wide = (lineRight - lineLeft) / Math.max(1, clip.frames - 1) + 0.5;
       for (let t = 0; t < present[person].length; t++) {
         if (present[person][t] !== "1") continue;
-        const high = Math.min(1, speed[person].each[t] / fastest) * tallest, at = x(t) - wide / 2;
+        const high = Math.min(1, speed[person][t] / full) * tallest, at = x(t) - wide / 2;
         c.fillStyle = "#eee"; c.fillRect(at, y, wide, tallest);
         c.fillStyle = hue(person)[0]; c.fillRect(at, bottom - high, wide, high);
       }

@@ -138,13 +138,8 @@ def _skeleton(skeleton: Skeleton, rate: float, space: Space) -> dict[str, Any]:
         },
         "tracks": {
             "present": ["".join("1" if there else "0" for there in tracks.present[:, one]) for one in people],
-            "speed": [
-                {
-                    "each": [float(f"{value:.4g}") for value in tracks.speed[:, one]],
-                    "fast": float(np.quantile(tracks.speed[:, one], 0.99)),
-                }
-                for one in people
-            ],
+            "speed": [[float(f"{value:.4g}") for value in tracks.speed[:, one]] for one in people],
+            "full": tracks.full,
             "jumps": [np.flatnonzero(tracks.jumps[:, one]).tolist() for one in people],
             "mean": [tracks.mean_speed(one) for one in people],
         },

@@ -4,13 +4,14 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmcl import paths, store
-from mmcl.config import Config, config_file, load
+from mmcl.config import Config, config_file, with_demo
 from mmcl.datasets import ClipEntry, EstimatedPoses, Reader, open_reader
 from mmcl.datasets.listing import list_clips, read_recording
 from mmcl.datasets.posed import LAYOUT, PoseStores
@@ -19,6 +20,8 @@ from mmcl.datasets.prepare import SCHEMA as SKELETONS
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError, known, meant
 from mmcl.evaluation.recognise import Recordings, open_recordings
+from mmcl.settings.loading import read_config
+from mmcl.settings.merging import merge
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +94,8 @@ class Request(NamedTuple):
         what: a store, a data set of the configuration, or with a reader a folder of recordings or one of them.
         reader, options: of recordings.
         videos: folder of the videos, instead of the configuration's.
-        config: the configuration; if None, config.yaml beside the results, in the working directory, or the project's.
+        config: the configuration's files, each on top of those before it; if there are none, config.yaml beside the
+            results, in the working directory, or the project's.
         raw: whether people are shown as they were recorded, before the reader's cleaning.
     """
 
@@ -99,7 +103,7 @@ class Request(NamedTuple):
     reader: str | None = None
     options: dict[str, Any] | None = None
     videos: Path | None = None
-    config: Path | None = None
+    config: tuple[Path, ...] = ()
     raw: bool = False
 
 
@@ -195,7 +199,7 @@ def _of_poses(path: Path, root: Path, request: Request) -> Source:
 
 
 def _of_dataset(request: Request) -> Source:
-    settings = load(config_file(request.config))
+    settings = _settings(request.config)
     if request.what not in settings.datasets:
         raise UserError(
             f"{request.what}: no such file, and no data set of the configuration"
@@ -222,10 +226,10 @@ def _with_dataset(source: Source, request: Request) -> Source:
     """A store's clips with what the configuration's data set of that name knows of them, if it can be read."""
     assert source.dataset is not None
     beside = source.root / "config.yaml"
-    path = request.config or (beside if beside.is_file() else None)
+    given = request.config or ((beside,) if beside.is_file() else ())
     asked = request.config or request.videos or request.raw
     try:
-        settings = load(config_file(path))
+        settings = _settings(given)
         if source.dataset not in settings.datasets:
             if asked:
                 raise UserError(
@@ -240,6 +244,11 @@ def _with_dataset(source: Source, request: Request) -> Source:
         log.info("%s: shown without recordings (%s)", source.title, error)
         return source
     return _with_reader(source, listed)
+
+
+def _settings(given: Sequence[Path]) -> Config:
+    files = [config_file(path) for path in given] or [config_file()]
+    return Config(with_demo(reduce(merge, map(read_config, files))))
 
 
 def _listed(settings: Config, name: str, root: Path, videos: Path | None) -> Listed:

@@ -8,6 +8,8 @@ from mmcl.report.player.shown import Skeleton
 from mmcl.skeleton.cleaning import MAX_IMPLAUSIBLE, SPREAD, plausible_frames
 from mmcl.skeleton.tracking import JUMP, distance, follow
 
+STILL = 0.5
+"""Heights of a body per second: what the noise of a sensor does not reach."""
 NAMED = 4
 """Places that a note names."""
 
@@ -19,12 +21,14 @@ class Tracks(NamedTuple):
         present: (T, M) who is there.
         speed: (T, M) mean speed of the joints since the frame before, in the skeleton's unit per second; 0 where it
             is not known.
+        full: the speed that fills a row of a line of time: what few frames exceed, at least STILL heights a second.
         jumps: (T, M) whether the person's joints are farther from those of the frame before than a person moves:
             `mmcl.skeleton.tracking.JUMP` of the body's height.
     """
 
     present: np.ndarray
     speed: np.ndarray
+    full: float
     jumps: np.ndarray
 
     def mean_speed(self, person: int) -> float:
@@ -47,7 +51,9 @@ def tracks_of(skeleton: Skeleton, rate: float) -> Tracks:
     usual = np.array(
         [np.median(one[there]) if there.any() else 0 for one, there in zip(size.T, present.T, strict=True)]
     )
-    return Tracks(present, steps * rate, steps > JUMP * np.maximum(usual, 1e-9))
+    speed = steps * rate
+    full = max(float(np.quantile(speed, 0.99)), STILL * float(usual.max()), 1e-9)
+    return Tracks(present, speed, full, steps > JUMP * np.maximum(usual, 1e-9))
 
 
 def suspicious(skeleton: Skeleton) -> list[str]:

@@ -60,6 +60,6 @@ def step_of(length: float, parts: int = 4) -> float:
 
 def ticks(centre: float, half: float) -> list[float]:
     """Places of the grid lines."""
-    step = step_of(2 * half)
+    step = step_of(2 * half)  # 0.0 is added as −0 would be written
     first, last = np.ceil((centre - half) / step), np.floor((centre + half) / step)
-    return [round(float(number * step), 10) for number in np.arange(first, last + 1)]
+    return [round(float(number * step), 10) + 0.0 for number in np.arange(first, last + 1)]
