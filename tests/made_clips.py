@@ -41,7 +41,7 @@ def write_skeletons(
             "persons": [clip.shape[1] for clip in here],
             "labels": 0 * ones,
             "split": [""] * len(here),
-            **{key: ones for key in ("offset", "subject", "camera", "setup")},
+            **dict.fromkeys(("offset", "subject", "camera", "setup"), ones),
         }
         lost = {name: failed[name] for name in names if name in failed}
         return store.Batch([name for name in names if name in clips], columns, lost)

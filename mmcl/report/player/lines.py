@@ -18,7 +18,7 @@ def time_x(frame: float, frames: int, width: int) -> int:
     return LEFT + round(frame * (width - LEFT - LEGEND - 1) / max(1, frames - 1))
 
 
-def people_lines(skeleton: Skeleton, rate: float, frames: int, width: int) -> np.ndarray:
+def people_lines(skeleton: Skeleton, rate: float, frames: int, width: int, title: str = "") -> np.ndarray:
     """(rows, width, 3): for each person the frames in which he is there, his speed, and jumps in red."""
     import cv2
 
@@ -28,7 +28,8 @@ def people_lines(skeleton: Skeleton, rate: float, frames: int, width: int) -> np
     for person in range(people):
         top, bottom = person * ROW + 3, (person + 1) * ROW - 2
         hue = of_person(person)
-        write(image, (2, top + 3), f"person {person + 1}", 12, rgb(hue[MIDDLE]))
+        named = shortened(title or "person", LEFT - 20, 12)
+        write(image, (2, top + 3), f"{named} {person + 1}", 12, rgb(hue[MIDDLE]))
         for frame in np.flatnonzero(tracks.present[:, person]).tolist():
             x, after = time_x(frame - 0.5, frames, width), time_x(frame + 0.5, frames, width)
             high = round(min(1.0, tracks.speed[frame, person] / tracks.full) * (bottom - top))
@@ -37,10 +38,8 @@ def people_lines(skeleton: Skeleton, rate: float, frames: int, width: int) -> np
         for frame in np.flatnonzero(tracks.jumps[:, person]).tolist():
             x = time_x(frame, frames, width)
             cv2.line(image, (x, top - 2), (x, bottom), RED, 2)
-        said = f"{tracks.mean_speed(person):.3g} {skeleton.unit}/s"
-        if jumps := int(tracks.jumps[:, person].sum()):
-            said += f", {jumps} jump{'s' if jumps > 1 else ''}"
-        write(image, (width - LEGEND + 8, top + 3), shortened(said, LEGEND - 10, 12), 12, INK)
+        said = shortened(tracks.said(person, skeleton.unit), LEGEND - 10, 12)
+        write(image, (width - LEGEND + 8, top + 3), said, 12, INK)
     return image
 
 
@@ -88,7 +87,12 @@ def _y(score: float) -> int:
 
 def lines_of(clip: Shown, width: int) -> np.ndarray:
     """(rows, width, 3): all lines of time of a clip."""
-    parts = [people_lines(one, clip.rate, clip.frames, width) for one in clip.different]
+    different = clip.different
+    several = len(different) > 1
+    # rows of the same joints drawn in several layouts would be the same
+    parts = [
+        people_lines(one, clip.rate, clip.frames, width, one.title if several else "") for one in different
+    ]
     if clip.recognition:
         parts.append(recognition_lines(clip.recognition, clip.label, clip.frames, width))
     return np.concatenate(parts)

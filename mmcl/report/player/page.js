@@ -314,10 +314,12 @@ function drawLines() {
   const write = (text, left, y, colour, most) => { c.fillStyle = colour; c.font = "12px system-ui, sans-serif"; c.fillText(text, left, y, most); };
   let y = 2;
   for (const skeleton of followed) {
-    const { present, speed, full, jumps, mean } = skeleton.tracks;
+    const { present, speed, full, jumps, said } = skeleton.tracks;
     for (let person = 0; person < skeleton.shape[1]; person++) {
       const bottom = y + ROW - 4, tallest = ROW - 4;
-      write(width > 600 ? `person ${person + 1}` : String(person + 1), 2, y + 14, hue(person)[1]);
+      const named = followed.length > 1 ? skeleton.title : "person";
+      if (width > 600) write(named, 2, y + 14, hue(person)[1], lineLeft - 22);
+      write(String(person + 1), lineLeft - 16, y + 14, hue(person)[1]);
       const wide = (lineRight - lineLeft) / Math.max(1, clip.frames - 1) + 0.5;
       for (let t = 0; t < present[person].length; t++) {
         if (present[person][t] !== "1") continue;
@@ -326,8 +328,7 @@ function drawLines() {
         c.fillStyle = hue(person)[0]; c.fillRect(at, bottom - high, wide, high);
       }
       for (const t of jumps[person]) { c.fillStyle = "#be1e1e"; c.fillRect(x(t) - 1, y - 2, 2, ROW - 2); }
-      const hit = jumps[person].length;
-      if (side) write(`${mean[person].toPrecision(2)} ${skeleton.unit}/s${hit ? `, ${hit} jump${hit > 1 ? "s" : ""}` : ""}`, lineRight + 10, y + 14, "#333", side - 10);
+      if (side) write(said[person], lineRight + 10, y + 14, "#333", side - 10);
       y += ROW;
     }
   }
@@ -564,7 +565,8 @@ DATA.clips.forEach((clip, number) => {
   button.addEventListener("click", () => go(number));
   $("clips").append(button);
 });
+const begins = new URLSearchParams(location.hash.slice(1)).has("play");
 readFragment();
 if ([...$("speed").options].some((one) => parseFloat(one.value) === state.speed)) $("speed").value = state.speed;
 showClip();
-if (new URLSearchParams(location.hash.slice(1)).has("play")) play(true);
+if (begins) play(true);

@@ -141,7 +141,7 @@ def _skeleton(skeleton: Skeleton, rate: float, space: Space) -> dict[str, Any]:
             "speed": [[float(f"{value:.4g}") for value in tracks.speed[:, one]] for one in people],
             "full": tracks.full,
             "jumps": [np.flatnonzero(tracks.jumps[:, one]).tolist() for one in people],
-            "mean": [tracks.mean_speed(one) for one in people],
+            "said": [tracks.said(one, skeleton.unit) for one in people],
         },
     }
 

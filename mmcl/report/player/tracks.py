@@ -24,17 +24,26 @@ class Tracks(NamedTuple):
         full: the speed that fills a row of a line of time: what few frames exceed, at least STILL heights a second.
         jumps: (T, M) whether the person's joints are farther from those of the frame before than a person moves:
             `mmcl.skeleton.tracking.JUMP` of the body's height.
+        confidence: (M) mean of a pose estimator over the frames in which a person is there; None without one.
     """
 
     present: np.ndarray
     speed: np.ndarray
     full: float
     jumps: np.ndarray
+    confidence: np.ndarray | None
 
     def mean_speed(self, person: int) -> float:
         """Of a person over the frames in which it is known."""
         moving = self.present[1:, person] & self.present[:-1, person]
         return float(self.speed[1:, person][moving].mean()) if moving.any() else 0.0
+
+    def said(self, person: int, unit: str) -> str:
+        """What stands beside a person's row, for a unit of length."""
+        text = f"{self.mean_speed(person):.3g} {unit}/s"
+        if jumps := int(self.jumps[:, person].sum()):
+            text += f", {jumps} jump{'s' if jumps > 1 else ''}"
+        return text if self.confidence is None else f"{text}, sure {self.confidence[person]:.2f}"
 
 
 def tracks_of(skeleton: Skeleton, rate: float) -> Tracks:
@@ -53,7 +62,11 @@ def tracks_of(skeleton: Skeleton, rate: float) -> Tracks:
     )
     speed = steps * rate
     full = max(float(np.quantile(speed, 0.99)), STILL * float(usual.max()), 1e-9)
-    return Tracks(present, speed, full, steps > JUMP * np.maximum(usual, 1e-9))
+    confidence = None
+    if skeleton.confidence is not None:
+        shown = np.maximum(present.sum(0), 1)
+        confidence = np.where(present, skeleton.confidence.mean(2), 0).sum(0) / shown
+    return Tracks(present, speed, full, steps > JUMP * np.maximum(usual, 1e-9), confidence)
 
 
 def suspicious(skeleton: Skeleton) -> list[str]:
