@@ -32,14 +32,14 @@ def recognise(
         The recognition, and in what the clip is unlike those of the training.
 
     Raises:
-        UserError: the model's joints cannot be made from the clip's, or nobody is in it.
+        UserError: the model's joints cannot be made from the clip's, one is not finite, or nobody is in it.
     """
     first = recogniser.first
     joints = map_joints(clip, layout, first.layout)
-    differences = recogniser.differences([joints], mapped=layout != first.layout)[0]
     begin = int((joints != 0).any((1, 2, 3)).argmax()) + 1  # nobody is in shorter beginnings
     ends = np.unique(np.linspace(begin, len(joints), BEGINNINGS).round().astype(int))
     scores = recogniser.scores([joints[:end] for end in ends], unchecked=True)
+    differences = recogniser.differences([joints], mapped=layout != first.layout)[0]
     shortest = max(shortest_piece(model.settings.train, len(joints)) for model in recogniser.models)
     notes = [
         f"unlike the model's training clips: {one.message}"

@@ -85,7 +85,7 @@ def show_clips(
     found = _with_bar(gather(source, clips, wanted), len(clips))
     if kind == PAGE:
         page = write_page(found, out, f"{source.title}: {len(clips)} clips" if len(clips) > 1 else clips[0])
-        yield f"{out}: {len(page.clips)} {'clip' if len(page.clips) == 1 else 'clips'}, {page.size / 1e6:.1f} MB"
+        yield f"{out}: {len(page.clips)} {'clip' if len(page.clips) == 1 else 'clips'}, {_size(page.size)}"
         if page.without_video:
             yield f"without video, as the page would be too large: {', '.join(page.without_video)}"
         if left := clips[len(page.clips) :]:
@@ -103,7 +103,13 @@ def _write(clips: list[Shown], out: Path, look: Look) -> str:
     views = look.views or ("front", "side", "top")
     write = write_film if kind == FILM else write_animation
     count = write(clips, out, views, side)
-    return f"{out}: {count} frames of {_named(clips)}, {clips[0].rate:g} a second, {out.stat().st_size / 1e6:.1f} MB"
+    return (
+        f"{out}: {count} frames of {_named(clips)}, {clips[0].rate:g} a second, {_size(out.stat().st_size)}"
+    )
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB"
 
 
 def _named(clips: list[Shown]) -> str:
