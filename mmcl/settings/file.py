@@ -30,6 +30,11 @@ class ConfigFile(CommonSections):
     video: VideoSettings = Field(
         VideoSettings(), description="From videos to person crops, and to montages of them."
     )
+    tensorboard: bool = Field(
+        False,
+        description="Whether trainings write event files for TensorBoard beside history.csv. It changes no result, and "
+        "makes none anew.",
+    )
     demo_weights: DemoWeightsSettings = Field(
         DemoWeightsSettings(),
         description="How the demo's small networks are trained (rules train_demo_*, run by hand).",
