@@ -744,6 +744,13 @@ class Shards:
             else schemas.require_finite(self._file(number), column, value)
         )
 
+    def part(self, column: str, start: int, count: int, name: str) -> np.ndarray:
+        """Rows of a flat column, `count` from `start` on, of the file that has a clip's row."""
+        number, _ = self._place[name]
+        with damage_named(self.paths[number]):
+            rows = self._column(number, column)[start : start + count]
+        return schemas.require_finite(self._file(number), column, rows)
+
     def read(self, column: str, names: Sequence[str] | None = None) -> np.ndarray:
         """Rows of a column in the order of `names` (default: all), (len(names), …)."""
         names = self.names if names is None else names
