@@ -104,7 +104,7 @@ def test_joints_of_another_layout_are_mapped(model):
 
 def test_clips_unlike_the_training_are_refused(model, store):
     clip = store.clip(store.names[0])
-    with pytest.raises(mmcl.UserError, match="clip 1: its bones are .* times as long .*: another unit"):
+    with pytest.raises(mmcl.UserError, match=r"clip 1: its bones are .* times as long .*: another unit"):
         model.predict([clip, 100 * clip])
     assert len(model.predict([clip, 100 * clip], unchecked=True)) == 2
     larger = model.predict({"large": 1.7 * clip})
