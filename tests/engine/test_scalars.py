@@ -93,7 +93,12 @@ def test_it_is_no_part_of_a_benchmark():
         "datasets": {"made": {"reader": "utd_mhad"}},
         "benchmarks": {"made": {"dataset": "made", "protocol": "odd_subjects"}},
     }
-    assert Config(raw | {"tensorboard": True}).benchmark("made") == Config(raw).benchmark("made")
+    for stated in (True, "true"):  # of config.yaml, of --config
+        config = Config(raw | {"tensorboard": stated})
+        assert config.tensorboard is True
+        assert config.benchmark("made") == Config(raw).benchmark("made")
+    with pytest.raises(UserError, match="tensorboard: "):
+        Config(raw | {"tensorboard": "maybe"})
     raw["benchmarks"]["made"]["tensorboard"] = True
     with pytest.raises(UserError, match=r"benchmarks.made.tensorboard: unknown key"):
         Config(raw)
