@@ -16,6 +16,7 @@ from mmcl.evaluation.finished import find_models
 from mmcl.evaluation.recognise import Prediction, Recogniser, best_of, compute, open_recordings
 from mmcl.evaluation.score import features
 from mmcl.layouts import get_layout
+from mmcl.models.export import FORMATS
 from mmcl.skeleton.mapping import map_joints
 from mmcl.skeleton.statistics import Difference
 
@@ -94,7 +95,7 @@ class Model:
         class_names: the C classes in words.
         layout: the joint layout that it takes, such as ntu25.
         joints: names of the layout's V joints, in their order.
-        persons: people per clip; of a clip with more the first ones count.
+        persons: people per clip that it sees; of a clip with more those with the most motion.
         members: names of the K streams.
         weights: their weights in the sum.
         device: where it computes.
@@ -267,7 +268,12 @@ def load(
     """
     if precision not in (None, "fp32", "tf32", "bf16"):
         raise UserError(f"precision: {shown(precision)}; it may be fp32, tf32 or bf16")
-    found = find_models(Path(named).expanduser(), member)
+    path = Path(named).expanduser()
+    if path.suffix.lower() in FORMATS:
+        raise UserError(
+            f"{path}: an exported file, for other programs; load the model.pt that it was made of"
+        )
+    found = find_models(path, member)
     return Model(Recogniser.load(found.paths, found.weights, _device(device), precision, found.normalise))
 
 

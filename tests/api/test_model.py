@@ -188,6 +188,7 @@ def test_what_can_be_loaded(here):
     ("named", "how", "message"),
     [
         ("nothing", {}, "nothing: neither a finished benchmark"),
+        ("joint.onnx", {}, "joint.onnx: an exported file"),
         ("demo_xsub", {"member": "ctrgcn"}, "no member 'ctrgcn'"),
         ("demo_xsub", {"device": "gpus"}, "device: 'gpus' is no device"),
         ("demo_xsub", {"device": "cuda:99"}, "device: cuda:99 is not there"),
