@@ -12,6 +12,9 @@ configfile: "resources/demo/config.yaml"
 configfile: "config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 # one GPU job at a time on this machine, as many as the scheduler grants on a cluster
 resource_scopes:
     gpu="local",
