@@ -3,8 +3,8 @@ import pytest
 from PIL import Image
 
 from mmcl.report.answers import draw, tables
-from mmcl.report.plots import short
 from mmcl.report.contact_sheet import contact_sheet
+from mmcl.report.plots import short
 
 FOUND = {"bits": 0.4, "interval": [0.2, 0.6], "shuffled": 0.1, "shuffled_95": 0.2, "p": 0.001}
 
@@ -81,3 +81,14 @@ def test_characters_that_no_font_has_are_replaced(result, tmp_path, recwarn):
     draw(result, tmp_path / "control.png")
     assert not [one for one in recwarn if "Glyph" in str(one.message)]
     assert short("a\x13\x07b", 40) == "a��b"
+
+
+def test_a_contact_sheet_of_named_clips_in_order(stores, tmp_path):
+    names = ["a3_s1", "a1_s1", "a0_s2"]  # the second has no picture
+    captions = {"a3_s1": "wave\nyes"}
+    drawn = contact_sheet([stores["montages"]], tmp_path / "s.png", names=names, captions=captions, title="t")
+    assert drawn == 2
+    with Image.open(tmp_path / "s.png") as sheet:
+        # thumbnails of 16 pixels below one line of title; action 3 is brighter than action 0
+        left, right = (sheet.getpixel((4 + x, 13 + 4 + 4 + 8))[0] for x in (8, 196 + 8))
+    assert left > right + 100
