@@ -116,7 +116,7 @@ def test_lists_as_on_github(hooks):
         "text\n- one\n  more\n\n  ```sh\n  run\n    it\n  ```\n  1. a\n- two\nover\n\nend\n| a |\n|---|\n"
     )
     here = (
-        "text\n\n- one\n    more\n\n    ```sh\n    run\n      it\n    ```\n    1. a\n- two\n    over\n\nend\n\n"
+        "text\n\n- one\n    more\n\n    ```sh\n    run\n      it\n    ```\n\n    1. a\n- two\n    over\n\nend\n\n"
         "| a |\n|---|\n"
     )
     assert hooks.lists.on_page_markdown(github) == here
