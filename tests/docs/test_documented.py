@@ -25,7 +25,9 @@ BY_TESTS = {"own-data.md": "tests/workflow/test_own_data.py"}
 NOT_HERE = {
     "git clone *": "there is no public address yet",
     "make demo": "five minutes; tests/workflow runs the same rules on smaller data",
-    "make test": "this is it",
+    "make test*": "this is it",
+    "make lint": "continuous integration runs it",
+    "make docs": "tests/docs/test_site.py builds the site",
     "for rgb in *ffmpeg *": "SYSU's recordings are not here",
     "python -c *": "needs 30 finished folds; the command above it is planned",
     "mmcl convert-weights minigpt4 *": "gigabytes; tests/vlm/test_minigpt4.py runs it on small weights",
