@@ -32,7 +32,7 @@ TIERS = [
     },
     {"settings", "state_dict"},
     {"store", "layouts", "provenance", "recipes", "released", "paths", "fetch"},
-    {"skeleton", "inspect", "checkpoints"},
+    {"skeleton", "inspect", "checkpoints", "working_directory"},
     {"datasets"},
     {"config", "models", "exchange"},
     {"video"},

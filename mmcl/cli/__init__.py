@@ -9,6 +9,7 @@ from mmcl.cli import (
     describe,
     export,
     fetch,
+    init,
     inspect,
     predict,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "describe",
     "export",
     "fetch",
+    "init",
     "inspect",
     "predict",
 ]
