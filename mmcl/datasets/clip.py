@@ -44,17 +44,19 @@ class ClipEntry:
     Attributes:
         name: file name without suffix; the clip's address everywhere.
         action: the data set's own class id (`A023`; UTD-MHAD `a3`).
-        subject, camera, setup: as numbered by the data set; 1 where it has no such thing, 0 if unknown.
+        subject, camera, setup: as numbered by the data set; 1 where it has no such thing, 0 if unknown. Subjects may be
+            texts instead, all of a data set or none; "" if unknown.
         frames: length, where it is known without opening the file.
         skeleton: path relative to the data set's skeleton folder, "" if absent.
         video: path relative to the data set's video folder, "" if absent.
         left_out: why the clip takes part in nothing, "" if it does.
         split: "train" or "test" where the data set itself assigns each clip, else "".
+        extra: what else the user's table states of the clip, (column, text) in the table's order.
     """
 
     name: str
     action: str
-    subject: int
+    subject: int | str
     camera: int
     setup: int
     frames: int | None
@@ -62,6 +64,7 @@ class ClipEntry:
     video: str
     left_out: str
     split: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
 
 
 TABLE = "clips.csv"

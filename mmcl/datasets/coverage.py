@@ -25,7 +25,7 @@ class Coverage:
     Attributes:
         protocol: its name.
         action: (N,) class ids.
-        subject: (N,) numbers.
+        subject: (N,) numbers or texts.
         train, test: (N,) boolean.
         by: what decides: `split`, `random`, `subject`, ….
     """
@@ -80,7 +80,9 @@ class Coverage:
             "split": "the data set itself states which train and which test (reader own: column split)",
             "random": "halves are drawn at random",
         }.get(self.by, f"the number of each clip's {self.by} decides")
-        return f"protocol {self.protocol} has no {kind} clip among {len(self.action)} usable ones; {decides}"
+        texts = self.by == "subject" and self.subject.dtype == object
+        but = "; subjects are texts here, of which none is odd or even" if texts else ""
+        return f"protocol {self.protocol} has no {kind} clip among {len(self.action)} usable ones; {decides}{but}"
 
 
 def coverage(

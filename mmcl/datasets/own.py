@@ -13,6 +13,7 @@ from pydantic import Field, field_validator
 from mmcl.datasets import own_files
 from mmcl.datasets.clip import FARTHEST, TABLE, ClipEntry, ListedOptions
 from mmcl.datasets.files import leads_out, walk
+from mmcl.datasets.index import as_subjects
 from mmcl.datasets.names import clip_name
 from mmcl.datasets.own_table import COLUMNS, Row, number, read_table
 from mmcl.errors import UserError, one_line, shown
@@ -148,20 +149,25 @@ class OwnReader:
             UserError: something is wrong with the table or with a path in it; names file, line and column.
         """
         videos = self._files(self.videos, self.video_suffixes)
-        entries = [self._entry(row, videos) for row in self._rows]
+        subjects = as_subjects([row.values["subject"] for row in self._rows])
+        entries = [
+            self._entry(row, subject, videos) for row, subject in zip(self._rows, subjects, strict=True)
+        ]
         used = {entry.skeleton for entry in entries} | {entry.video for entry in entries}
         files = [path for paths in (*self._skeletons.values(), *videos.values()) for path in paths]
         if extra := sum(path not in used for path in files):
             log.info("%s: %d more files in the folders are in no line of it", self.table, extra)
         return sorted(entries, key=lambda entry: entry.name)
 
-    def _entry(self, row: Row, videos: dict[str, list[str]]) -> ClipEntry:
+    def _entry(self, row: Row, subject: int | str, videos: dict[str, list[str]]) -> ClipEntry:
         name, label, split = (row.values[column] for column in ("name", "label", "split"))
         skeleton, no_skeleton = self._find(row, "skeleton", self.skeletons, self._skeletons)
         video, no_video = self._find(row, "video", self.videos, videos)
         left_out = no_skeleton or no_video or ("" if label else "no label")
-        subject, camera, setup = (number(row, column) for column in ("subject", "camera", "setup"))
-        return ClipEntry(name, label, subject, camera, setup, None, skeleton, video, left_out, split)
+        camera, setup = number(row, "camera"), number(row, "setup")
+        return ClipEntry(
+            name, label, subject, camera, setup, None, skeleton, video, left_out, split, row.extra
+        )
 
     def _find(
         self, row: Row, column: str, folder: Path | None, files: dict[str, list[str]]

@@ -36,7 +36,7 @@ class Clips(NamedTuple):
     Attributes:
         names: the clips.
         action: (N,) the data set's class ids, "" where unknown.
-        subject, camera, setup: (N,) numbers.
+        subject, camera, setup: (N,) numbers; subjects may be texts.
         split: (N,) "train" or "test" where the data set itself assigns them, else "".
     """
 
@@ -52,8 +52,22 @@ def as_clips(entries: Sequence[ClipEntry]) -> Clips:
     """Entries as protocols see them."""
     columns = {key: [getattr(entry, key) for entry in entries] for key in Clips._fields if key != "names"}
     texts = {key: np.array(columns[key], object) for key in ("action", "split")}
-    numbers = {key: np.array(columns[key], int) for key in ("subject", "camera", "setup")}
-    return Clips([entry.name for entry in entries], **texts, **numbers)
+    numbers = {key: np.array(columns[key], int) for key in ("camera", "setup")}
+    return Clips(
+        [entry.name for entry in entries], subject=as_subject(columns["subject"]), **texts, **numbers
+    )
+
+
+def as_subject(subjects: Sequence[int | str]) -> np.ndarray:
+    """(N,) int, or (N,) texts as objects where one is a text: subjects of a data set in one kind, so that they sort."""
+    if all(not isinstance(one, str) for one in subjects):
+        return np.array(subjects, int)
+    return np.array(["" if one in (0, "") else str(one) for one in subjects], object)
+
+
+def is_known(subject: np.ndarray) -> np.ndarray:
+    """(N,) boolean, whether a subject is known: not 0, or no empty text."""
+    return np.array([one not in (0, "") for one in np.asarray(subject).tolist()], bool)
 
 
 @cache
@@ -123,16 +137,17 @@ def split(protocol: str, clips: Clips, rule: Rule | None = None) -> tuple[np.nda
     return _among(numbers, rule.train), _among(numbers, rule.test)
 
 
-def _among(numbers: np.ndarray, wanted: tuple[int, ...] | str) -> np.ndarray:
-    """(N,) boolean, `is_among` of each number."""
-    return np.isin(numbers, [n for n in np.unique(numbers).tolist() if is_among(n, wanted)])
+def _among(numbers: np.ndarray, wanted: tuple[int | str, ...] | str) -> np.ndarray:
+    """(N,) boolean, `is_among` of each number or text."""
+    there = {n for n in np.unique(numbers).tolist() if is_among(n, wanted)}
+    return np.array([n in there for n in numbers.tolist()], bool)
 
 
 def _halves(seed: str, of: str, clips: Clips) -> tuple[np.ndarray, np.ndarray]:
     if of == "subjects":
-        subjects = set(np.asarray(clips.subject).tolist()) - {0}  # 0 is unknown
+        subjects = set(clips.subject[is_known(clips.subject)].tolist())
         train = _first_half(seed, subjects)
-        return np.isin(clips.subject, list(train)), np.isin(clips.subject, list(subjects - train))
+        return _among(clips.subject, tuple(train)), _among(clips.subject, tuple(subjects - train))
     by_class: dict[str, list[str]] = {}
     for name, action in zip(clips.names, clips.action, strict=True):
         by_class.setdefault(action, []).append(name)
@@ -153,7 +168,7 @@ def fit_split(subject: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.nd
     Held out is every fifth of the sorted training subjects, from the first.
 
     Args:
-        subject: (N,) subject numbers.
+        subject: (N,) subjects, numbers or texts.
         train: (N,) boolean, the training clips.
 
     Returns:
@@ -169,5 +184,5 @@ def fit_split(subject: np.ndarray, train: np.ndarray) -> tuple[np.ndarray, np.nd
             f"fitted fusion weights need at least two training subjects, found {len(subjects)}; "
             "set ensemble.weights: equal"
         )
-    held_out = train & np.isin(subject, subjects[::HELD_OUT_EVERY])
+    held_out = train & _among(subject, tuple(subjects[::HELD_OUT_EVERY].tolist()))
     return train & ~held_out, held_out

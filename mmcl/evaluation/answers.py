@@ -20,7 +20,7 @@ from mmcl.colearn.inputs import answer_features
 from mmcl.config import config_file, load
 from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.datasets.prepare import SkeletonStore
-from mmcl.datasets.protocols import find_rule
+from mmcl.datasets.protocols import find_rule, is_known
 from mmcl.datasets.selection import select
 from mmcl.errors import UserError
 from mmcl.evaluation.finished import find_benchmark
@@ -209,7 +209,7 @@ def examine(request: Request, part: Part = "train", shuffles: int = SHUFFLES) ->
     source = SkeletonStore(request.skeletons)
     rows, notes = clips_of(source, request, part), []
     subjects = source.subject[rows]
-    known = len(np.unique(subjects)) > 1 and (subjects != 0).all()
+    known = len(np.unique(subjects)) > 1 and is_known(subjects).all()
     if not known:
         notes.append("subjects are unknown, or one: what holds for one person alone counts, too")
     questions = []

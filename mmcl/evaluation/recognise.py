@@ -35,11 +35,13 @@ class Recordings:
         layout: their joint layout.
         names: the clips.
         read: name -> (T, M, V, 3) float32, centred; raises UserError where a clip cannot be used.
+        extra: name -> what the user's own table states of the clip, column → text.
     """
 
     layout: str
     names: list[str]
     read: Callable[[str], np.ndarray]
+    extra: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class Prediction(NamedTuple):
@@ -100,7 +102,10 @@ def _of_folder(path: Path, settings: ReaderSettings) -> Recordings:
         if not entries:
             raise UserError(f"{path}: no recording for the reader {settings.reader}. {reader.what_belongs}")
     return Recordings(
-        reader.layout, list(entries), lambda name: read_recording(reader.read_clip, entries[name])
+        reader.layout,
+        list(entries),
+        lambda name: read_recording(reader.read_clip, entries[name]),
+        {name: dict(entry.extra) for name, entry in entries.items() if entry.extra},
     )
 
 
@@ -268,6 +273,8 @@ def write_csv(
 ) -> None:
     """Write a table of the best classes: clip, rank, class id, class name, score; a row for each prediction.
 
+    Further columns of the user's own table of clips follow; one that has a name of the above gets an underscore.
+
     Args:
         recogniser: the models.
         recordings: clips.
@@ -280,7 +287,9 @@ def write_csv(
         UserError: as `recognise`, or no clip could be read.
     """
     table = csv.writer(output, lineterminator="\n")
-    table.writerow(("name", "rank", "class_id", "class_name", "score"))
+    columns = ("name", "rank", "class_id", "class_name", "score")
+    further = list(dict.fromkeys(column for texts in recordings.extra.values() for column in texts))
+    table.writerow([*columns, *(f"{column}_" if column in columns else column for column in further)])
     found, first = 0, ""
     unlike: dict[str, list[str]] = {}
     if recogniser.training_clips is None:
@@ -293,8 +302,10 @@ def write_csv(
         for one in differing:
             unlike.setdefault(one.kind, []).append(f"{name}: {one.message}")
         found += 1
+        stated = recordings.extra.get(name, {})
+        texts = [stated.get(column, "") for column in further]
         for rank, best in enumerate(predictions, start=1):
-            table.writerow((name, rank, best.class_id, best.class_name, f"{best.score:.4f}"))
+            table.writerow([name, rank, best.class_id, best.class_name, f"{best.score:.4f}", *texts])
     for messages in unlike.values():
         report(f"{messages[0]} ({len(messages)} of {found} clips)")
     if not found:

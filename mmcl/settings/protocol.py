@@ -6,7 +6,9 @@ from pydantic import Field, model_validator
 
 from mmcl.settings.base import OFF, Items, Section, Seed, Text
 
-Numbers = Annotated[Items[Seed], Field(min_length=1)] | Literal["odd", "even"]
+Numbers = Annotated[Items[Seed | Text], Field(min_length=1)] | Literal["odd", "even"]
+
+SIDE = "Subjects, numbers or texts, or numbers of cameras or setups, as a list, or odd, or even."
 
 
 class RandomHalves(Section):
@@ -25,12 +27,8 @@ class Rule(Section):
     by: Annotated[Literal["subject", "camera", "setup", "split"] | None, OFF] = Field(
         None, description="What decides; split is the data set's own assignment of each clip."
     )
-    train: Annotated[Numbers | None, OFF] = Field(
-        None, description="Numbers of the subjects, cameras or setups, as a list, or odd, or even."
-    )
-    test: Annotated[Numbers | None, OFF] = Field(
-        None, description="Numbers of the subjects, cameras or setups, as a list, or odd, or even."
-    )
+    train: Annotated[Numbers | None, OFF] = Field(None, description=SIDE)
+    test: Annotated[Numbers | None, OFF] = Field(None, description=SIDE)
     random: Annotated[RandomHalves | None, OFF] = Field(
         None,
         description="Random halves instead of `by`, drawn anew for each fold; a benchmark names fold k as name/k.",
@@ -60,11 +58,14 @@ class Rule(Section):
         return self
 
 
-def is_among(number: int, numbers: "tuple[int, ...] | str") -> bool:
-    """Whether a number is one of `numbers`: a list, `odd` or `even`. 0, which is unknown, is neither odd nor even."""
+def is_among(number: int | str, numbers: "tuple[int | str, ...] | str") -> bool:
+    """Whether a number or text is one of `numbers`: a list, `odd` or `even`.
+
+    Neither a text nor 0, which is unknown, is odd or even. A text equals the number that it spells.
+    """
     if isinstance(numbers, str):
-        return number != 0 and number % 2 == (numbers == "odd")
-    return number in numbers
+        return not isinstance(number, str) and number != 0 and number % 2 == (numbers == "odd")
+    return number in numbers or (isinstance(number, str) and number in map(str, numbers))
 
 
 class Exclusion(Section):
