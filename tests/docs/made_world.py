@@ -2,12 +2,14 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import yaml
-from documented import PROJECT
+from documented import BLOCK, PROJECT
 from exchange.made_exchange import NAMES, make_store, save_names, save_xsub
 from made_bodies import body
 from made_stores import make_stores
@@ -24,7 +26,10 @@ from mmcl.training.train import train_stream
 from mmcl.video import jpeg
 
 LINKED = ("Snakefile", "workflow", "profiles", "examples", "resources", "mmcl", "benchmarks")
-FINISHED = ("ntu120_xsub", "ntu120_xsub_plain", "t3_ctrgcn", "t3_ctrgcn_mmcl", "demo_xsub")
+FINISHED = (
+    *("ntu120_xsub", "ntu120_xsub_plain", "t3_ctrgcn", "t3_ctrgcn_mmcl"),
+    *("demo_xsub", "demo_joint", "demo_joint_plain"),
+)
 """Benchmarks that the pages take as finished."""
 PROBED = ("a", "b")
 DATASETS = ("ntu60", "ntu120")
@@ -48,6 +53,7 @@ def make_world(folder: Path) -> None:
         (folder / name).symlink_to(PROJECT / name)
     recordings(folder)
     configuration(folder)
+    subprocess.run([sys.executable, "examples/own-data/make_clips.py", "results/my-clips"], check=True)
     stores(folder)
     finished(folder)
     exchanged(folder)
@@ -64,7 +70,10 @@ def configuration(folder: Path) -> None:
     config["datasets"]["utd_mhad"] |= {"skeletons": "Skeleton", "videos": "Depth-video"}
     config["datasets"]["sysu"] |= {"skeletons": "clips", "videos": "clips"}
     (folder / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
-    (folder / "mine.yaml").write_text("seeds: [1]\n")
+    page = (PROJECT / "docs/tutorial.md").read_text()
+    yamls = [text for _, language, text in BLOCK.findall(page) if language == "yaml"]
+    for name, text in zip(("tutorial.yaml", "mine.yaml"), yamls, strict=True):
+        (folder / name).write_text(text)
     folds = {f"sysu_setting1_{k}": {"like": "sysu_setting1"} for k in range(1, 31)}
     (folder / "folds.yaml").write_text(yaml.safe_dump({"benchmarks": folds}))
 
@@ -102,6 +111,8 @@ def stores(folder: Path) -> None:
     for name, source in sources.items():
         place(source, folder / f"results/skeletons/{name}.h5")
     question = "whether-the-people-are-302e3a4e"
+    place(other["skeletons"], folder / "results/skeletons/demo_target.h5")
+    shutil.copytree(folder / "Skeleton", folder / "results/demo/raw/demo_target/skeletons")
     place(other["montages"], folder / "results/montages/demo/000-of-001.h5")
     place(other["answers"], folder / f"results/answers/demo/demo-blip/{question}/000-of-001.h5")
     place(other["skeletons"], folder / "results/skeletons/demo.h5")
