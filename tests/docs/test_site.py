@@ -60,14 +60,14 @@ def pages(site) -> dict[str, Page]:
 
 @pytest.fixture
 def hooks(monkeypatch):
-    """The modules lists, links and mathml."""
+    """The modules github, links and mathml."""
     monkeypatch.syspath_prepend(str(HOOKS))
+    import github
     import links
-    import lists
     import mathml
 
-    yield SimpleNamespace(links=links, lists=lists, mathml=mathml)
-    for name in ("links", "lists", "mathml"):
+    yield SimpleNamespace(github=github, links=links, mathml=mathml)
+    for name in ("github", "links", "mathml"):
         del sys.modules[name]
 
 
@@ -117,9 +117,9 @@ def test_lists_as_on_github(hooks):
     )
     here = (
         "text\n\n- one\n    more\n\n    ```sh\n    run\n      it\n    ```\n\n    1. a\n- two\n    over\n\nend\n\n"
-        "| a |\n|---|\n"
+        "| `a|b` |\n|---|\n"
     )
-    assert hooks.lists.on_page_markdown(github) == here
+    assert hooks.github.on_page_markdown(github) == here
 
 
 def test_links_out_of_the_docs(hooks):

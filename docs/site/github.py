@@ -1,9 +1,13 @@
-"""Markdown as GitHub reads it, for Python-Markdown: lists may follow text, and two blanks indent what is in an item."""
+"""Markdown as GitHub reads it, for Python-Markdown.
+
+Lists and tables may follow text, two blanks indent what is in an item, and bars in a table's code are escaped.
+"""
 
 import re
 from typing import Any
 
 ITEM = re.compile(r" *([-*+]|\d+[.)]) +(?=\S)")
+CODE = re.compile(r"`[^`]+`")
 FENCE = re.compile(r" *(`{3,}|~{3,})")
 
 
@@ -26,6 +30,9 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         begins = item or (text.startswith("|") and not before.startswith("|"))
         if before and begins and loose and not fence:
             lines.append("")
+        if text.startswith("|") and not fence:
+            # a bar within code ends a cell on GitHub alone
+            text = CODE.sub(lambda code: code[0].replace("\\|", "|"), text)
         depth = " " * 4 * len(columns)
         more = " " * (indent - columns[-1] if columns else indent) if fence or opens or not before else ""
         lines.append(f"{depth}{more}{text}" if text else "")
