@@ -112,9 +112,7 @@ def test_no_page_names_another_in_plain_text():
 
 
 def test_lists_as_on_github(hooks):
-    github = (
-        "text\n- one\n  more\n\n  ```sh\n  run\n    it\n  ```\n  1. a\n- two\nover\n\nend\n| a |\n|---|\n"
-    )
+    github = "text\n- one\n  more\n\n  ```sh\n  run\n    it\n  ```\n  1. a\n- two\nover\n\nend\n| `a\\|b` |\n|---|\n"
     here = (
         "text\n\n- one\n    more\n\n    ```sh\n    run\n      it\n    ```\n\n    1. a\n- two\n    over\n\nend\n\n"
         "| `a|b` |\n|---|\n"
