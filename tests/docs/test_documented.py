@@ -133,32 +133,33 @@ def test_others(world, tmp_path):
 
 
 def test_snakemake_plans_what_is_asked_for(here):
-    """Commands with equal configuration and profile are planned together."""
+    """All targets are targets to its parser, and are planned together, under all configuration files, by profile."""
     together: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    files: dict[str, None] = {}
     for command in of("snakemake"):
         words = expanded(command, here)[1:]
         _, asked = parse_args(words)
         named = [word for word in words if word.startswith("results/")]
-        assert sorted(asked.targets) == sorted(named), (
-            f"{command.page}: {command.text}: not all targets are taken as targets"
-        )
-        first = next((n for n, word in enumerate(words) if word in named), len(words))
-        options = tuple(word for word in words[:first] if word not in ("--", "-n"))
-        together[without(options, "--cores")] += named
+        assert sorted(asked.targets) == sorted(named), f"{command.page}: {command.text}: targets are options"
+        files |= dict.fromkeys(map(str, asked.configfile or ()))
+        profiles = [f"--profile={one}" for one in asked.profile or ()]
+        together[*profiles, *(f"--forcerun={rule}" for rule in asked.forcerun or ())] += named
     for options, targets in together.items():
-        run = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "all", *options, "--", *targets]
-        done = subprocess.run(
-            run, cwd=here, env=os.environ | {"PYTHONPATH": str(PROJECT)}, capture_output=True, text=True
-        )
+        run = [
+            "-m",
+            "snakemake",
+            "--dry-run",
+            "--quiet",
+            "all",
+            *options,
+            "--configfile",
+            *files,
+            "--",
+            *targets,
+        ]
+        paths = os.environ | {"PYTHONPATH": str(PROJECT)}
+        done = subprocess.run([sys.executable, *run], cwd=here, env=paths, capture_output=True, text=True)
         assert done.returncode == 0, f"{options} {targets}\n{(done.stdout + done.stderr)[-3000:]}"
-
-
-def without(options: tuple[str, ...], flag: str) -> tuple[str, ...]:
-    """Options but one and its value."""
-    if flag not in options:
-        return options
-    at = options.index(flag)
-    return options[:at] + options[at + 2 :]
 
 
 def test_commands_within_text_exist():
