@@ -11,7 +11,11 @@ PROJECT = Path(__file__).resolve().parent.parent.parent
 PAGES = [PROJECT / "README.md", PROJECT / "CONTRIBUTING.md", *sorted((PROJECT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.M | re.S)
 SHELL = ("sh", "bash")
-PROGRAMS = "mmcl|snakemake|python|make|git|pip|uv|pytest|docker|conda|micromamba|sbatch|squeue|snakedeploy|tensorboard"
+PROGRAMS = (
+    "mmcl|snakemake|python|make|git|pip|uv|pytest|docker|conda|micromamba|sbatch|squeue|scancel|sacct|snakedeploy|"
+    "tensorboard|cp|head|tail|cat|source"
+)
+TYPED = re.compile(rf"(?:# .*\n)* *(?:{PROGRAMS}) (?!=)")
 MENTION = re.compile(rf"(?<!`)`((?:{PROGRAMS}) [^`]+)`(?!`)")
 
 
@@ -37,11 +41,16 @@ class Command(NamedTuple):
         return not any(set(word) <= set("();<>|&") for word in lexer if word) and "\n" not in self.text
 
 
+def is_shell(language: str, text: str) -> bool:
+    """Whether a block is typed: it says so, or says nothing and begins with a program's name."""
+    return language in SHELL or (not language and bool(TYPED.match(text)))
+
+
 def commands() -> Iterator[Command]:
-    """Those of the blocks in a shell's language, in order."""
+    """Those of the blocks for a shell, in order."""
     for page in PAGES:
         for _, language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
-            if language in SHELL:
+            if is_shell(language, text):
                 for command in split(text):
                     yield Command(page.name, command)
 
@@ -74,13 +83,13 @@ def without_comment(command: str) -> str:
     return command if "\n" in command else re.sub(r"(^|\s)#\s.*", "", command).strip()
 
 
-def untagged() -> Iterator[tuple[str, str]]:
-    """Lines of blocks in no shell's language that begin with a program's name: (page, line)."""
+def overlooked() -> Iterator[tuple[str, str]]:
+    """Lines of other blocks that look like commands: (page, line)."""
     for page in PAGES:
         for _, language, text in BLOCK.findall(page.read_text(encoding="utf-8")):
-            if language not in SHELL:
+            if not language and not is_shell(language, text):
                 for line in text.splitlines():
-                    if re.match(rf" *\$? *(?:{PROGRAMS}) ", line):
+                    if TYPED.match(line.lstrip(" $")):
                         yield page.name, line
 
 

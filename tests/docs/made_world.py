@@ -28,7 +28,7 @@ from mmcl.video import jpeg
 LINKED = ("Snakefile", "workflow", "profiles", "examples", "resources", "mmcl", "benchmarks")
 FINISHED = (
     *("ntu120_xsub", "ntu120_xsub_plain", "t3_ctrgcn", "t3_ctrgcn_mmcl"),
-    *("demo_xsub", "demo_joint", "demo_joint_plain"),
+    *("demo_xsub", "demo_xsub_no_fam", "demo_joint", "demo_joint_plain"),
 )
 """Benchmarks that the pages take as finished."""
 PROBED = ("a", "b")
@@ -113,6 +113,8 @@ def stores(folder: Path) -> None:
     question = "whether-the-people-are-302e3a4e"
     place(other["skeletons"], folder / "results/skeletons/demo_target.h5")
     shutil.copytree(folder / "Skeleton", folder / "results/demo/raw/demo_target/skeletons")
+    for kind in ("skeletons", "videos"):
+        shutil.copytree(folder / "clips", folder / "results/demo/raw/demo" / kind)
     place(other["montages"], folder / "results/montages/demo/000-of-001.h5")
     place(other["answers"], folder / f"results/answers/demo/demo-blip/{question}/000-of-001.h5")
     place(other["skeletons"], folder / "results/skeletons/demo.h5")
