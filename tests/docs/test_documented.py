@@ -38,6 +38,7 @@ NOT_HERE = {
         "make demo": "five minutes; tests/workflow runs the same rules on smaller data",
         "make test": "this is it",
     },
+    "stores.md": {"h5ls *": "HDF5's own tools need not be installed"},
     "tutorial.md": {
         "git clone *": "there is no public address yet",
         "make demo": "five minutes; tests/workflow runs the same rules on smaller data",
@@ -60,6 +61,10 @@ NOT_HERE = {
     "security.md": {"python benchmarks/robustness.py *": "hours; make bench runs it for two minutes"},
     "vlm-models.md": {
         "mmcl convert-weights minigpt4 *": "gigabytes; tests/vlm/test_minigpt4.py runs it on small weights"
+    },
+    "workflow.md": {
+        "pip install *": "installs; tests/test_wheel.py installs what is built here",
+        "tensorboard *": "a server; the tests of the event files read them",
     },
     "weights.md": {
         "mmcl fetch yolov5m": "downloads; tests/fetch does it from a server of its own",
