@@ -14,7 +14,7 @@ from mmcl.datasets.protocols import find_rule, protocols
 from mmcl.errors import UserError, known, meant, shown
 from mmcl.naming import NO_QUESTION, PROJECT, slug
 from mmcl.recipes import NONE, names, open_recipe
-from mmcl.settings.base import narrowed
+from mmcl.settings.base import narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings
 from mmcl.settings.dataset import DatasetSettings
 from mmcl.settings.explain import ConfigError, KeyPath, validated
@@ -76,14 +76,16 @@ class Config:
         self.cnns = self._by_name(_cnn, "model.fam.cnn")
 
     def benchmark(self, name: str) -> BenchmarkSettings:
-        """A benchmark's settings.
+        """A benchmark's settings; of `name/3` those of the third fold of its protocol.
 
         Raises:
             UserError: there is no such benchmark.
         """
-        if name not in self.benchmarks:
-            raise UserError(f"no benchmark {name!r}{known(name, self.benchmarks)}")
-        return self.benchmarks[name]
+        base, _, fold = name.partition("/")
+        if base not in self.benchmarks:
+            raise UserError(f"no benchmark {base!r}{known(base, self.benchmarks)}")
+        settings = self.benchmarks[base]
+        return replaced(settings, protocol=f"{settings.protocol}/{fold}") if fold else settings
 
     def dataset(self, name: str, key: str = "datasets") -> DatasetSettings:
         """A data set's settings.
@@ -124,7 +126,7 @@ class Config:
         if used.recipe == NONE:
             return None
         recipe, source = open_recipe(used.recipe), used.dataset
-        plain = self._resolve(benchmark, NONE)
+        plain = self._resolve(benchmark.partition("/")[0], NONE)
         rows = recipe.settings_for(self.file.datasets, used.protocol)
         return recipe.report(
             rows,
@@ -298,6 +300,13 @@ def with_demo(raw: Plain) -> Plain:
 def load(path: str | Path) -> Config:
     """Read and check a config file outside Snakemake."""
     return Config(with_demo(read_config(path)))
+
+
+def find_dataset(name: str, file: Path) -> DatasetSettings | None:
+    """The data set of this name in a config file; None where it has none, whatever else is wrong with it."""
+    if name not in (read_config(file).get("datasets") or {}):
+        return None
+    return load(file).dataset(name)
 
 
 def config_file(path: Path | None = None) -> Path:

@@ -14,7 +14,8 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,6 +29,7 @@ from mmcl.datasets.coverage import Coverage, Use, coverage
 from mmcl.datasets.exclusion import plan_exclusion, read_planned
 from mmcl.datasets.index import read_index
 from mmcl.datasets.listing import list_clips
+from mmcl.datasets.protocols import as_clips, count_folds, find_rule
 from mmcl.datasets.stamps import Stamps, content, planned_stamps
 from mmcl.errors import UserError, known
 from mmcl.naming import NO_QUESTION, find, members, parse_shard, sha256, shard_names, slug
@@ -100,6 +102,7 @@ class Plan:
         self._listings: dict[tuple[str, bool], list[ClipEntry] | None] = {}
         self._stamps: dict[str, Stamps] = {}
         self._indexes: dict[str, dict[str, ClipEntry]] = {}
+        self._folds: dict[tuple[str, str], dict[tuple[str, ...], Run]] = {}
         self._contents: dict[tuple[str, str, str], tuple[str, list[str] | None]] = {}
 
     # ------------------------------------------------------------------------------------------- data sets
@@ -485,8 +488,8 @@ class Plan:
     # ------------------------------------------------------------------------------------- trained streams
 
     def benchmark(self, wildcards: Wildcards) -> BenchmarkSettings:
-        """Settings of the path's benchmark."""
-        return self.config.benchmark(wildcards.benchmark)
+        """Settings of the path's benchmark, or fold of one."""
+        return self.config.benchmark(_named_in(wildcards))
 
     def benchmark_threads(self, wildcards: Wildcards) -> int:
         """Cores of a heavy job on a benchmark."""
@@ -516,8 +519,24 @@ class Plan:
     @cached_property
     def _runs(self) -> dict[tuple[str, ...], Run]:
         """Every stream that a benchmark trains, by what names its folder: data set, protocol, member, settings."""
+        return self._runs_of(self.config.benchmarks)
+
+    def _fold_runs(self, dataset: str, folder: str) -> dict[tuple[str, ...], Run]:
+        """The streams of one fold, by `paths.protocol_folder`, of all benchmarks whose protocol has it."""
+        if (dataset, folder) not in self._folds:
+            folds = {}
+            for name, benchmark in self.config.benchmarks.items():
+                fold = folder.removeprefix(f"{benchmark.protocol}-")
+                if benchmark.dataset == dataset and fold != folder and fold.isdecimal():
+                    with suppress(UserError):  # no such fold
+                        find_rule(f"{benchmark.protocol}/{fold}", self.config.protocols)
+                        folds[f"{name}/{fold}"] = self.config.benchmark(f"{name}/{fold}")
+            self._folds[dataset, folder] = self._runs_of(folds)
+        return self._folds[dataset, folder]
+
+    def _runs_of(self, benchmarks: Mapping[str, BenchmarkSettings]) -> dict[tuple[str, ...], Run]:
         runs: dict[tuple[str, ...], Run] = {}
-        for name, benchmark in self.config.benchmarks.items():
+        for name, benchmark in benchmarks.items():
             fitted = benchmark.ensemble.weights == "fitted"
             try:
                 for member in benchmark.members:
@@ -536,7 +555,7 @@ class Plan:
             UserError: no benchmark trains one there.
         """
         asked = (wildcards.dataset, wildcards.protocol, wildcards.member, wildcards.settings)
-        run = self._runs.get(asked)
+        run = self._runs.get(asked) or self._fold_runs(asked[0], asked[1]).get(asked)
         if run is None or run.training.fit != wildcards.run.endswith("/fit"):
             raise UserError(f"results/streams/{'/'.join(asked)}/{wildcards.run}: {self._no_such_run(asked)}")
         return run
@@ -770,6 +789,9 @@ class Plan:
             raise UserError(f"benchmarks.{benchmark}.exclude: {missing}") from None
 
     def _selection(self, protocol: str, exclude: str | None) -> SelectionSettings:
+        rule, _ = find_rule(protocol, self.config.protocols)
+        if rule.folds and "/" not in protocol:  # so that the first fold's runs are shared with all folds
+            protocol = f"{protocol}/1"
         return SelectionSettings(
             protocol=protocol,
             rule=self.config.own_rule(protocol),
@@ -953,7 +975,7 @@ class Plan:
             runs: `seeds` (all), `first` (the first seed), or `fit` (the first seed's run that fixes the fusion
                 weights, if they are to be fitted).
         """
-        return lambda wildcards: [f"{folder}/{file}" for folder in self._folders(wildcards.benchmark, runs)]
+        return lambda wildcards: [f"{folder}/{file}" for folder in self._folders(_named_in(wildcards), runs)]
 
     def _folders(self, benchmark: str, runs: str) -> Iterator[str]:
         settings = self.config.benchmark(benchmark)
@@ -968,7 +990,7 @@ class Plan:
 
     def ensemble_settings(self, wildcards: Wildcards) -> Plain:
         """Params of ensemble: all that its members were made with."""
-        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        name, benchmark = _named_in(wildcards), self.benchmark(wildcards)
         backbones = [member.backbone for member in benchmark.members]
         question = self.config.question(name)
         sections = ["model", "train", "datasets", "ensemble"]
@@ -994,7 +1016,7 @@ class Plan:
 
     def ensemble_upstream(self, wildcards: Wildcards) -> str:
         """What an ensemble follows from."""
-        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        name, benchmark = _named_in(wildcards), self.benchmark(wildcards)
         fitted = benchmark.ensemble.weights == "fitted"
         runs = [(seed, False) for seed in benchmark.seeds] + [(benchmark.seeds[0], True)] * fitted
         parts = []
@@ -1006,6 +1028,66 @@ class Plan:
                     digest(training, self._trained_from(run, benchmark.dataset, paths.run_name(seed, fit)))
                 )
         return digest(*parts, VERSIONS["score_stream"])
+
+    def fold_ensembles(self, wildcards: Wildcards) -> list[str]:
+        """The ensembles of all folds of a benchmark's protocol."""
+        where = {"benchmark": wildcards.benchmark}
+        count = self._count_folds(wildcards.benchmark)
+        return [paths.at(paths.FOLD_ENSEMBLE, fold=fold, **where) for fold in range(1, count + 1)]
+
+    def _count_folds(self, benchmark: str) -> int:
+        """How many folds a benchmark's protocol has.
+
+        Raises:
+            UserError: it has none, they are not known yet, or something is trained on clips that other folds test.
+        """
+        settings = self.config.benchmark(benchmark)
+        key, protocol = f"benchmarks.{benchmark}", settings.protocol
+        rule, _ = find_rule(protocol, self.config.protocols)
+        if "/" in protocol or (rule.folds is None and rule.random is None):
+            raise UserError(
+                f"{key}.protocol: {protocol} has no folds; name one that has, such as folds5 or leave_one_subject_out"
+                if "/" not in protocol
+                else f"{key}.protocol: {protocol} is one fold; name {protocol.partition('/')[0]} for all of them"
+            )
+        init, distil, cnn = settings.train.init, settings.train.distil, settings.model.fam.cnn
+        shared = {
+            "train.init": init and init.what != "stream",
+            "train.distil": distil,
+            "model.fam.cnn.pretrain": settings.model.fam.enabled and cnn.pretrain,
+        }
+        for name, used in shared.items():
+            if used:
+                raise UserError(
+                    f"{key}.{name}: is trained on one split, whose training clips other folds test"
+                )
+        if rule.fold_count:
+            return rule.fold_count
+        entries = self._listed(settings.dataset, anew=False)
+        if entries is None:
+            index = paths.at(paths.INDEX, dataset=settings.dataset)
+            raise UserError(
+                f"{key}.protocol: {protocol} has a fold for each subject, known when {index} is there; make it first"
+            )
+        return count_folds(protocol, as_clips(entries), self.config.own_rule(protocol))
+
+    def folds_settings(self, wildcards: Wildcards) -> Plain:
+        """Params of folds."""
+        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        return jobs.FoldsResult(
+            **{**_fields(self._clips(name)), "protocol": benchmark.protocol},
+            benchmark=name,
+            dataset=benchmark.dataset,
+            seeds=benchmark.seeds,
+            ensembles=tuple(self.fold_ensembles(wildcards)),
+            version=VERSIONS["folds"],
+        ).dump()
+
+    def folds_upstream(self, wildcards: Wildcards) -> str:
+        """What the result of all folds follows from."""
+        name = wildcards.benchmark
+        folds = [_Of(benchmark=name, fold=fold) for fold in range(1, self._count_folds(name) + 1)]
+        return digest(*(digest(self.ensemble_settings(one), self.ensemble_upstream(one)) for one in folds))
 
     def _recipe(self, benchmark: str, *sections: str) -> jobs.RecipeReport | None:
         return self.config.recipe_report(benchmark, sections)
@@ -1123,8 +1205,14 @@ class Uncompared(Generic[V]):
 class _Of:
     """Wildcards made here."""
 
-    def __init__(self, **values: str):
+    def __init__(self, **values: str | int):
         self.__dict__.update(values)
+
+
+def _named_in(wildcards: Wildcards) -> str:
+    """The benchmark of a path, `<benchmark>/<fold>` for one fold of its protocol."""
+    fold = getattr(wildcards, "fold", None)
+    return wildcards.benchmark if fold is None else f"{wildcards.benchmark}/{fold}"
 
 
 def staged(model: type[S], stage: str, section: Section, **values: Any) -> S:

@@ -37,7 +37,7 @@ TIERS = [
     {"config", "models", "exchange"},
     {"video"},
     {"vlm"},
-    {"plan", "audit", "engine"},
+    {"plan", "audit", "guess", "engine"},
     {"colearn"},
     {"selfsup"},
     {"training"},
@@ -48,7 +48,13 @@ TIERS = [
 ]
 """A part may import those of lower tiers, and itself."""
 
-ALONE = {"exchange": {"audit", "cli"}, "audit": {"cli"}, "fetch": {"cli"}, "demo": set()}
+ALONE = {
+    "exchange": {"audit", "cli", "guess"},
+    "guess": {"cli"},
+    "audit": {"cli"},
+    "fetch": {"cli"},
+    "demo": set(),
+}
 """Parts that only these others may import."""
 
 LIGHT = ("models", "engine", "colearn", "training", "selfsup", "skeleton")

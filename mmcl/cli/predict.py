@@ -25,7 +25,8 @@ def predict_classes(
     skeletons: Annotated[
         Path,
         typer.Argument(
-            help="A store of skeletons (….h5); with --reader a folder of recordings, or one of them."
+            help="A store of skeletons (….h5); with --reader a folder of recordings, or one of them; or the name of a "
+            "data set of config.yaml, with or without labels."
         ),
     ],
     reader: Annotated[
@@ -62,9 +63,10 @@ def predict_classes(
     import io
     import sys
 
+    from mmcl.config import config_file, find_dataset
     from mmcl.device import pick_device
     from mmcl.evaluation.finished import find_models
-    from mmcl.evaluation.recognise import Recogniser, open_recordings, write_csv
+    from mmcl.evaluation.recognise import Recogniser, open_dataset, open_recordings, write_csv
     from mmcl.files import write_text
 
     if option and reader is None:
@@ -74,7 +76,11 @@ def predict_classes(
     output = io.StringIO() if csv else sys.stdout
     with reported():
         device = pick_device()
-        recordings = open_recordings(skeletons, reader, options, names or ())
+        dataset = None if reader or skeletons.exists() else find_dataset(str(skeletons), config_file())
+        if dataset:
+            recordings = open_dataset(str(skeletons), dataset, names or ())
+        else:
+            recordings = open_recordings(skeletons, reader, options, names or ())
         found = find_models(model, member)
         recogniser = Recogniser.load(found.paths, found.weights, device, precision, found.normalise)
         write_csv(recogniser, recordings, top, output, message, unchecked)

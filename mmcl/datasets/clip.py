@@ -15,6 +15,9 @@ FARTHEST = 100.0
 MOST = 32_767
 """Greatest number of a subject, camera or setup: what a store holds."""
 
+NO_LABEL = "no label"
+"""Why a clip is left out that can be recognised, but not trained with."""
+
 MOST_PEOPLE = 127
 """In a clip: what a store holds."""
 
@@ -76,8 +79,15 @@ class ListedOptions(base.Options):
 
     clips: base.Text = Field(
         TABLE,
-        description="The table of clips, from the folder of skeletons (of videos where there are none).",
+        description="The table of clips, from the folder of skeletons (of videos where there are none); one of another "
+        "name that is not there, from the working directory.",
     )
+
+    def table(self, folder: Path) -> Path:
+        """The table of clips of a data set in `folder`."""
+        inside, outside = folder / self.clips, Path(self.clips)
+        elsewhere = self.clips != TABLE and not inside.is_file() and outside.is_file()
+        return outside if elsewhere else inside
 
 
 class Reader(Protocol):

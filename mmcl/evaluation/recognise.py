@@ -10,7 +10,9 @@ from typing import Any, NamedTuple, TextIO
 import numpy as np
 import torch
 
-from mmcl.datasets import open_reader, reader_class, reader_settings, reads_file
+from mmcl import paths
+from mmcl.datasets import EstimatedPoses, Reader, open_reader, reader_class, reader_settings, reads_file
+from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.listing import list_clips, read_recording
 from mmcl.datasets.names import clip_name
 from mmcl.datasets.prepare import SkeletonStore
@@ -18,7 +20,7 @@ from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fuse
 from mmcl.evaluation.score import predict
 from mmcl.layouts import get_layout
-from mmcl.settings.dataset import ReaderSettings
+from mmcl.settings.dataset import DatasetSettings, ReaderSettings
 from mmcl.skeleton.mapping import map_joints
 from mmcl.skeleton.statistics import Difference, TrainingClips, centred_alike, differences
 from mmcl.training.predict import batch_on
@@ -69,12 +71,50 @@ def open_recordings(
     recordings = (
         _of_store(path) if reader is None else _of_folder(path, reader_settings(reader, options or {}))
     )
+    return _only(recordings, names, path)
+
+
+def open_dataset(name: str, settings: DatasetSettings, names: Sequence[str] = ()) -> Recordings:
+    """Open the recordings of a data set, whether they have labels or not.
+
+    Args:
+        name: of the data set; for the stores of its poses, if a pose estimator makes its skeletons.
+        settings: of it.
+        names: only these clips; all if there are none.
+
+    Raises:
+        UserError: the recordings or the poses are not there, or no clip of a name is.
+    """
+    poses = None
+    if settings.poses:
+        stores = paths.shards(paths.POSES, settings.shards, dataset=name)
+        if missing := [path for path in stores if not Path(path).exists()]:
+            raise UserError(f"{missing[0]}: not there; `snakemake --cores 2 {' '.join(missing)}` makes it")
+        poses = EstimatedPoses(stores, settings.poses.joint_confidence)
+    reader = open_reader(settings, settings.skeletons, settings.videos, poses)
+    source = "video" if settings.poses else "skeleton"
+    entries = [entry for entry in list_clips(reader) if getattr(entry, source)]
+    return _only(_of_reader(reader, entries), names, name)
+
+
+def _only(recordings: Recordings, names: Sequence[str], place: str | Path) -> Recordings:
+    """The recordings with these clips alone; with all if there are no names."""
     names = [clip_name(name) for name in names]
     if unknown := sorted(set(names) - set(recordings.names)):
-        raise UserError(f"{path}: has no clip {', '.join(unknown)}")
+        raise UserError(f"{place}: has no clip {', '.join(unknown)}")
     if names:
         recordings.names = list(names)
     return recordings
+
+
+def _of_reader(reader: Reader, entries: Sequence[ClipEntry]) -> Recordings:
+    by_name = {entry.name: entry for entry in entries}
+    return Recordings(
+        reader.layout,
+        list(by_name),
+        lambda name: read_recording(reader.read_clip, by_name[name]),
+        {entry.name: dict(entry.extra) for entry in entries if entry.extra},
+    )
 
 
 def _of_store(path: Path) -> Recordings:
@@ -96,17 +136,12 @@ def _of_folder(path: Path, settings: ReaderSettings) -> Recordings:
     folder = path.parent if one else path
     reader = open_reader(settings, folder)
     # the name alone may keep a clip out of training and scoring; to recognise it, its skeleton is enough
-    entries = {entry.name: entry for entry in list_clips(reader) if entry.skeleton}
+    entries = [entry for entry in list_clips(reader) if entry.skeleton]
     if one:
-        entries = {name: entry for name, entry in entries.items() if folder / entry.skeleton == path}
+        entries = [entry for entry in entries if folder / entry.skeleton == path]
         if not entries:
             raise UserError(f"{path}: no recording for the reader {settings.reader}. {reader.what_belongs}")
-    return Recordings(
-        reader.layout,
-        list(entries),
-        lambda name: read_recording(reader.read_clip, entries[name]),
-        {name: dict(entry.extra) for name, entry in entries.items() if entry.extra},
-    )
+    return _of_reader(reader, entries)
 
 
 @dataclass

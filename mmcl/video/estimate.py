@@ -11,6 +11,7 @@ import numpy as np
 
 from mmcl import store
 from mmcl.datasets import ClipEntry
+from mmcl.datasets.clip import NO_LABEL
 from mmcl.datasets.index import read_index
 from mmcl.datasets.posed import PERSONS, SCHEMA
 from mmcl.device import pick_device
@@ -62,7 +63,7 @@ def estimate_poses(
     """
     if videos is None:
         raise UserError("videos: no folder is given, and poses are estimated in videos")
-    entries = {entry.name: entry for entry in read_index(index) if not entry.left_out}
+    entries = {entry.name: entry for entry in read_index(index) if entry.left_out in ("", NO_LABEL)}
     worker = Worker(videos, settings.poses, threads)
     with memory_reported(f"lower the data set's poses.batch (now {settings.poses.batch})"):
         store.write(

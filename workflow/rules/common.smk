@@ -51,5 +51,6 @@ wildcard_constraints:
     **dict.fromkeys(NAMES, "[^/]+"),
     run="seed-[0-9]+(/fit)?",
     seed="[0-9]+",
+    fold="[1-9][0-9]*",
     what="pretrain|student|random",
     network="detector|vlm|cnn|pose",
