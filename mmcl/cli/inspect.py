@@ -25,15 +25,27 @@ def inspect(
         Path | None, typer.Option(help="Write a contact sheet of crops or montages to this PNG.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Clips on the contact sheet.")] = 24,
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", help="Write a JSON list, one object for each store, to the standard output."),
+    ] = False,
 ) -> None:
-    """Show what a store holds: schema, settings, arrays, completeness, failed clips, a few rows."""
+    """Show what a store holds: schema, settings, arrays, classes, texts, completeness, failed clips, a few clips."""
+    import json
+    from shutil import get_terminal_size
+
     from mmcl.evaluation.finished import stores_of
+    from mmcl.inspect import WIDTH, examine
     from mmcl.inspect import inspect as describe
     from mmcl.report.contact_sheet import contact_sheet
 
     with reported():
         stores = [store for path in paths for store in stores_of(path)]
-        typer.echo("\n\n".join(describe(store, rows) for store in stores))
+        if as_json:
+            typer.echo(json.dumps([examine(store, rows) for store in stores], indent=2))
+        else:
+            width = max(WIDTH, get_terminal_size().columns)
+            typer.echo("\n\n".join(describe(store, rows, width) for store in stores))
         if picture:
             drawn = contact_sheet(stores, picture, count)
             typer.echo(f"{drawn} clips drawn to {picture}", err=True)
