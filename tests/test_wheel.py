@@ -166,6 +166,14 @@ def test_both_distributions_hold_all_that_is_needed(built):
     assert not any("__pycache__" in name or name.startswith("tests/") for name in source)
 
 
+def test_the_image_is_made_of_the_same_files():
+    lines = (PROJECT / "Dockerfile").read_text().splitlines()
+    copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
+    assert sorted(copied) == sorted([*SOURCES, "requirements.lock"])
+    ignored = (PROJECT / ".dockerignore").read_text().splitlines()
+    assert sorted(line[1:] for line in ignored if line.startswith("!")) == sorted(copied)
+
+
 def test_the_installed_package_is_the_only_one(installed, tmp_path):
     file, project, all_found, finders = json.loads(installed("python", "-c", WHERE, cwd=tmp_path))
     assert Path(file) == installed.packages / "mmcl/__init__.py"
