@@ -20,7 +20,6 @@ COPIED = (
 
 SNAKEFILE = '''"""The workflow of the installed mmcl: `snakemake --list` names its rules. Rules of your own go below."""
 
-from mmcl.files import write_text
 from mmcl.naming import PROJECT
 
 
