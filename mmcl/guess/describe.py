@@ -10,7 +10,7 @@ from typing import Any
 from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.coverage import coverage
 from mmcl.datasets.own_table import COLUMNS
-from mmcl.errors import UserError
+from mmcl.errors import UserError, meant
 from mmcl.guess import published, rewrite
 from mmcl.guess.finding import Finding
 from mmcl.guess.inside import read_inside
@@ -231,7 +231,10 @@ def _rows(found: Survey, clips: Sequence[str], told: Told) -> list[list[str]]:
             videos.setdefault(PurePosixPath(path).stem.lower(), []).append(path)
         beside = [videos.get(PurePosixPath(path).stem.lower(), []) for path in listed]
         columns["video"] = [paths[0] if len(paths) == 1 else "" for paths in beside]
-    columns |= {key: values for key, values in told.columns.items() if key not in columns}
+    others = {key: values for key, values in told.columns.items() if key not in columns}
+    # a column much like one of ours that is not there would be taken for a slip
+    lacking = [key for key in COLUMNS if key not in columns and any(meant(other, [key]) for other in others)]
+    columns |= {key: [""] * len(listed) for key in lacking} | others
     return [list(columns), *(list(row) for row in zip(*columns.values(), strict=True))]
 
 
