@@ -8,7 +8,12 @@ min_version("9.19")
 include: "workflow/rules/start.smk"
 
 
-configfile: str(DEMO)
+# where a configuration of one's own stands alone (--directory and --configfile), it does so without the demo's
+if Path("config.yaml").exists():
+
+    configfile: str(DEMO)
+
+
 configfile: "config.yaml"
 
 
