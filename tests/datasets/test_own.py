@@ -9,6 +9,8 @@ import h5py
 import numpy as np
 import pytest
 from made_readers import opened, prepared
+from made_recordings import write_ntu
+from scipy.io import savemat
 
 from mmcl.datasets import own_files
 from mmcl.datasets.index import read_index, write_index
@@ -457,7 +459,7 @@ def changed_csv(old, new):
         ("a", lambda f: np.savez(f / "a.npz", joints=np.zeros((4, 25, 3))), "has 25 joints of 3"),
         ("a", lambda f: np.savez(f / "a.npz", joints=np.ones((4, 51, 20, 2))), "frame 0 has 51 people, more than"),
         ("a", lambda f: np.savez(f / "a.npz", joints=np.zeros((4, 20, 3))), "no frame with joints"),
-        ("a", lambda f: np.savez(f / "a.npz", poses=np.zeros((4, 20, 3))), "has no array joints, only poses.npy"),
+        ("a", lambda f: np.savez(f / "a.npz", poses=np.zeros(4)), "has no array joints, only poses.npy"),
         ("a", lambda f: np.savez(f / "a.npz", joints=np.array([{}], object)), "joints holds object"),
         ("a", lambda f: (f / "a.npz").write_bytes((f / "a.npz").read_bytes()[:-90]), "cannot be read as npz"),
         ("a", lambda f: (f / "a.npz").write_bytes(b""), "cannot be read as npz"),
@@ -565,3 +567,69 @@ def test_further_columns_are_kept(folder, tmp_path):
     write_index(tmp_path / "index.tsv", entries)
     assert (tmp_path / "index.tsv").read_text().splitlines()[0].split("\t")[-2:] == ["frames_", "note"]
     assert read_index(tmp_path / "index.tsv") == entries
+
+
+# ------------------------------------------------------------------------------- further files and options
+
+
+def kinetics(clip):
+    people = [
+        [{"pose": p[:, :2].ravel().tolist(), "score": p[:, 2].tolist()} for p in frame] for frame in clip
+    ]
+    return {
+        "data": [{"frame_index": i + 1, "skeleton": one} for i, one in enumerate(people)],
+        "label": "wave",
+    }
+
+
+def alphapose(clip):
+    return [
+        {"image_id": f"{i}.jpg", "keypoints": person.ravel().tolist(), "score": 2.5}
+        for i, frame in reversed(list(enumerate(clip)))
+        for person in frame
+    ]
+
+
+@pytest.mark.parametrize("form", ["one.npz", "one.npy", "one.mat", "kinetics.json", "alphapose.json"])
+def test_further_forms_hold_the_same_joints(tmp_path, form):
+    clip = walking(frames=11, persons=1).clip(0, 1)
+    path = tmp_path / form
+    if form == "one.npz":
+        np.savez(path, skeleton=clip[:, 0], label="wave", frames=np.arange(11))
+    elif form == "one.npy":
+        np.save(path, clip[:, 0])
+    elif form == "one.mat":
+        savemat(path, {"d_skel": clip[:, 0].transpose(1, 2, 0)})
+    else:
+        path.write_text(json.dumps({"kinetics.json": kinetics, "alphapose.json": alphapose}[form](clip)))
+    np.testing.assert_allclose(read_joints(path, JOINTS), clip)
+
+
+def test_ntus_form_is_read_under_any_name(tmp_path):
+    path = write_ntu(tmp_path, "alice-wave")
+    found = read_joints(path, get_layout("ntu25").joints)
+    assert found.shape == (20, 1, 25, 3)
+    with pytest.raises(UserError, match="has 25 joints, expected the layout's 20"):
+        read_joints(path, JOINTS)
+
+
+@pytest.mark.parametrize(
+    ("up", "axes"),
+    [("y", "x y z"), ("-y", "x -y -z"), ("z", "x -z y"), ("-z", "x z -y"), ("x", "y -x z"), ("-x", "-y x z")],
+)
+def test_the_upright_axis_is_turned_to_y(folder, up, axes):
+    """The file's axes in terms of mmcl's; no turn mirrors."""
+    own = walking(seed=1)[:, 0]
+    turned = [own[..., "xyz".index(axis[-1])] * (-1 if axis[0] == "-" else 1) for axis in axes.split()]
+    np.savez(folder / "a.npz", joints=np.stack(turned, -1))
+    found = read(folder, up=up)
+    np.testing.assert_allclose(found[:, 0], own - own[0, get_layout("utd20").centre], atol=1e-5)
+
+
+def test_the_table_may_lie_in_the_working_directory(folder, tmp_path_factory, monkeypatch):
+    working = tmp_path_factory.mktemp("working")
+    monkeypatch.chdir(working)
+    (working / "mine.csv").write_text("name,label\na,jump\n")
+    assert [entry.action for entry in open_own(folder, clips="mine.csv").list_clips()] == ["jump"]
+    (working / "clips.csv").write_text("name,label\na,jump\n")  # the folder's own is taken
+    assert len(open_own(folder).list_clips()) == 3

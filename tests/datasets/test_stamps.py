@@ -211,3 +211,20 @@ def test_large_files_are_read_in_parts(tmp_path, at):
     (tmp_path / "b").write_bytes(content)
     assert digest_file(tmp_path / "a") != digest_file(tmp_path / "b")
     assert digest_file(tmp_path / "absent") == stamps.ABSENT
+
+
+def test_a_table_outside_the_folder_counts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings, index = (
+        reader_settings("own", {"layout": "utd20", "clips": "mine.csv"}),
+        tmp_path / "i" / "a.tsv",
+    )
+    (tmp_path / "raw").mkdir()
+    np.save(tmp_path / "raw" / "a.npy", np.ones((3, 20, 3)))
+    (tmp_path / "mine.csv").write_text("name,label\na,wave\n")
+    index_clips(indexing("own", layout="utd20", clips="mine.csv"), index, tmp_path / "raw", None, "")
+    assert planned_stamps(index, settings, tmp_path / "raw", None).listed() == ""
+    later(tmp_path / "mine.csv")
+    assert planned_stamps(index, settings, tmp_path / "raw", None).listed() == ""
+    (tmp_path / "mine.csv").write_text("name,label\na,sit down\n")
+    assert planned_stamps(index, settings, tmp_path / "raw", None).changed
