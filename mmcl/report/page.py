@@ -14,11 +14,12 @@ from mmcl import paths
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.files import write_json, written
 from mmcl.naming import PROJECT
-from mmcl.report.collected import Part, collect
+from mmcl.report.collected import collect
 from mmcl.report.contact_sheet import thumbnails
 from mmcl.report.gallery import Answered, gather, spread
 from mmcl.report.pictures import draw_plots
 from mmcl.report.plots import DPI
+from mmcl.report.results import Part
 from mmcl.report.sources import Sources
 from mmcl.store import Shards, opened
 
