@@ -1158,10 +1158,14 @@ class Plan:
 
     def plotted(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """What a picture of a report is drawn from."""
-        of = {"gain": ("ensemble", "baseline"), "transfer": ("ensemble", "zero_shot")}
-        of |= dict.fromkeys(("probes", "pretraining"), ("ikem",))
+        of = {
+            "gain": ["ensemble", "baseline"],
+            "transfer": ["ensemble", "zero_shot"],
+            "probes": ["ikem"],
+            "pretraining": ["ikem"],
+        }
         found = self.reported(wildcards)
-        needed = of.get(wildcards.part, ("ensemble",))
+        needed = of.get(wildcards.part, ["ensemble"])
         if lacking := [name for name in needed if not found.get(name)]:
             raise UserError(f"{wildcards.benchmark}: has no {lacking[0]}, so no picture {wildcards.part}")
         return {name: found[name] for name in needed}

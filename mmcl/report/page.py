@@ -156,7 +156,7 @@ def _clip(one: Answered, pictures: Mapping[str, str]) -> Part:
 
 def _thumbnails(stores: Sequence[Path], names: set[str]) -> dict[str, str]:
     """Clip → its picture as the address of an image."""
-    found = {}
+    found: dict[str, str] = {}
     for path in stores:
         with opened(path) as h5:
             there = h5["names"].asstr()[:].tolist()
