@@ -1252,13 +1252,14 @@ class Plan:
 
     def plotted(self, wildcards: Wildcards) -> dict[str, list[str]]:
         """What a picture of a report is drawn from."""
-        of: dict[str, tuple[str, ...]] = {
-            "gain": ("ensemble", "baseline"),
-            "transfer": ("ensemble", "zero_shot"),
+        of = {
+            "gain": ["ensemble", "baseline"],
+            "transfer": ["ensemble", "zero_shot"],
+            "probes": ["ikem"],
+            "pretraining": ["ikem"],
         }
-        of |= dict.fromkeys(("probes", "pretraining"), ("ikem",))
         found = self.reported(wildcards)
-        needed = of.get(wildcards.part, ("ensemble",))
+        needed = of.get(wildcards.part, ["ensemble"])
         if lacking := [name for name in needed if not found.get(name)]:
             raise UserError(f"{wildcards.benchmark}: has no {lacking[0]}, so no picture {wildcards.part}")
         return {name: found[name] for name in needed}
@@ -1276,17 +1277,22 @@ class Plan:
         return stores
 
     def sheets(self, wildcards: Wildcards) -> list[str]:
-        """The contact sheets of a report, as far as there are pictures."""
-        if "ensemble" not in self.reported(wildcards):
+        """The contact sheets of a report, as far as there are pictures, or will be."""
+        found, name = self.reported(wildcards), wildcards.benchmark
+        if "ensemble" not in found:
             return []
-        dataset, name = self.benchmark(wildcards).dataset, wildcards.benchmark
+        benchmark, dataset = self.benchmark(wildcards), self.benchmark(wildcards).dataset
         answered = self.config.question(name) != NO_QUESTION
-        stores = {paths.CROP_SHEET: [paths.CROPS], paths.GALLERY: [paths.MONTAGES] if answered else []}
-        return [
-            paths.at(sheet, benchmark=name)
-            for sheet, patterns in stores.items()
-            if patterns and all(Path(file).exists() for p in patterns for file in self._shards(p, dataset))
-        ]
+        pictured = benchmark.model.fam.enabled or (answered and not self._is_imported(benchmark.vlm.name))
+        to_come = pictured and not Path(found["ensemble"][0]).exists()
+
+        def there(pattern: str) -> bool:
+            return to_come or all(Path(file).exists() for file in self._shards(pattern, dataset))
+
+        sheets = [paths.CROP_SHEET] * there(paths.CROPS) + [paths.GALLERY] * (
+            answered and there(paths.MONTAGES)
+        )
+        return [paths.at(sheet, benchmark=name) for sheet in sheets]
 
     def cost(self, wildcards: Wildcards) -> list[str]:
         """What recognising costs, where there is an ensemble."""

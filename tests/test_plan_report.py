@@ -49,7 +49,9 @@ def test_a_fresh_benchmark_gets_all_that_is_configured(raw):
     }
     drawn = ["accuracy", "confusion", "classes", "transfer", "gain", "training"]
     assert names(plan.plots(DEMO)) == [f"{part}.png" for part in drawn]
+    assert names(plan.sheets(DEMO)) == ["crops.jpg", "gallery.jpg"]
     assert plan.cost(DEMO) == [paths.at(paths.COST, benchmark="demo_xsub")]
+    assert plan.sheets(at(benchmark="demo_xsub_plain")) == []
     # what is its own baseline, by inheritance, has none
     assert plan.reported(at(benchmark="demo_xsub_plain"))["baseline"] == []
 

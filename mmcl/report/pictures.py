@@ -8,11 +8,11 @@ import numpy as np
 
 from mmcl import paths
 from mmcl.datasets.prepare import SkeletonStore
-from mmcl.report.collected import Part
 from mmcl.report.contact_sheet import contact_sheet
 from mmcl.report.gallery import draw_gallery, gather
 from mmcl.report.intervals import Dot, plot_intervals
 from mmcl.report.plots import plot_confusion, short
+from mmcl.report.results import Part
 from mmcl.report.sources import Sources
 from mmcl.report.training_plot import plot_training
 

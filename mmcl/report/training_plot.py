@@ -16,7 +16,7 @@ def plot_training(found: dict[str, Any], title: str, output: Path) -> None:
     """Draw a panel for the loss and each accuracy, a line a run.
 
     Args:
-        found: of `mmcl.report.collected.training`: the first seed of each label is drawn in full colour.
+        found: of `mmcl.report.records.training`: the first seed of each label is drawn in full colour.
         title: above the plot.
         output: PNG file.
     """

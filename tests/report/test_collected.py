@@ -8,7 +8,9 @@ from made_scores import LEFT_OUT
 
 from mmcl.errors import UserError
 from mmcl.evaluation.metrics import wilson
-from mmcl.report.collected import classes, collect, confused, interval, probes, training, transfer
+from mmcl.report.collected import collect
+from mmcl.report.records import training
+from mmcl.report.results import classes, confused, interval, probes, transfer
 from mmcl.report.sources import find_sources
 
 

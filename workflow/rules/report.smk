@@ -7,6 +7,8 @@ gallery.jpg. `snakemake --report FILE results/<benchmark>/report/<benchmark>-rep
 """
 
 
+# local for another reason than their size, too: what they need is what there was when the run was planned, and a cluster
+# job plans anew
 localrules:
     draw_plot,
     draw_crops,
