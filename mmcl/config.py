@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,7 +15,7 @@ from mmcl.datasets.protocols import find_rule, protocols
 from mmcl.errors import UserError, known, meant, shown
 from mmcl.naming import NO_QUESTION, PROJECT, slug
 from mmcl.recipes import NONE, names, open_recipe
-from mmcl.settings.base import narrowed
+from mmcl.settings.base import narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings
 from mmcl.settings.dataset import DatasetSettings
 from mmcl.settings.explain import ConfigError, KeyPath, validated
@@ -51,6 +52,7 @@ class Config:
         benchmarks: name → settings with everything inherited.
         protocols: the user's own, by name.
         demo_weights: how the demo's small networks are trained.
+        tensorboard: whether trainings write event files.
         vlms, cnns: what benchmarks call by the same name in paths.
 
     Raises:
@@ -65,6 +67,11 @@ class Config:
         self.file = validated(ConfigFile, self._merged(recipe), where=self._origin([], recipe))
         self.protocols: dict[str, Rule] = self.file.protocols
         self.demo_weights = self.file.demo_weights
+        self.tensorboard = self.file.tensorboard
+        if self.tensorboard and not find_spec("tensorboard"):
+            raise ConfigError(
+                "tensorboard: the package is missing; install the extra: pip install 'mmcl[tensorboard]'"
+            )
         for name in self.protocols:
             if name in protocols():
                 raise ConfigError(f"protocols.{name}: a published protocol has this name; choose another")
@@ -76,14 +83,16 @@ class Config:
         self.cnns = self._by_name(_cnn, "model.fam.cnn")
 
     def benchmark(self, name: str) -> BenchmarkSettings:
-        """A benchmark's settings.
+        """A benchmark's settings; of `name/3` those of the third fold of its protocol.
 
         Raises:
             UserError: there is no such benchmark.
         """
-        if name not in self.benchmarks:
-            raise UserError(f"no benchmark {name!r}{known(name, self.benchmarks)}")
-        return self.benchmarks[name]
+        base, _, fold = name.partition("/")
+        if base not in self.benchmarks:
+            raise UserError(f"no benchmark {base!r}{known(base, self.benchmarks)}")
+        settings = self.benchmarks[base]
+        return replaced(settings, protocol=f"{settings.protocol}/{fold}") if fold else settings
 
     def dataset(self, name: str, key: str = "datasets") -> DatasetSettings:
         """A data set's settings.
@@ -124,7 +133,7 @@ class Config:
         if used.recipe == NONE:
             return None
         recipe, source = open_recipe(used.recipe), used.dataset
-        plain = self._resolve(benchmark, NONE)
+        plain = self._resolve(benchmark.partition("/")[0], NONE)
         rows = recipe.settings_for(self.file.datasets, used.protocol)
         return recipe.report(
             rows,
@@ -247,6 +256,20 @@ class Config:
                     f"{path}.{key}.from: {source} trains on {theirs.dataset} by protocol {theirs.protocol},"
                     f" which may hold test clips of {benchmark.protocol}"
                 )
+        baseline = benchmark.report.baseline
+        if baseline and baseline not in self.benchmarks:
+            raise ConfigError(
+                f"{path}.report.baseline: no benchmark {baseline!r}{known(baseline, self.benchmarks)}"
+            )
+        theirs = self.benchmarks[baseline or name]
+        if (theirs.dataset, theirs.protocol, theirs.exclude) != (
+            benchmark.dataset,
+            benchmark.protocol,
+            benchmark.exclude,
+        ):
+            raise ConfigError(
+                f"{path}.report.baseline: {baseline} tests other clips ({theirs.dataset}, {theirs.protocol})"
+            )
         init, distil = train.init, train.distil
         if init and init.what == "stream" and self.benchmarks[init.from_].dataset == benchmark.dataset:
             raise ConfigError(
@@ -298,6 +321,13 @@ def with_demo(raw: Plain) -> Plain:
 def load(path: str | Path) -> Config:
     """Read and check a config file outside Snakemake."""
     return Config(with_demo(read_config(path)))
+
+
+def find_dataset(name: str, file: Path) -> DatasetSettings | None:
+    """The data set of this name in a config file; None where it has none, whatever else is wrong with it."""
+    if name not in (read_config(file).get("datasets") or {}):
+        return None
+    return load(file).dataset(name)
 
 
 def config_file(path: Path | None = None) -> Path:

@@ -4,12 +4,23 @@ import hashlib
 import os
 import re
 from collections.abc import Sequence
+from importlib.resources import files
 from pathlib import Path
 
 from mmcl.errors import UserError
 
-PROJECT = Path(__file__).resolve().parent.parent
-"""The folder that holds Snakefile, mmcl/ and resources/."""
+PACKAGE = Path(str(files("mmcl"))).resolve()
+"""The folder of the package."""
+
+
+def _project() -> Path:
+    """In an installed package the folder that setup.py made inside it, in a checkout the one around it."""
+    inside = PACKAGE / "_project"
+    return inside if inside.is_dir() else PACKAGE.parent
+
+
+PROJECT = _project()
+"""The folder that holds Snakefile, workflow/ and resources/."""
 
 NO_QUESTION = "no-question"
 """The <question> part of a path whose benchmark uses no answers (FRM off)."""
@@ -71,6 +82,12 @@ def sha256(path: Path) -> str:
         return hashlib.sha256(os.fsencode(listed)).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_bytes(path: Path) -> int:
+    """Size of a weights file, or of the weights in a folder; 0 where there is nothing."""
+    files = [path] if path.is_file() else [*path.glob("*.safetensors"), *path.glob("*.pth")]
+    return sum(file.stat().st_size for file in files)
 
 
 def find_weights(path: str | Path, expected: str | None, what: str) -> Path:

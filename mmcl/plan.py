@@ -14,7 +14,8 @@ import hashlib
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -28,15 +29,17 @@ from mmcl.datasets.coverage import Coverage, Use, coverage
 from mmcl.datasets.exclusion import plan_exclusion, read_planned
 from mmcl.datasets.index import read_index
 from mmcl.datasets.listing import list_clips
+from mmcl.datasets.protocols import as_clips, count_folds, find_rule
 from mmcl.datasets.stamps import Stamps, content, planned_stamps
 from mmcl.errors import UserError, known
-from mmcl.naming import NO_QUESTION, find, members, parse_shard, sha256, shard_names, slug
+from mmcl.job_memory import MB
+from mmcl.naming import NO_QUESTION, find, members, model_bytes, parse_shard, sha256, shard_names, slug
 from mmcl.settings import jobs
 from mmcl.settings.base import Section, narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings, Member
 from mmcl.settings.dataset import DatasetSettings
 from mmcl.settings.initial import InitialNetwork, check_initial, initial_modality
-from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
+from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings, read_of
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.settings.selfsup import PretrainingSettings, ProbeSettings
 from mmcl.settings.tables import IMPORTED, default_graph
@@ -44,20 +47,21 @@ from mmcl.settings.training import InitSettings, TrainSettings
 from mmcl.settings.video import CropSettings, PoseSettings
 from mmcl.settings.vlm import VlmSettings
 from mmcl.stages import VERSIONS
+from mmcl.vlm import is_yes_no
 from mmcl.vlm.imported import find_answers, open_answers
 
 log = logging.getLogger(__name__)
 
-GPU = int(Path("/dev/nvidiactl").exists())
-"""What a GPU job counts against this machine's one GPU: nothing if there is none. Cluster profiles ask for theirs."""
+HAS_GPU = Path("/dev/nvidiactl").exists()
+"""Whether this machine has a GPU."""
 
 NEEDED = {
-    **dict.fromkeys(("hidden", "mean", "last", "shuffled"), "states"),
+    **dict.fromkeys(("hidden", "mean", "last"), "states"),
     "answer_ids": "ids",
     "p_yes": "p_yes",
     "text": "text",
 }
-"""`frm.input` → the column of imported answers that it needs."""
+"""What `frm.input` reads → the column of imported answers that it needs."""
 
 S = TypeVar("S", bound=Section)
 V = TypeVar("V")
@@ -100,6 +104,7 @@ class Plan:
         self._listings: dict[tuple[str, bool], list[ClipEntry] | None] = {}
         self._stamps: dict[str, Stamps] = {}
         self._indexes: dict[str, dict[str, ClipEntry]] = {}
+        self._folds: dict[tuple[str, str], dict[tuple[str, ...], Run]] = {}
         self._contents: dict[tuple[str, str, str], tuple[str, list[str] | None]] = {}
 
     # ------------------------------------------------------------------------------------------- data sets
@@ -234,9 +239,14 @@ class Plan:
         """Params of crop_people: all of `video` but what comes after the crops."""
         return self._cropping(wildcards.dataset).dump()
 
-    def crop_memory(self, wildcards: Wildcards) -> int:
+    def crop_memory(self, wildcards: Wildcards, attempt: int) -> int:
         """MB for a job of crop_people: what it takes at all, and three batches of `count` pictures of 1080p a clip."""
-        return 4500 + 300 * self.dataset(wildcards).video.count
+        return attempt * (4500 + 300 * self.dataset(wildcards).video.count)
+
+    def vlm_memory(self, wildcards: Wildcards, attempt: int) -> int:
+        """MB for a job of a vision-language model: what it takes at all, and its weights twice while they are read."""
+        weights = find(_named(self.config.vlms, wildcards.vlm, "vlm").weights)
+        return attempt * round(4000 + 2 * model_bytes(weights) / MB)
 
     def shard_upstream(self, wildcards: Wildcards) -> str:
         """What a shard of crops or poses follows from: the index, and the shard's own recordings."""
@@ -421,7 +431,7 @@ class Plan:
             except UserError as error:
                 raise UserError(f"vlm {vlm}: {error}") from None
         found, there = self._contents[asked]
-        needs = NEEDED.get(frm_input or "")
+        needs = NEEDED.get(read_of(frm_input)[0]) if frm_input else None
         if needs and there is not None and needs not in there:
             raise UserError(
                 f"vlm {vlm}: model.frm.input {frm_input} needs the column {needs}, and "
@@ -485,8 +495,8 @@ class Plan:
     # ------------------------------------------------------------------------------------- trained streams
 
     def benchmark(self, wildcards: Wildcards) -> BenchmarkSettings:
-        """Settings of the path's benchmark."""
-        return self.config.benchmark(wildcards.benchmark)
+        """Settings of the path's benchmark, or fold of one."""
+        return self.config.benchmark(_named_in(wildcards))
 
     def benchmark_threads(self, wildcards: Wildcards) -> int:
         """Cores of a heavy job on a benchmark."""
@@ -496,10 +506,6 @@ class Plan:
         """Processes that train one stream, or a benchmark's encoders, together."""
         return self._owner(wildcards).gpus
 
-    def training_gpus(self, wildcards: Wildcards) -> int:
-        """What they count against this machine's GPUs."""
-        return GPU * self.training_processes(wildcards)
-
     def training_threads(self, wildcards: Wildcards) -> int:
         """Cores of a job on a trained stream."""
         return self._owner(wildcards).threads
@@ -507,6 +513,11 @@ class Plan:
     def answer_memory(self, wildcards: Wildcards) -> float:
         """MB for each MB of answers: they hold the states of up to so many tokens, of which one or the mean is kept."""
         return 6 / self._owner(wildcards).vlm.max_new_tokens
+
+    def picture_memory(self, wildcards: Wildcards) -> int:
+        """MB for each thread of a training: where a CNN is trained along, processes decode its pictures."""
+        fam = self.run(wildcards).training.model.fam
+        return 800 if fam.enabled and not fam.cnn.frozen else 0
 
     def _owner(self, wildcards: Wildcards) -> BenchmarkSettings:
         """The benchmark that decides how much of a machine a job takes."""
@@ -516,8 +527,24 @@ class Plan:
     @cached_property
     def _runs(self) -> dict[tuple[str, ...], Run]:
         """Every stream that a benchmark trains, by what names its folder: data set, protocol, member, settings."""
+        return self._runs_of(self.config.benchmarks)
+
+    def _fold_runs(self, dataset: str, folder: str) -> dict[tuple[str, ...], Run]:
+        """The streams of one fold, by `paths.protocol_folder`, of all benchmarks whose protocol has it."""
+        if (dataset, folder) not in self._folds:
+            folds = {}
+            for name, benchmark in self.config.benchmarks.items():
+                fold = folder.removeprefix(f"{benchmark.protocol}-")
+                if benchmark.dataset == dataset and fold != folder and fold.isdecimal():
+                    with suppress(UserError):  # no such fold
+                        find_rule(f"{benchmark.protocol}/{fold}", self.config.protocols)
+                        folds[f"{name}/{fold}"] = self.config.benchmark(f"{name}/{fold}")
+            self._folds[dataset, folder] = self._runs_of(folds)
+        return self._folds[dataset, folder]
+
+    def _runs_of(self, benchmarks: Mapping[str, BenchmarkSettings]) -> dict[tuple[str, ...], Run]:
         runs: dict[tuple[str, ...], Run] = {}
-        for name, benchmark in self.config.benchmarks.items():
+        for name, benchmark in benchmarks.items():
             fitted = benchmark.ensemble.weights == "fitted"
             try:
                 for member in benchmark.members:
@@ -536,7 +563,7 @@ class Plan:
             UserError: no benchmark trains one there.
         """
         asked = (wildcards.dataset, wildcards.protocol, wildcards.member, wildcards.settings)
-        run = self._runs.get(asked)
+        run = self._runs.get(asked) or self._fold_runs(asked[0], asked[1]).get(asked)
         if run is None or run.training.fit != wildcards.run.endswith("/fit"):
             raise UserError(f"results/streams/{'/'.join(asked)}/{wildcards.run}: {self._no_such_run(asked)}")
         return run
@@ -626,6 +653,8 @@ class Plan:
             question = slug(run.training.question)
             if imported:
                 self._imported(dataset, vlm.name, question, run.training.model.frm.input)
+            else:
+                _check_read(run.training, vlm)
             return self._answers(dataset, vlm.name, question)
         return self._shards(paths.INPUT, dataset, input=name)
 
@@ -770,6 +799,9 @@ class Plan:
             raise UserError(f"benchmarks.{benchmark}.exclude: {missing}") from None
 
     def _selection(self, protocol: str, exclude: str | None) -> SelectionSettings:
+        rule, _ = find_rule(protocol, self.config.protocols)
+        if rule.folds and "/" not in protocol:  # so that the first fold's runs are shared with all folds
+            protocol = f"{protocol}/1"
         return SelectionSettings(
             protocol=protocol,
             rule=self.config.own_rule(protocol),
@@ -953,7 +985,7 @@ class Plan:
             runs: `seeds` (all), `first` (the first seed), or `fit` (the first seed's run that fixes the fusion
                 weights, if they are to be fitted).
         """
-        return lambda wildcards: [f"{folder}/{file}" for folder in self._folders(wildcards.benchmark, runs)]
+        return lambda wildcards: [f"{folder}/{file}" for folder in self._folders(_named_in(wildcards), runs)]
 
     def _folders(self, benchmark: str, runs: str) -> Iterator[str]:
         settings = self.config.benchmark(benchmark)
@@ -968,7 +1000,7 @@ class Plan:
 
     def ensemble_settings(self, wildcards: Wildcards) -> Plain:
         """Params of ensemble: all that its members were made with."""
-        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        name, benchmark = _named_in(wildcards), self.benchmark(wildcards)
         backbones = [member.backbone for member in benchmark.members]
         question = self.config.question(name)
         sections = ["model", "train", "datasets", "ensemble"]
@@ -994,7 +1026,7 @@ class Plan:
 
     def ensemble_upstream(self, wildcards: Wildcards) -> str:
         """What an ensemble follows from."""
-        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        name, benchmark = _named_in(wildcards), self.benchmark(wildcards)
         fitted = benchmark.ensemble.weights == "fitted"
         runs = [(seed, False) for seed in benchmark.seeds] + [(benchmark.seeds[0], True)] * fitted
         parts = []
@@ -1006,6 +1038,66 @@ class Plan:
                     digest(training, self._trained_from(run, benchmark.dataset, paths.run_name(seed, fit)))
                 )
         return digest(*parts, VERSIONS["score_stream"])
+
+    def fold_ensembles(self, wildcards: Wildcards) -> list[str]:
+        """The ensembles of all folds of a benchmark's protocol."""
+        where = {"benchmark": wildcards.benchmark}
+        count = self._count_folds(wildcards.benchmark)
+        return [paths.at(paths.FOLD_ENSEMBLE, fold=fold, **where) for fold in range(1, count + 1)]
+
+    def _count_folds(self, benchmark: str) -> int:
+        """How many folds a benchmark's protocol has.
+
+        Raises:
+            UserError: it has none, they are not known yet, or something is trained on clips that other folds test.
+        """
+        settings = self.config.benchmark(benchmark)
+        key, protocol = f"benchmarks.{benchmark}", settings.protocol
+        rule, _ = find_rule(protocol, self.config.protocols)
+        if "/" in protocol or (rule.folds is None and rule.random is None):
+            raise UserError(
+                f"{key}.protocol: {protocol} has no folds; name one that has, such as folds5 or leave_one_subject_out"
+                if "/" not in protocol
+                else f"{key}.protocol: {protocol} is one fold; name {protocol.partition('/')[0]} for all of them"
+            )
+        init, distil, cnn = settings.train.init, settings.train.distil, settings.model.fam.cnn
+        shared = {
+            "train.init": init and init.what != "stream",
+            "train.distil": distil,
+            "model.fam.cnn.pretrain": settings.model.fam.enabled and cnn.pretrain,
+        }
+        for name, used in shared.items():
+            if used:
+                raise UserError(
+                    f"{key}.{name}: is trained on one split, whose training clips other folds test"
+                )
+        if rule.fold_count:
+            return rule.fold_count
+        entries = self._listed(settings.dataset, anew=False)
+        if entries is None:
+            index = paths.at(paths.INDEX, dataset=settings.dataset)
+            raise UserError(
+                f"{key}.protocol: {protocol} has a fold for each subject, known when {index} is there; make it first"
+            )
+        return count_folds(protocol, as_clips(entries), self.config.own_rule(protocol))
+
+    def folds_settings(self, wildcards: Wildcards) -> Plain:
+        """Params of folds."""
+        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        return jobs.FoldsResult(
+            **{**_fields(self._clips(name)), "protocol": benchmark.protocol},
+            benchmark=name,
+            dataset=benchmark.dataset,
+            seeds=benchmark.seeds,
+            ensembles=tuple(self.fold_ensembles(wildcards)),
+            version=VERSIONS["folds"],
+        ).dump()
+
+    def folds_upstream(self, wildcards: Wildcards) -> str:
+        """What the result of all folds follows from."""
+        name = wildcards.benchmark
+        folds = [_Of(benchmark=name, fold=fold) for fold in range(1, self._count_folds(name) + 1)]
+        return digest(*(digest(self.ensemble_settings(one), self.ensemble_upstream(one)) for one in folds))
 
     def _recipe(self, benchmark: str, *sections: str) -> jobs.RecipeReport | None:
         return self.config.recipe_report(benchmark, sections)
@@ -1108,6 +1200,118 @@ class Plan:
         answered = self._answered_from(benchmark.vlm.name, benchmark.dataset, question)
         return digest(answered, self._pictured(benchmark.dataset), self._prepared(benchmark.dataset))
 
+    # ---------------------------------------------------------------------------------------------- report
+
+    def reported(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """What a report is made from: of a finished benchmark what there is, otherwise all that is configured for it.
+
+        So the report of a finished benchmark computes nothing that takes long. A benchmark that has encoders without
+        labels alone is reported with them alone.
+        """
+        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        ensemble, ikem = (paths.at(p, benchmark=name) for p in (paths.ENSEMBLE, paths.IKEM_RESULT))
+        finished, probed = Path(ensemble).exists(), Path(ikem).exists()
+        found = {"ikem": [ikem]} if probed else {}
+        if probed and not finished:
+            return found
+        baseline, frm = benchmark.report.baseline, benchmark.model.frm.enabled
+        videos = self.config.dataset(benchmark.dataset).videos
+        further = {
+            "zero_shot": [
+                paths.at(paths.ZERO_SHOT, benchmark=name, target=target)
+                for target in benchmark.zero_shot.targets
+            ],
+            "answers": [paths.at(paths.ANSWER_REPORT, benchmark=name)] if frm and videos else [],
+            # what inherits from a benchmark may be its baseline
+            "baseline": [paths.at(paths.ENSEMBLE, benchmark=baseline)]
+            if baseline not in (None, name)
+            else [],
+        }
+        for part, files in further.items():
+            found[part] = [file for file in files if not finished or Path(file).exists()]
+        return {**found, "ensemble": [ensemble]}
+
+    def plots(self, wildcards: Wildcards) -> list[str]:
+        """The pictures of a report."""
+        found, name = self.reported(wildcards), wildcards.benchmark
+        parts = []
+        if "ensemble" in found:
+            parts = ["accuracy", "confusion", "classes"]
+            parts += ["transfer"] * bool(found["zero_shot"]) + ["gain"] * bool(found["baseline"])
+            histories = self.member_files("history.csv", "seeds")(wildcards)
+            fresh = not Path(found["ensemble"][0]).exists()
+            parts += ["training"] * (fresh or any(Path(file).exists() for file in histories))
+        if "ikem" in found:
+            seeds = self.benchmark(wildcards).seeds
+            trained = [paths.at(paths.PRETRAIN, benchmark=name, seed=seed) for seed in seeds]
+            histories = [paths.in_folder(folder, "history.csv") for folder in trained]
+            parts += ["probes"] + ["pretraining"] * any(Path(file).exists() for file in histories)
+        return [paths.at(paths.PLOT, benchmark=name, part=part) for part in parts]
+
+    def plotted(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """What a picture of a report is drawn from."""
+        of: dict[str, tuple[str, ...]] = {
+            "gain": ("ensemble", "baseline"),
+            "transfer": ("ensemble", "zero_shot"),
+        }
+        of |= dict.fromkeys(("probes", "pretraining"), ("ikem",))
+        found = self.reported(wildcards)
+        needed = of.get(wildcards.part, ("ensemble",))
+        if lacking := [name for name in needed if not found.get(name)]:
+            raise UserError(f"{wildcards.benchmark}: has no {lacking[0]}, so no picture {wildcards.part}")
+        return {name: found[name] for name in needed}
+
+    def pictured(self, kind: str) -> Callable[[Wildcards], list[str]]:
+        """Input function: the crops, montages or answers of a benchmark, for a contact sheet."""
+
+        def stores(wildcards: Wildcards) -> list[str]:
+            benchmark = self.benchmark(wildcards)
+            if kind == "answers":
+                own = benchmark.vlm.name, slug(benchmark.instruction)
+                return self._answers(benchmark.dataset, *own)
+            return self._shards({"crops": paths.CROPS, "montages": paths.MONTAGES}[kind], benchmark.dataset)
+
+        return stores
+
+    def sheets(self, wildcards: Wildcards) -> list[str]:
+        """The contact sheets of a report, as far as there are pictures."""
+        if "ensemble" not in self.reported(wildcards):
+            return []
+        dataset, name = self.benchmark(wildcards).dataset, wildcards.benchmark
+        answered = self.config.question(name) != NO_QUESTION
+        stores = {paths.CROP_SHEET: [paths.CROPS], paths.GALLERY: [paths.MONTAGES] if answered else []}
+        return [
+            paths.at(sheet, benchmark=name)
+            for sheet, patterns in stores.items()
+            if patterns and all(Path(file).exists() for p in patterns for file in self._shards(p, dataset))
+        ]
+
+    def cost(self, wildcards: Wildcards) -> list[str]:
+        """What recognising costs, where there is an ensemble."""
+        there = "ensemble" in self.reported(wildcards)
+        return [paths.at(paths.COST, benchmark=wildcards.benchmark)] if there else []
+
+    def report_settings(self, wildcards: Wildcards) -> Plain:
+        """Params of what makes a report."""
+        return jobs.Reporting(benchmark=wildcards.benchmark, version=VERSIONS["report"]).dump()
+
+    def report_upstream(self, wildcards: Wildcards) -> str:
+        """What a report follows from."""
+        found, name = self.reported(wildcards), wildcards.benchmark
+        parts: list[Any] = (
+            [self.ikem_upstream(wildcards), self.ikem_settings(wildcards)] if "ikem" in found else []
+        )
+        for other in (found.get("ensemble", []), found.get("baseline", [])):
+            for file in other:
+                of = _Of(benchmark=Path(file).parent.name)
+                parts += [self.ensemble_settings(of), self.ensemble_upstream(of)]
+        for file in found.get("zero_shot", []):
+            of = _Of(benchmark=name, target=Path(file).stem)
+            parts += [self.zero_shot_settings(of), self.zero_shot_upstream(of)]
+        if found.get("answers"):
+            parts += [self.examination_settings(wildcards), self.examination_upstream(wildcards)]
+        return digest(*parts)
+
     def demo_network_before(self, wildcards: Wildcards) -> list[str]:
         """The demo's network that another starts from: the detector lies beside the weights of the pose estimator."""
         return [paths.at(paths.DEMO_NETWORK, network="detector")] if wildcards.network == "pose" else []
@@ -1123,13 +1327,37 @@ class Uncompared(Generic[V]):
 class _Of:
     """Wildcards made here."""
 
-    def __init__(self, **values: str):
+    def __init__(self, **values: str | int):
         self.__dict__.update(values)
+
+
+def _named_in(wildcards: Wildcards) -> str:
+    """The benchmark of a path, `<benchmark>/<fold>` for one fold of its protocol."""
+    fold = getattr(wildcards, "fold", None)
+    return wildcards.benchmark if fold is None else f"{wildcards.benchmark}/{fold}"
 
 
 def staged(model: type[S], stage: str, section: Section, **values: Any) -> S:
     """A stage's settings from a section, with the stage's version."""
     return narrowed(model, section, version=VERSIONS[stage], **values)
+
+
+def _check_read(training: jobs.StreamTraining, vlm: VlmSettings) -> None:
+    """Stop where no answer of the model to the question can have what FRM is to read.
+
+    Raises:
+        UserError: so it is.
+    """
+    frm, question = training.model.frm, training.question or ""
+    if frm.reads == "p_yes" and not is_yes_no(question):
+        raise UserError(
+            f"model.frm.input {frm.input} needs a question that is answered with yes or no, and the instruction is "
+            f"“{question}”"
+        )
+    if frm.reads == "answer_ids" and vlm.max_new_tokens < 2:
+        raise UserError(
+            f"model.frm.input {frm.input} needs two tokens of an answer: set vlm.max_new_tokens to 2 or more"
+        )
 
 
 def run_digest(training: jobs.StreamTraining) -> str:

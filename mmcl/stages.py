@@ -21,9 +21,11 @@ VERSIONS = {
     "train_stream": 2,
     "score_stream": 2,
     "ensemble": 2,
+    "folds": 1,
     "zero_shot": 2,  # 2: clips mapped from another layout are centred as those of the training
     "pretrain_streams": 2,
     "distil_student": 2,
     "probe_stream": 1,
     "ikem_result": 1,
+    "report": 1,  # its pictures, cost and page
 }

@@ -127,7 +127,12 @@ def test_a_run_is_found_by_its_settings_and_not_by_others(plan):
 )
 def test_every_part_of_a_streams_path_is_held_to_what_is_trained(plan, part, written, message):
     where = at(**{**vars(stream(plan, "demo_xsub", 4)), part: written})
-    for function in (plan.training_inputs, plan.stream_settings, plan.score_settings, plan.training_gpus):
+    for function in (
+        plan.training_inputs,
+        plan.stream_settings,
+        plan.score_settings,
+        plan.training_processes,
+    ):
         with pytest.raises(UserError) as caught:
             function(where)
         assert message in str(caught.value)
@@ -196,19 +201,29 @@ def test_a_model_that_sees_videos_is_given_crops(raw):
     assert planned()[2] != before[1]
 
 
-def test_gpus_are_asked_for_and_are_no_setting(raw, monkeypatch):
-    monkeypatch.setattr("mmcl.plan.GPU", 1)
+def test_memory_follows_weights_and_pictures_and_the_attempt(raw, plan, tmp_path):
+    assert plan.crop_memory(at(dataset="demo"), 1) == 4500 + 5 * 300
+    assert plan.crop_memory(at(dataset="demo"), 3) == 3 * plan.crop_memory(at(dataset="demo"), 1)
+    (tmp_path / "model.safetensors").write_bytes(bytes(3 << 20))
+    raw["benchmarks"]["demo_xsub"]["vlm"] = {"name": "large", "weights": str(tmp_path)}
+    plan = Plan(Config(raw))
+    assert plan.vlm_memory(at(vlm="large"), 1) == 4006
+    assert plan.vlm_memory(at(vlm="large"), 2) == 8012
+    # processes decode the pictures of a CNN that is trained along
+    kinds = ("ntu60_xsub", "demo_xsub", "ntu120_xsub_plain")
+    assert [plan.picture_memory(stream(plan, name)) for name in kinds] == [800, 0, 0]
+
+
+def test_gpus_are_asked_for_and_are_no_setting(raw):
     plan = Plan(Config(raw))
     run = stream(plan, "ntu60_xsub")
     settings = plan.stream_settings(run)
     raw["benchmarks"]["ntu60_xsub"]["gpus"] = 4
     plan = Plan(Config(raw))
-    assert plan.training_gpus(run) == plan.training_processes(run) == 4
+    assert plan.training_processes(run) == 4
     assert plan.stream_settings(run) == settings
-    assert plan.training_gpus(stream(plan, "demo_xsub")) == 1
-    assert plan.training_gpus(at(benchmark="ntu60_xsub")) == 4
-    monkeypatch.setattr("mmcl.plan.GPU", 0)
-    assert (plan.training_gpus(run), plan.training_processes(run)) == (0, 4)
+    assert plan.training_processes(stream(plan, "demo_xsub")) == 1
+    assert plan.training_processes(at(benchmark="ntu60_xsub")) == 4
 
 
 def test_frozen_features_or_pictures_or_nothing(raw, plan):
@@ -325,15 +340,42 @@ def test_embeddings_are_kept_by_adapters_that_can(raw, monkeypatch):
         Config(raw)
 
 
+@pytest.mark.parametrize(
+    ("read", "asked", "said"),
+    [
+        (
+            "p_yes",
+            {"instruction": "what are they holding?"},
+            "needs a question that is answered with yes or no",
+        ),
+        ("shuffled_p_yes", {"instruction": "what are they holding?"}, "shuffled_p_yes needs a question"),
+        (
+            "answer_ids",
+            {"vlm": {"name": "short", "max_new_tokens": 1}},
+            "set vlm.max_new_tokens to 2 or more",
+        ),
+    ],
+)
+def test_what_no_answer_can_have_is_told_when_planning(raw, read, asked, said):
+    def inputs(**more):
+        raw["benchmarks"]["mine"] = {"like": "demo_xsub", "model": {"frm": {"input": read}}, **more}
+        plan = Plan(Config(raw))
+        return plan.training_inputs(stream(plan, "mine"))["answer"]
+
+    assert inputs()
+    with pytest.raises(UserError, match=rf"^model\.frm\.input .*{said}"):
+        inputs(**asked)
+
+
 def test_the_number_of_frames_decides_the_crops_and_their_memory(raw):
     before = Plan(Config(raw)).crop_settings(at(dataset="demo"))
     assert before["video"]["count"] == 5
-    assert Plan(Config(raw)).crop_memory(at(dataset="demo")) == 6000
+    assert Plan(Config(raw)).crop_memory(at(dataset="demo"), 1) == 6000
     raw["datasets"]["demo"]["video"]["count"] = 16
     plan = Plan(Config(raw))
     assert plan.crop_settings(at(dataset="demo")) == {**before, "video": {**before["video"], "count": 16}}
-    assert plan.crop_memory(at(dataset="demo")) == 9300
-    assert plan.crop_memory(at(dataset="utd_mhad")) == 6000
+    assert plan.crop_memory(at(dataset="demo"), 1) == 9300
+    assert plan.crop_memory(at(dataset="utd_mhad"), 1) == 6000
 
 
 def test_memory_for_answers_goes_by_the_tokens_that_are_kept(raw):
@@ -604,3 +646,69 @@ def test_an_examination_follows_from_what_answers_follow_from(plan, raw):
     before = plan.examination_upstream(at(benchmark="demo_xsub"))
     raw["datasets"]["demo"]["video"] = {**raw["datasets"]["demo"]["video"], "jpeg_quality": 50}
     assert Plan(Config(raw)).examination_upstream(at(benchmark="demo_xsub")) != before
+
+
+# -------------------------------------------------------------------------------------------- k folds
+
+
+def folded(raw, folder, protocol="folds5", subjects=6, **benchmark):
+    rows = [(f"{n}{label}", label, n, "") for n in range(1, subjects + 1) for label in ("wave", "sit")]
+    return own_benchmark(raw, folder, rows, protocol=protocol, **benchmark)
+
+
+def test_every_fold_is_planned_as_a_protocol_of_its_own(raw, tmp_path):
+    plan = folded(raw, tmp_path)
+    raw["benchmarks"]["third"] = {"like": "mine", "protocol": "folds5/3"}
+    plan = folded(raw, tmp_path)
+    ensembles = plan.fold_ensembles(at(benchmark="mine"))
+    assert ensembles == [f"results/mine/folds/{fold}/ensemble.json" for fold in range(1, 6)]
+    scores = plan.member_files("scores.h5", "seeds")
+    third = scores(at(benchmark="mine", fold="3"))
+    assert third[0].startswith("results/streams/mine/folds5-3/ctrgcn-natural-joint/")
+    assert third == scores(at(benchmark="third"))  # shared with a benchmark of this fold
+    dataset, protocol, member, settings, *run = third[0].split("/")[2:-1]
+    wildcards = at(dataset=dataset, protocol=protocol, member=member, settings=settings, run="/".join(run))
+    assert plan.run(wildcards).training.protocol == "folds5/3"
+    assert plan.ensemble_settings(at(benchmark="mine", fold="3"))["protocol"] == "folds5/3"
+    assert scores(at(benchmark="mine")) == scores(at(benchmark="mine", fold="1"))
+
+
+def test_a_fold_is_found_although_no_benchmark_names_it(raw, tmp_path):
+    plan = folded(raw, tmp_path)
+    path = plan.member_files("scores.h5", "seeds")(at(benchmark="mine", fold="4"))[0]
+    dataset, protocol, member, settings, run = path.split("/")[2:-1]
+    place = {"dataset": dataset, "member": member, "settings": settings, "run": run}
+    assert plan.run(at(protocol=protocol, **place)).benchmark == "mine/4"
+    with pytest.raises(UserError, match="no benchmark trains a stream of protocol 'folds5-9'"):
+        plan.run(at(protocol="folds5-9", **place))
+
+
+def test_one_fold_for_each_subject(raw, tmp_path):
+    plan = folded(raw, tmp_path, "leave_one_subject_out", subjects=4)
+    assert len(plan.fold_ensembles(at(benchmark="mine"))) == 4
+    plan.member_files("scores.h5", "seeds")(at(benchmark="mine", fold="4"))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "benchmark", "message"),
+    [
+        ("given", {}, "benchmarks.mine.protocol: given has no folds; name one that has"),
+        ("folds5/2", {}, "benchmarks.mine.protocol: folds5/2 is one fold; name folds5 for all"),
+        ("folds10", {}, "protocol folds10: 10 folds need as many subjects, and the data set names 6"),
+        (
+            "folds5",
+            {"train": {"distil": {"from": "source"}}},
+            "benchmarks.mine.train.distil: is trained on one split",
+        ),
+    ],
+)
+def test_what_has_no_folds_is_told_when_planning(raw, tmp_path, protocol, benchmark, message):
+    raw["benchmarks"]["source"] = {"dataset": "mine", "protocol": "folds5"}
+    plan = folded(raw, tmp_path, protocol, **benchmark)
+    scores = plan.member_files("scores.h5", "seeds")
+    with pytest.raises(UserError) as told:
+        [
+            scores(at(benchmark="mine", fold=path.split("/")[3]))
+            for path in plan.fold_ensembles(at(benchmark="mine"))
+        ]
+    assert str(told.value).startswith(message)

@@ -7,6 +7,7 @@ import typer
 
 from mmcl.cli.app import app
 from mmcl.cli.common import message, reader_options, reported, require_parent
+from mmcl.cli.json_option import Json, check_json, give
 
 
 @app.command(
@@ -25,7 +26,8 @@ def predict_classes(
     skeletons: Annotated[
         Path,
         typer.Argument(
-            help="A store of skeletons (….h5); with --reader a folder of recordings, or one of them."
+            help="A store of skeletons (….h5); with --reader a folder of recordings, or one of them; or the name of a "
+            "data set of config.yaml, with or without labels."
         ),
     ],
     reader: Annotated[
@@ -53,6 +55,7 @@ def predict_classes(
     csv: Annotated[
         Path | None, typer.Option(help="Write to this file instead of the standard output.")
     ] = None,
+    json: Json = None,
 ) -> None:
     """Recognise actions from skeletons: CSV of the best classes of each clip with their softmax scores.
 
@@ -62,11 +65,16 @@ def predict_classes(
     import io
     import sys
 
+    from mmcl.config import config_file, find_dataset
     from mmcl.device import pick_device
+    from mmcl.evaluation import recognise as recognising
     from mmcl.evaluation.finished import find_models
-    from mmcl.evaluation.recognise import Recogniser, open_recordings, write_csv
+    from mmcl.evaluation.recognise import Recogniser, open_dataset, open_recordings, write_csv
     from mmcl.files import write_text
 
+    if csv and json:
+        raise typer.BadParameter("goes without --csv", param_hint="--json")
+    check_json(json)
     if option and reader is None:
         raise typer.BadParameter("needs --reader", param_hint="--option")
     options = reader_options(option)
@@ -74,9 +82,20 @@ def predict_classes(
     output = io.StringIO() if csv else sys.stdout
     with reported():
         device = pick_device()
-        recordings = open_recordings(skeletons, reader, options, names or ())
+        dataset = None if reader or skeletons.exists() else find_dataset(str(skeletons), config_file())
+        if dataset:
+            recordings = open_dataset(str(skeletons), dataset, names or ())
+        else:
+            recordings = open_recordings(skeletons, reader, options, names or ())
         found = find_models(model, member)
         recogniser = Recogniser.load(found.paths, found.weights, device, precision, found.normalise)
+        if json:
+            clips = recognising.collected(
+                recognising.reported(recogniser, recordings, top, message, unchecked, shown=True),
+                recordings.extra,
+            )
+            give(json, clips, lambda: None)
+            return
         write_csv(recogniser, recordings, top, output, message, unchecked)
         if isinstance(output, io.StringIO) and csv:
             write_text(csv, output.getvalue())

@@ -90,7 +90,7 @@ def clips_table(dataset: RecordingsSettings) -> Path | None:
     folder = dataset.skeletons or dataset.videos
     if not isinstance(dataset.options, ListedOptions) or not folder:
         return None
-    return Path(folder, dataset.options.clips)
+    return dataset.options.table(Path(folder))
 
 
 def open_reader(

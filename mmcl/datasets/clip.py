@@ -15,6 +15,9 @@ FARTHEST = 100.0
 MOST = 32_767
 """Greatest number of a subject, camera or setup: what a store holds."""
 
+NO_LABEL = "no label"
+"""Why a clip is left out that can be recognised, but not trained with."""
+
 MOST_PEOPLE = 127
 """In a clip: what a store holds."""
 
@@ -44,17 +47,19 @@ class ClipEntry:
     Attributes:
         name: file name without suffix; the clip's address everywhere.
         action: the data set's own class id (`A023`; UTD-MHAD `a3`).
-        subject, camera, setup: as numbered by the data set; 1 where it has no such thing, 0 if unknown.
+        subject, camera, setup: as numbered by the data set; 1 where it has no such thing, 0 if unknown. Subjects may be
+            texts instead, all of a data set or none; "" if unknown.
         frames: length, where it is known without opening the file.
         skeleton: path relative to the data set's skeleton folder, "" if absent.
         video: path relative to the data set's video folder, "" if absent.
         left_out: why the clip takes part in nothing, "" if it does.
         split: "train" or "test" where the data set itself assigns each clip, else "".
+        extra: what else the user's table states of the clip, (column, text) in the table's order.
     """
 
     name: str
     action: str
-    subject: int
+    subject: int | str
     camera: int
     setup: int
     frames: int | None
@@ -62,6 +67,7 @@ class ClipEntry:
     video: str
     left_out: str
     split: str = ""
+    extra: tuple[tuple[str, str], ...] = ()
 
 
 TABLE = "clips.csv"
@@ -73,8 +79,15 @@ class ListedOptions(base.Options):
 
     clips: base.Text = Field(
         TABLE,
-        description="The table of clips, from the folder of skeletons (of videos where there are none).",
+        description="The table of clips, from the folder of skeletons (of videos where there are none); one of another "
+        "name that is not there, from the working directory.",
     )
+
+    def table(self, folder: Path) -> Path:
+        """The table of clips of a data set in `folder`."""
+        inside, outside = folder / self.clips, Path(self.clips)
+        elsewhere = self.clips != TABLE and not inside.is_file() and outside.is_file()
+        return outside if elsewhere else inside
 
 
 class Reader(Protocol):

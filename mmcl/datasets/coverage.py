@@ -25,7 +25,7 @@ class Coverage:
     Attributes:
         protocol: its name.
         action: (N,) class ids.
-        subject: (N,) numbers.
+        subject: (N,) numbers or texts.
         train, test: (N,) boolean.
         by: what decides: `split`, `random`, `subject`, ….
     """
@@ -79,8 +79,11 @@ class Coverage:
         decides = {
             "split": "the data set itself states which train and which test (reader own: column split)",
             "random": "halves are drawn at random",
+            "folds": "the clips of a fold test",
         }.get(self.by, f"the number of each clip's {self.by} decides")
-        return f"protocol {self.protocol} has no {kind} clip among {len(self.action)} usable ones; {decides}"
+        texts = self.by == "subject" and self.subject.dtype == object
+        but = "; subjects are texts here, of which none is odd or even" if texts else ""
+        return f"protocol {self.protocol} has no {kind} clip among {len(self.action)} usable ones; {decides}{but}"
 
 
 def coverage(
@@ -96,12 +99,18 @@ def coverage(
         settings: the protocol.
         excluded: names that take no part.
         source: what a clip must have, `skeleton` or `video`.
+
+    Raises:
+        UserError: there are fewer subjects than folds.
     """
     clips = as_clips(entries)
+    rule = deciding(settings)
     try:
         train, test = split(settings.protocol, clips, settings.rule)
-    except UserError:  # no clip is assigned to a side
-        train = test = np.zeros(len(entries), bool)
+    except UserError:
+        if rule == "folds":
+            raise
+        train = test = np.zeros(len(entries), bool)  # no clip is assigned to a side
     usable = np.array(
         [
             bool(one.action and getattr(one, source)) and not one.left_out and one.name not in excluded
@@ -110,11 +119,11 @@ def coverage(
         bool,
     )
     action, subject = clips.action[usable].astype(str), clips.subject[usable]
-    return Coverage(settings.protocol, action, subject, train[usable], test[usable], deciding(settings))
+    return Coverage(settings.protocol, action, subject, train[usable], test[usable], rule)
 
 
 def deciding(settings: SelectionSettings) -> str:
     """What decides which clips train and which test, see `Coverage.by`."""
     name = settings.protocol.partition("/")[0]
     rule, _ = find_rule(settings.protocol, {name: settings.rule} if settings.rule else None)
-    return rule.by or "random"
+    return rule.by or ("random" if rule.random else "folds")

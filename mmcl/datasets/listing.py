@@ -46,8 +46,12 @@ def _storable(entry: ClipEntry) -> ClipEntry:
         if leads_out(path := getattr(entry, key)):
             faults.append(f"{key} {shown(path)} leads out of the data folder")
             changed[key] = ""
+    if isinstance(entry.subject, str) and entry.subject and (fault := name_fault(entry.subject)):
+        faults.append(fault.replace("name", "subject"))
+        changed["subject"] = ""
     for key in ("subject", "camera", "setup"):
-        if not 0 <= (number := getattr(entry, key)) <= MOST:
+        number = getattr(entry, key)
+        if not isinstance(number, str) and not 0 <= number <= MOST:
             faults.append(f"{key} {shown(number)} is no number from 0 to {MOST}")
             changed[key] = 0
     if fault := name_fault(entry.action) if entry.action else "":

@@ -11,8 +11,9 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from mmcl.datasets import own_files
-from mmcl.datasets.clip import FARTHEST, TABLE, ClipEntry, ListedOptions
+from mmcl.datasets.clip import FARTHEST, NO_LABEL, TABLE, ClipEntry, ListedOptions
 from mmcl.datasets.files import leads_out, walk
+from mmcl.datasets.index import as_subjects
 from mmcl.datasets.names import clip_name
 from mmcl.datasets.own_table import COLUMNS, Row, number, read_table
 from mmcl.errors import UserError, one_line, shown
@@ -23,6 +24,15 @@ from mmcl.skeleton.gaps import are_scores, fill_gaps, seem_scores, unseen
 from mmcl.skeleton.tracking import follow
 
 log = logging.getLogger(__name__)
+
+TO_Y = {
+    "-y": ((1, 0, 0), (0, -1, 0), (0, 0, -1)),
+    "z": ((1, 0, 0), (0, 0, 1), (0, -1, 0)),
+    "-z": ((1, 0, 0), (0, 0, -1), (0, 1, 0)),
+    "x": ((0, -1, 0), (1, 0, 0), (0, 0, 1)),
+    "-x": ((0, 1, 0), (-1, 0, 0), (0, 0, 1)),
+}
+"""Axis that points up → rotation that turns it to y; none of them mirrors."""
 
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm")
 
@@ -41,6 +51,10 @@ class OwnOptions(ListedOptions):
     picture_height: base.Positive | None = Field(
         None,
         description="What 2-D skeletons are divided by, the pictures' height in the unit of the joints.",
+    )
+    up: Annotated[Literal["x", "y", "z", "-x", "-y", "-z"] | None, base.OFF] = Field(
+        None,
+        description="The files' axis that points up, which is turned to y; left out, y in 3-D and -y in pictures.",
     )
     third: Annotated[Literal["depth", "score"] | None, base.OFF] = Field(
         None,
@@ -73,14 +87,14 @@ class OwnOptions(ListedOptions):
 
 
 class OwnReader:
-    """Skeletons as npz, csv or json in a declared layout, and videos, in any sub-folders.
+    """Skeletons as npz, npy, csv, json, mat or skeleton in a declared layout, and videos, in any sub-folders.
 
     Without a table every skeleton file is a clip without a label, which can be recognised but not trained with.
     """
 
     what_belongs: ClassVar[str] = (
-        f"a table {TABLE} (columns name, label, …) and a skeleton file (.npz, .csv, .json) or a video per clip; see"
-        " docs/own-data.md"
+        f"a table {TABLE} (columns name, label, …) and a skeleton file (.npz, .npy, .csv, .json, .mat,"
+        " .skeleton) or a video per clip; see docs/own-data.md"
     )
     Options: ClassVar[type[base.Options]] = OwnOptions
     skeleton_suffixes: ClassVar[tuple[str, ...]] = tuple(own_files.READERS)
@@ -100,7 +114,7 @@ class OwnReader:
         folder = skeletons or videos
         if folder is None:
             raise UserError(f"skeletons: no folder is given, nor one of videos. {self.what_belongs}")
-        self.table = folder / options.clips
+        self.table = options.table(folder)
         if skeletons and not options.layout:
             raise UserError(
                 "options.layout: is missing; a name (docs/layouts.md) or the path of a layout's .json"
@@ -148,20 +162,25 @@ class OwnReader:
             UserError: something is wrong with the table or with a path in it; names file, line and column.
         """
         videos = self._files(self.videos, self.video_suffixes)
-        entries = [self._entry(row, videos) for row in self._rows]
+        subjects = as_subjects([row.values["subject"] for row in self._rows])
+        entries = [
+            self._entry(row, subject, videos) for row, subject in zip(self._rows, subjects, strict=True)
+        ]
         used = {entry.skeleton for entry in entries} | {entry.video for entry in entries}
         files = [path for paths in (*self._skeletons.values(), *videos.values()) for path in paths]
         if extra := sum(path not in used for path in files):
             log.info("%s: %d more files in the folders are in no line of it", self.table, extra)
         return sorted(entries, key=lambda entry: entry.name)
 
-    def _entry(self, row: Row, videos: dict[str, list[str]]) -> ClipEntry:
+    def _entry(self, row: Row, subject: int | str, videos: dict[str, list[str]]) -> ClipEntry:
         name, label, split = (row.values[column] for column in ("name", "label", "split"))
         skeleton, no_skeleton = self._find(row, "skeleton", self.skeletons, self._skeletons)
         video, no_video = self._find(row, "video", self.videos, videos)
-        left_out = no_skeleton or no_video or ("" if label else "no label")
-        subject, camera, setup = (number(row, column) for column in ("subject", "camera", "setup"))
-        return ClipEntry(name, label, subject, camera, setup, None, skeleton, video, left_out, split)
+        left_out = no_skeleton or no_video or ("" if label else NO_LABEL)
+        camera, setup = number(row, "camera"), number(row, "setup")
+        return ClipEntry(
+            name, label, subject, camera, setup, None, skeleton, video, left_out, split, row.extra
+        )
 
     def _find(
         self, row: Row, column: str, folder: Path | None, files: dict[str, list[str]]
@@ -286,10 +305,14 @@ class OwnReader:
         return self.options.picture_height
 
     def _scaled(self, path: Path, joints: np.ndarray) -> np.ndarray:
-        """Metres, or parts of the picture's height with y up, from the file's own units (T, M, V, 3 or 2)."""
+        """Metres, or parts of the picture's height, with y up, from the file's own units (T, M, V, 3 or 2)."""
+        up = self.options.up
         if joints.shape[-1] == 3:
-            return joints * self.options.scale
-        flat = joints / self._picture_height(path) * (1, -1)
+            turned = joints @ np.array(TO_Y[up]).T if up and up != "y" else joints
+            return turned * self.options.scale
+        if up not in (None, "y", "-y"):
+            raise UserError(f"{path}: the option up: {up}, but its joints have two dimensions; y or -y")
+        flat = joints / self._picture_height(path) * (1, 1 if up == "y" else -1)
         return np.concatenate([flat, np.where(np.isnan(flat[..., :1]), np.nan, 0)], -1)
 
     def _fill(

@@ -1,4 +1,4 @@
-"""Skeleton files of your own: npz, csv or json, recognised by their endings.
+"""Skeleton files of your own: npz, npy, csv, json, mat or skeleton, recognised by their endings.
 
 All give joints (T, M, V, C) float64 in the files' own units, C 2 or 3, NaN where a file has no value.
 """
@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from mmcl.datasets import ntu_file
+from mmcl.datasets.mat_file import read_joints as read_mat
 from mmcl.datasets.npy_header import npy_header
 from mmcl.datasets.own_table import Row, read_rows
 from mmcl.errors import UserError, one_line, shown
@@ -28,6 +30,9 @@ MAX_CSV = 32 * 2**20
 MAX_JSON = 32 * 2**20
 """Bytes; parsed, text takes some ten times as much memory. Half an hour of 25 joints is 30 MB of CSV."""
 
+
+MOST_ARRAYS = 20
+"""Of an npz, that are looked at."""
 
 MAX_PEOPLE = 50
 """In one frame."""
@@ -82,34 +87,78 @@ def _check_shape(path: Path, shape: tuple[int, ...], joints: int) -> None:
 
 def _read_npz(path: Path, joints: Sequence[str]) -> np.ndarray:
     """`joints` (T, V, C) or (T, M, V, C) of an archive of NumPy."""
-    shape, dtype = _read_archive(path, lambda: _npz_header(path))
-    if dtype.kind not in "fiu":
-        raise UserError(f"{path}: joints holds {dtype}, expected numbers")
-    if len(shape) not in (3, 4):
-        raise UserError(
-            f"{path}: joints has {len(shape)} axes, expected frames × [people ×] joints × coordinates"
-        )
-    full = (shape[0], 1, *shape[1:]) if len(shape) == 3 else shape
-    # the sizes in the header are checked before anything is allocated
-    _check_shape(path, full, len(joints))
+    shape, dtype, name = _read_archive(path, lambda: _npz_header(path))
+    full = _full_shape(path, name, shape, dtype, len(joints))
 
     def load() -> np.ndarray:
         with np.load(path, allow_pickle=False) as archive:
-            joints: np.ndarray = archive["joints"]
+            joints: np.ndarray = archive[name]
         return joints
 
     return _read_archive(path, load).reshape(full).astype(np.float64)
 
 
-def _npz_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
+def npz_shape(path: Path) -> tuple[int, ...]:
+    """The shape of an archive's joints, from their header. Raises: UserError: it has none."""
+    shape, _, _ = _read_archive(path, lambda: _npz_header(path))
+    return shape
+
+
+def npy_shape(path: Path) -> tuple[int, ...]:
+    """The shape of an array, from its header. Raises: UserError: it is none."""
+
+    def header() -> tuple[int, ...]:
+        with open(path, "rb") as file:
+            return npy_header(file, str(path))[0]
+
+    return _read_archive(path, header)
+
+
+def _full_shape(
+    path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype, joints: int
+) -> tuple[int, ...]:
+    """(T, M, V, C) of an array of NumPy; the sizes in its header are checked before anything is allocated."""
+    if dtype.kind not in "fiu":
+        raise UserError(f"{path}: {name} holds {dtype}, expected numbers")
+    if len(shape) not in (3, 4):
+        raise UserError(
+            f"{path}: {name} has {len(shape)} axes, expected frames × [people ×] joints × coordinates"
+        )
+    full = (shape[0], 1, *shape[1:]) if len(shape) == 3 else shape
+    _check_shape(path, full, joints)
+    return full
+
+
+def _read_npy(path: Path, joints: Sequence[str]) -> np.ndarray:
+    """(T, V, C) or (T, M, V, C) of one array of NumPy."""
+
+    def header() -> tuple[tuple[int, ...], np.dtype]:
+        with open(path, "rb") as file:
+            shape, _, dtype = npy_header(file, str(path))
+        return shape, dtype
+
+    shape, dtype = _read_archive(path, header)
+    full = _full_shape(path, "the array", shape, dtype, len(joints))
+    loaded: np.ndarray = _read_archive(path, lambda: np.load(path, allow_pickle=False))
+    return loaded.reshape(full).astype(np.float64)
+
+
+def _npz_header(path: Path) -> tuple[tuple[int, ...], np.dtype, str]:
+    """Shape and dtype of the array `joints`, or of the only one with three or four axes, and its name."""
+    found = {}
     with zipfile.ZipFile(path) as archive:
-        if "joints.npy" not in archive.namelist():
-            raise UserError(
-                f"{path}: has no array joints, only {one_line(', '.join(archive.namelist()[:8]), 200) or 'nothing'}"
-            )
-        with archive.open("joints.npy") as file:
-            shape, _, dtype = npy_header(file, f"{path}/joints.npy")
-    return shape, dtype
+        names = archive.namelist()
+        for name in ["joints.npy"] if "joints.npy" in names else names[:MOST_ARRAYS]:
+            with archive.open(name) as file:
+                shape, _, dtype = npy_header(file, f"{path}/{name}")
+            if name == "joints.npy" or len(shape) in (3, 4):
+                found[name.removesuffix(".npy")] = shape, dtype
+    if len(found) != 1:
+        raise UserError(
+            f"{path}: has no array joints, only {one_line(', '.join(names[:8]), 200) or 'nothing'}"
+        )
+    ((name, (shape, dtype)),) = found.items()
+    return shape, dtype, name
 
 
 def _read_archive(path: Path, read: Callable[[], T]) -> T:
@@ -120,7 +169,7 @@ def _read_archive(path: Path, read: Callable[[], T]) -> T:
         raise
     except Exception as error:  # zipfile, zlib and NumPy pass on any error that the damage causes
         raise UserError(
-            f"{path}: cannot be read as npz ({one_line(str(error) or repr(error), 200)})"
+            f"{path}: cannot be read as {path.suffix[1:].lower()} ({one_line(str(error) or repr(error), 200)})"
         ) from None
 
 
@@ -188,7 +237,9 @@ def _real(path: Path, row: Row, column: str, delimiter: str) -> float:
 def _read_json(path: Path, joints: Sequence[str]) -> np.ndarray:
     """A list of frames of [people of] joints of coordinates, or an object with such a list as `joints`.
 
-    Frames may hold different numbers of people; `null` is an unknown coordinate.
+    Frames may hold different numbers of people; `null` is an unknown coordinate. Further forms: that of
+    Kinetics-Skeleton (ST-GCN), whose `data` lists frames with people as `pose` (x, y of every joint) and `score`; and
+    AlphaPose's, a list of people with `image_id` and `keypoints` (x, y and score of every joint).
     """
     if path.stat().st_size > MAX_JSON:
         raise UserError(f"{path}: has {path.stat().st_size} bytes, more than the {MAX_JSON} that are read")
@@ -197,7 +248,9 @@ def _read_json(path: Path, joints: Sequence[str]) -> np.ndarray:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: cannot be read as JSON ({one_line(str(error), 200)})") from None
     if isinstance(data, dict):
-        data = data.get("joints")
+        data = _kinetics(data["data"]) if isinstance(data.get("data"), list) else data.get("joints")
+    elif isinstance(data, list) and data and isinstance(data[0], dict):
+        data = _alphapose(data)
     if not isinstance(data, list):
         raise UserError(f"{path}: holds no list of frames, neither by itself nor as `joints`")
     if len(data) > MAX_FRAMES:
@@ -215,6 +268,52 @@ def _read_json(path: Path, joints: Sequence[str]) -> np.ndarray:
                 f"{path}: frame {number}: {frame.shape[2]} coordinates per joint, elsewhere {coordinates}"
             )
         clip[number, : len(frame)] = frame
+    return clip
+
+
+def _kinetics(frames: list[Any]) -> list[Any]:
+    """Frames of people of joints (x, y, score); what has not this form is left for `_frame` to refuse."""
+
+    def person(one: Any) -> list[Any]:
+        pose, score = one["pose"], one["score"]
+        return [[*pose[2 * i : 2 * i + 2], score[i]] for i in range(len(score))]
+
+    try:
+        return [[person(one) for one in frame["skeleton"]] for frame in frames]
+    except (TypeError, KeyError, IndexError):
+        return [None]
+
+
+def _alphapose(people: list[Any]) -> list[Any]:
+    """Frames, in the order of their numbers, of people of joints (x, y, score)."""
+    frames: dict[tuple[int, str], list[Any]] = {}
+    try:
+        for one in people:
+            name, points = str(one["image_id"]), one["keypoints"]
+            number = re.findall(r"\d+", name)
+            key = int(number[-1][:18]) if number else 0, name
+            frames.setdefault(key, []).append([points[i : i + 3] for i in range(0, len(points), 3)])
+    except (TypeError, KeyError):
+        return [None]
+    return [frames[key] for key in sorted(frames)]
+
+
+# ------------------------------------------------------------------------------------- mat and skeleton
+
+
+def _read_mat(path: Path, joints: Sequence[str]) -> np.ndarray:
+    """`d_skel`, joints × 2 or 3 × frames, as in UTD-MHAD, for one person."""
+    return read_mat(path, "d_skel", len(joints), (2, 3))[:, None]
+
+
+def _read_skeleton(path: Path, joints: Sequence[str]) -> np.ndarray:
+    """NTU RGB+D's own form, whose bodies are the people."""
+    if len(joints) != ntu_file.JOINTS:
+        raise UserError(f"{path}: has {ntu_file.JOINTS} joints, expected the layout's {len(joints)}")
+    file = ntu_file.read(path)
+    clip = np.full((file.frames, len(file.bodies), ntu_file.JOINTS, 3), np.nan)
+    for person, body in enumerate(file.bodies):
+        clip[body.frames, person] = body.joints
     return clip
 
 
@@ -240,5 +339,8 @@ READERS: dict[str, Callable[[Path, Sequence[str]], np.ndarray]] = {
     ".npz": _read_npz,
     ".csv": _read_csv,
     ".json": _read_json,
+    ".npy": _read_npy,
+    ".mat": _read_mat,
+    ".skeleton": _read_skeleton,
 }
 """Ending of a file → what reads it."""

@@ -3,7 +3,9 @@
 import csv
 import logging
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,8 +17,8 @@ from mmcl.errors import UserError, meant, shown
 log = logging.getLogger(__name__)
 
 COLUMNS = ("name", "label", "subject", "camera", "setup", "split", "skeleton", "video")
-NUMBERS = {"subject": 0, "camera": 1, "setup": 1}
-"""Columns that hold numbers, and the value of an empty field: an unknown subject, the only camera and setup."""
+NUMBERS = {"camera": 1, "setup": 1}
+"""Columns that hold numbers, and the value of an empty field: the only camera and setup."""
 SPLITS = ("train", "test", "")
 MAX_BYTES = 64 * 2**20
 DELIMITERS = ",;\t"
@@ -33,14 +35,21 @@ WHOLE = re.compile(r"(\d{1,8})(?:[.,]0*)?")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table: its number, and column → text without surrounding spaces."""
+    """A line of the table.
+
+    Attributes:
+        line: its number.
+        values: column → text without surrounding spaces.
+        extra: (column, text) of further columns with a text in this line.
+    """
 
     line: int
     values: dict[str, str]
+    extra: tuple[tuple[str, str], ...] = ()
 
 
 def read_rows(
-    path: Path, columns: Sequence[str], key: str, max_bytes: int
+    path: Path, columns: Sequence[str], key: str, max_bytes: int, others: bool = False
 ) -> tuple[list[str], Iterator[Row], str]:
     """Read a CSV file whose first line names its columns, with or without capitals.
 
@@ -52,6 +61,7 @@ def read_rows(
         columns: the columns that it may have, in lower case.
         key: a column that it must have; the delimiter is recognised by it.
         max_bytes: size beyond which it is refused.
+        others: whether it may have others, too. A name much like that of a column which is not there is a mistake.
 
     Returns:
         Its columns, its lines but the empty ones, and the delimiter. The lines are read as they are asked for.
@@ -74,7 +84,7 @@ def read_rows(
     unnamed = [i for i, name in enumerate(every) if INDEX.fullmatch(name)]
     names = [name for i, name in enumerate(every) if i not in unnamed]
     for name in names:
-        if name not in columns:
+        if name not in columns and not (others and not meant(name, set(columns) - set(names))):
             raise UserError(
                 f"{path}: line {number}: unknown column {shown(name)}{meant(name, columns)};"
                 f" known: {', '.join(columns[:12])}"
@@ -117,7 +127,8 @@ def read_table(path: Path) -> list[Row]:
     Raises:
         UserError: names file, line and column of what is wrong.
     """
-    _, rows, _ = read_rows(path, COLUMNS, "name", MAX_BYTES)
+    names, rows, _ = read_rows(path, COLUMNS, "name", MAX_BYTES, others=True)
+    others = [name for name in names if name not in COLUMNS]
     seen: dict[str, int] = {}
     table = []
     for row in rows:
@@ -129,11 +140,14 @@ def read_table(path: Path) -> list[Row]:
                 f"{path}: line {row.line}, column name: {shown(name)} is in line {seen[name]} already"
             )
         seen[name] = row.line
-        table.append(Row(row.line, values))
+        extra = tuple((key, row.values[key]) for key in others if row.values[key])
+        table.append(Row(row.line, values, extra))
     if not table:
         raise UserError(f"{path}: lists no clip")
     for column in NUMBERS:
         _read_numbers(path, column, table)
+    with suppress(UserError):  # texts remain texts
+        _read_numbers(path, "subject", table)
     _read_sides(path, table)
     return table
 
@@ -149,7 +163,8 @@ def _check(path: Path, line: int, values: dict[str, str]) -> None:
 
     if not values["name"]:
         raise wrong("name", "is empty")
-    for column in ("name", "label"):
+    values["subject"] = unicodedata.normalize("NFC", values["subject"])
+    for column in ("name", "label", "subject"):
         text = values[column]
         if text and name_fault(text):
             raise wrong(
@@ -164,14 +179,17 @@ def _read_numbers(path: Path, column: str, table: list[Row]) -> None:
     texts = {row.values[column] for row in table} - {""}
     lettered = [LETTERED.fullmatch(text) for text in texts]
     form = LETTERED if len({match and match[1] for match in lettered}) == 1 and all(lettered) else WHOLE
+    numbers: list[str] = []
     for row in table:
-        if text := row.values[column]:
-            match = form.fullmatch(text) if text.isascii() else None
-            if not match or (value := int(match[form.groups])) > MOST:
-                raise UserError(
-                    f"{path}: line {row.line}, column {column}: {shown(text)} is no number from 0 to {MOST}"
-                )
-            row.values[column] = str(value)
+        text = row.values[column]
+        match = form.fullmatch(text) if text.isascii() else None
+        if text and (not match or int(match[form.groups]) > MOST):
+            raise UserError(
+                f"{path}: line {row.line}, column {column}: {shown(text)} is no number from 0 to {MOST}"
+            )
+        numbers.append(str(int(match[form.groups])) if match else "")
+    for row, number in zip(table, numbers, strict=True):
+        row.values[column] = number
 
 
 def _read_sides(path: Path, table: list[Row]) -> None:

@@ -4,7 +4,7 @@ import logging
 import multiprocessing
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import cached_property
@@ -15,11 +15,12 @@ import numpy as np
 
 from mmcl import store
 from mmcl.datasets import ClipEntry, EstimatedPoses, Reader, open_reader
-from mmcl.datasets.clip import MOST_PEOPLE, slice_clip
+from mmcl.datasets.clip import MOST, MOST_PEOPLE, slice_clip
 from mmcl.datasets.index import read_index, write_index
 from mmcl.datasets.listing import list_clips, read_recording, reason_of
 from mmcl.datasets.protocols import Clips
 from mmcl.datasets.stamps import record
+from mmcl.datasets.stored_layout import write_layout
 from mmcl.errors import Damaged, UserError, shown
 from mmcl.helpers import end_with_parent
 from mmcl.layouts import get_layout
@@ -105,13 +106,27 @@ def prepare_skeletons(
     known = {entry.action for entry in entries.values()} & set(reader.class_names())
     classes = sorted(known, key=class_order)
     points = len(get_layout(reader.layout))
+    subjects = subject_names(entries.values())
+    if len(subjects) > MOST:
+        raise UserError(f"{index}: has {len(subjects)} subjects, more than {MOST}")
+
+    def number_of(subject: int | str) -> int:
+        """What the store holds for a subject: texts are numbered from 1 in their order, 0 is unknown."""
+        if isinstance(subject, int):
+            return subject
+        return subjects.index(subject) + 1 if subject else 0
 
     def finish(h5: h5py.File) -> None:
         _number_rows(h5, classes, reader.class_names())
+        write_layout(h5, reader.layout)
         # what assigns a clip without a skeleton to the training or the test set
         failed = [entries[name] for name in h5["failed/names"].asstr()[:]]
-        for key in ("subject", "camera", "setup"):
+        for key in ("camera", "setup"):
             h5[f"failed/{key}"] = np.array([getattr(entry, key) for entry in failed], np.int16)
+        h5["failed/subject"] = np.array([number_of(entry.subject) for entry in failed], np.int16)
+        if subjects:
+            names = np.array(subjects, dtype=object)
+            h5.create_dataset("subjects/name", data=names, dtype=store.TEXT)
         for key in ("action", "split"):
             texts = np.array([getattr(entry, key) for entry in failed], dtype=object)
             h5.create_dataset(f"failed/{key}", data=texts, dtype=store.TEXT)
@@ -124,7 +139,9 @@ def prepare_skeletons(
             names=list(entries),
             columns=store.columns(SCHEMA, joints=(points, 3)),
             batch_size=BATCH,
-            work=lambda names: _batch([entries[name] for name in names], classes, read, source, points),
+            work=lambda names: _batch(
+                [entries[name] for name in names], classes, read, source, points, number_of
+            ),
             inputs=[Path(index), *map(Path, pose_stores)],
             finish=finish,
             attributes={"layout": reader.layout},
@@ -140,6 +157,27 @@ def class_order(action: str) -> tuple[list[str | int], str]:
     return [int(part) if part.isdecimal() else part for part in re.split(r"(\d+)", action)], action
 
 
+def subject_names(entries: Iterable[ClipEntry]) -> list[str]:
+    """The subjects of a data set in ascending order where they are texts; none where they are numbers."""
+    return sorted({entry.subject for entry in entries if isinstance(entry.subject, str)} - {""})
+
+
+def read_subjects(h5: h5py.File, column: str) -> np.ndarray:
+    """(N,) a store's subjects: numbers, or texts (objects) where it has `subjects/name`; "" if unknown.
+
+    Raises:
+        UserError: a number has no name.
+    """
+    numbers: np.ndarray = h5[column][:]
+    if "subjects/name" not in h5:
+        return numbers
+    names = np.array(["", *h5["subjects/name"].asstr()[:]], object)
+    if len(numbers) and not 0 <= numbers.min() <= numbers.max() < len(names):
+        raise UserError(f"{h5.filename}: {column}: {numbers.max()} is not one of {len(names) - 1} subjects")
+    named: np.ndarray = names[numbers]
+    return named
+
+
 # ------------------------------------------------------------------------------------------- one batch
 
 
@@ -149,6 +187,7 @@ def _batch(
     read: Callable[[list[ClipEntry]], Iterator[Result]],
     source: str,
     points: int,
+    number_of: Callable[[int | str], int],
 ) -> store.Batch:
     """One batch of rows.
 
@@ -158,6 +197,7 @@ def _batch(
         read: clips → their joints.
         source: what a clip must have, `skeleton` or `video`.
         points: joints of the layout.
+        number_of: a subject → its number in the store.
     """
     failed = {}
     wanted = []
@@ -186,7 +226,7 @@ def _batch(
             "frames": [clip.shape[0] for clip in joints],
             "persons": [clip.shape[1] for clip in joints],
             "labels": [classes.index(entry.action) for entry in used],
-            "subject": [entry.subject for entry in used],
+            "subject": [number_of(entry.subject) for entry in used],
             "camera": [entry.camera for entry in used],
             "setup": [entry.setup for entry in used],
             "split": [entry.split for entry in used],
@@ -276,7 +316,7 @@ class SkeletonStore:
         path: of the file.
         names: clips, in row order.
         labels: (N,) int64, 0 … C−1.
-        subject, camera, setup: (N,) numbers.
+        subject, camera, setup: (N,) numbers; subjects may be texts, see `mmcl.datasets.protocols.as_subject`.
         split: (N,) "train" or "test" where the data set itself assigns each clip, else "".
         offset, frames, persons: (N,), where clip i lies in `joints` and its shape.
         layout: joint layout.
@@ -299,7 +339,8 @@ class SkeletonStore:
             self.class_ids: list[str] = h5["classes/id"].asstr()[:].tolist()
             self.class_names: list[str] = h5["classes/name"].asstr()[:].tolist()
             self.labels = h5["labels"][:]
-            self.subject, self.camera, self.setup = (h5[key][:] for key in ("subject", "camera", "setup"))
+            self.subject = read_subjects(h5, "subject")
+            self.camera, self.setup = h5["camera"][:], h5["setup"][:]
             self.split = h5["split"].asstr()[:]
             self.offset, self.frames, self.persons = (h5[key][:] for key in ("offset", "frames", "persons"))
 
@@ -321,7 +362,8 @@ class SkeletonStore:
     def failed_clips(self) -> Clips:
         """The clips of `failed` as protocols see them."""
         with store.opened(self.path, SCHEMA) as h5:
-            subject, camera, setup = (h5[f"failed/{key}"][:] for key in ("subject", "camera", "setup"))
+            subject = read_subjects(h5, "failed/subject")
+            camera, setup = h5["failed/camera"][:], h5["failed/setup"][:]
             action, side = (h5[f"failed/{key}"].asstr()[:] for key in ("action", "split"))
         return Clips(list(self.failed), action, subject, camera, setup, side)
 

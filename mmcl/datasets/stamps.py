@@ -37,6 +37,7 @@ from mmcl.datasets import reader_class
 from mmcl.datasets.clip import ListedOptions
 from mmcl.datasets.files import walk_entries
 from mmcl.files import Busy, locked, written
+from mmcl.progress import tracked
 from mmcl.settings.dataset import ReaderSettings
 
 log = logging.getLogger(__name__)
@@ -48,11 +49,12 @@ THREADS = 16
 """That read files: on a network file system each waits for the server most of the time."""
 ABSENT = 0
 """In place of a digest: there is no such file."""
-SKELETONS, VIDEOS = 0, 1
+SKELETONS, VIDEOS, LISTING = 0, 1, 2
 FORMAT = 1
 
 Key = tuple[int, str]
-"""SKELETONS or VIDEOS, and the path relative to the folder; "" where `skeletons` is one file."""
+"""SKELETONS or VIDEOS, and the path relative to the folder; "" where `skeletons` is one file. LISTING and "" for a
+table of clips outside the folder."""
 
 
 class _Folder(NamedTuple):
@@ -248,7 +250,7 @@ def planned_stamps(
     return Stamps(
         _table_path(index),
         _folders(settings, skeletons, videos),
-        lambda key: key == table or (inside and key[0] == SKELETONS),
+        lambda key: key in (table, (LISTING, "")) or (inside and key[0] == SKELETONS),
     )
 
 
@@ -317,11 +319,16 @@ def _folders(
         (VIDEOS, videos, getattr(reader, "video_suffixes", ())),
     )
     table = _listing_table(settings).lower()
-    return [
+    folders = [
         _Folder(kind, Path(folder), (*suffixes, table) if table and suffixes else suffixes)
         for kind, folder, suffixes in given
         if folder
     ]
+    if isinstance(settings.options, ListedOptions) and folders:
+        outside = settings.options.table(folders[0].path)
+        if not outside.is_relative_to(folders[0].path):
+            folders.append(_Folder(LISTING, outside, ()))
+    return folders
 
 
 @contextmanager
@@ -340,7 +347,8 @@ def _digests(files: list[Path]) -> np.ndarray:
     if len(files) > 10_000:
         log.info("reading %d recordings for their content stamps", len(files))
     with ThreadPoolExecutor(THREADS) as pool:
-        return np.fromiter(pool.map(digest_file, files), np.uint64, len(files))
+        digests = tracked(pool.map(digest_file, files), "recordings", "files", len(files))
+        return np.fromiter(digests, np.uint64, len(files))
 
 
 def digest_file(path: Path) -> int:

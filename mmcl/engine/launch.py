@@ -26,7 +26,7 @@ from mmcl.engine.processes import Processes
 from mmcl.errors import Damaged, UserError, memory_reported
 from mmcl.files import write_json
 from mmcl.logs import LESS_MEMORY, log_files, log_to
-from mmcl.naming import PROJECT
+from mmcl.naming import PACKAGE
 
 STARTER = "MMCL_STARTER"
 """Environment variable of a process that `launch` started: the folder of the rendezvous and of their errors."""
@@ -124,7 +124,9 @@ def launch(module: str, job: dict[str, Any], count: int) -> None:
             "WORLD_SIZE": str(count),
             STARTER: folder,
             LOGS: os.pathsep.join(log_files()),
-            "PYTHONPATH": os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+            "PYTHONPATH": os.pathsep.join(
+                [str(PACKAGE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+            ),
         }
         command = [sys.executable, "-m", module, str(Path(folder, "job.json"))]
         started: list[subprocess.Popen[bytes]] = []

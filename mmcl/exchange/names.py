@@ -11,7 +11,7 @@ from mmcl.datasets.files import numbered_names
 from mmcl.datasets.index import read_index
 from mmcl.datasets.names import clip_name, name_fault, read_lines
 from mmcl.datasets.ntu import parse_name
-from mmcl.datasets.prepare import SCHEMA, class_order
+from mmcl.datasets.prepare import SCHEMA, class_order, read_subjects
 from mmcl.errors import UserError, shown
 from mmcl.store import opened
 
@@ -182,7 +182,8 @@ def stored_clips(path: str | Path) -> list[ClipEntry]:
     with opened(path, SCHEMA) as h5:
         names = h5["names"].asstr()[:]
         actions = h5["classes/id"].asstr()[:][h5["labels"][:]]
-        numbers = zip(*(h5[key][:].tolist() for key in ("subject", "camera", "setup")), strict=True)
+        places = (read_subjects(h5, "subject"), h5["camera"][:], h5["setup"][:])
+        numbers = zip(*(column.tolist() for column in places), strict=True)
         splits = h5["split"].asstr()[:]
     entries = [
         ClipEntry(name, action, subject, camera, setup, None, "", "", "", split)

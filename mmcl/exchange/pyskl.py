@@ -46,7 +46,7 @@ class Annotation:
     keypoint: Any
     score: Any
     img_shape: Any
-    numbers: tuple[int, int, int] | None
+    numbers: tuple[int | str, int, int] | None
     """Subject, camera, setup, which mmcl's own pickles hold."""
 
 
@@ -133,7 +133,9 @@ class PysklReader(ExchangeReader):
 
     def _annotation(self, item: dict[Any, Any], name_of: Callable[[str], str]) -> Annotation:
         values: list[Any] = [item.get(key) for key in ("subject", "camera", "setup")]
-        known = all(type(value) is int and 0 <= value <= MOST for value in values)
+        known = all(type(value) is int and 0 <= value <= MOST for value in values[1:]) and (
+            (type(values[0]) is int and 0 <= values[0] <= MOST) or isinstance(values[0], str)
+        )
         label = item.get("label")
         # data frames turn whole numbers into decimals
         whole = int(label) if type(label) is int or (type(label) is float and label.is_integer()) else None

@@ -143,6 +143,16 @@ class Fusion(Stage, SelectionSettings):
     recipe: Annotated[RecipeReport | None, OFF] = None
 
 
+class FoldsResult(Stage, SelectionSettings):
+    """folds: what its ensembles were made with; `protocol` is without a fold."""
+
+    benchmark: str
+    dataset: str
+    seeds: Seeds
+    ensembles: Items[str]
+    """The ensembles of the folds, in their order."""
+
+
 class ZeroShot(Stage):
     """zero_shot."""
 
@@ -162,6 +172,12 @@ class Examination(Stage, SelectionSettings):
     question: str
     input: str
     """`frm.input`."""
+
+
+class Reporting(Stage):
+    """What makes a report."""
+
+    benchmark: str
 
 
 class Pretraining(Stage, SelectionSettings):

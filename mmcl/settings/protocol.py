@@ -6,7 +6,9 @@ from pydantic import Field, model_validator
 
 from mmcl.settings.base import OFF, Items, Section, Seed, Text
 
-Numbers = Annotated[Items[Seed], Field(min_length=1)] | Literal["odd", "even"]
+Numbers = Annotated[Items[Seed | Text], Field(min_length=1)] | Literal["odd", "even"]
+
+SIDE = "Subjects, numbers or texts, or numbers of cameras or setups, as a list, or odd, or even."
 
 
 class RandomHalves(Section):
@@ -18,6 +20,25 @@ class RandomHalves(Section):
     folds: int = Field(ge=1, le=999, description="How many folds there are.")
 
 
+class Folds(Section):
+    """k-fold cross-validation; a benchmark names fold f as name/f, in which the f-th part of the clips tests."""
+
+    k: Annotated[int, Field(ge=2, le=999)] | Literal["all"] = Field(
+        description="How many folds; all for one fold for each subject."
+    )
+    of: Annotated[Literal["subjects", "clips_per_class"] | None, OFF] = Field(
+        None,
+        description="What is dealt out to the folds: subjects, or the clips of every class; left out, subjects where "
+        "the data set names them all.",
+    )
+
+    @model_validator(mode="after")
+    def _all_are_subjects(self) -> "Folds":
+        if self.k == "all" and self.of == "clips_per_class":
+            raise ValueError("k: all is one fold for each subject, so of: subjects")
+        return self
+
+
 class Rule(Section):
     """Which clips train and which test; a clip that is not covered does neither."""
 
@@ -25,21 +46,30 @@ class Rule(Section):
     by: Annotated[Literal["subject", "camera", "setup", "split"] | None, OFF] = Field(
         None, description="What decides; split is the data set's own assignment of each clip."
     )
-    train: Annotated[Numbers | None, OFF] = Field(
-        None, description="Numbers of the subjects, cameras or setups, as a list, or odd, or even."
-    )
-    test: Annotated[Numbers | None, OFF] = Field(
-        None, description="Numbers of the subjects, cameras or setups, as a list, or odd, or even."
-    )
+    train: Annotated[Numbers | None, OFF] = Field(None, description=SIDE)
+    test: Annotated[Numbers | None, OFF] = Field(None, description=SIDE)
     random: Annotated[RandomHalves | None, OFF] = Field(
         None,
         description="Random halves instead of `by`, drawn anew for each fold; a benchmark names fold k as name/k.",
     )
 
+    folds: Annotated[Folds | None, OFF] = Field(
+        None, description="k-fold cross-validation instead of `by`; a benchmark names fold f as name/f."
+    )
+
+    @property
+    def fold_count(self) -> int | None:
+        """How many folds there are, 1 without any; None for one fold for each subject."""
+        if self.random:
+            return self.random.folds
+        if self.folds:
+            return None if self.folds.k == "all" else self.folds.k
+        return 1
+
     @model_validator(mode="after")
     def _one_kind(self) -> "Rule":
-        if (self.by is None) == (self.random is None):
-            raise ValueError("needs either by or random")
+        if sum(kind is not None for kind in (self.by, self.random, self.folds)) != 1:
+            raise ValueError("needs one of by, random and folds")
         by_number = self.by not in (None, "split")
         for side in ("train", "test"):
             there = getattr(self, side) is not None
@@ -60,11 +90,14 @@ class Rule(Section):
         return self
 
 
-def is_among(number: int, numbers: "tuple[int, ...] | str") -> bool:
-    """Whether a number is one of `numbers`: a list, `odd` or `even`. 0, which is unknown, is neither odd nor even."""
+def is_among(number: int | str, numbers: "tuple[int | str, ...] | str") -> bool:
+    """Whether a number or text is one of `numbers`: a list, `odd` or `even`.
+
+    Neither a text nor 0, which is unknown, is odd or even. A text equals the number that it spells.
+    """
     if isinstance(numbers, str):
-        return number != 0 and number % 2 == (numbers == "odd")
-    return number in numbers
+        return not isinstance(number, str) and number != 0 and number % 2 == (numbers == "odd")
+    return number in numbers or (isinstance(number, str) and number in map(str, numbers))
 
 
 class Exclusion(Section):

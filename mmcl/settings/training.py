@@ -98,6 +98,14 @@ class TrainSettings(SgdSettings):
     steps: Items[Count] = Field((90, 100), description="Epochs after which the learning rate falls.")
     min_rate: Probability = Field(0.0, description="Part of the learning rate that the cosine falls to.")
     label_smoothing: Below1 = Field(0.0, description="Of the classification loss.")
+    class_weights: Annotated[
+        Literal["balanced"] | Annotated[dict[Text, Positive], Field(min_length=1)] | None, OFF
+    ] = Field(
+        None,
+        description="Weights of the classes in the classification loss, for sets whose classes have uneven numbers of "
+        "clips: balanced, in inverse proportion to the training clips of each, or a weight by class id or name, 1 for "
+        "the others.",
+    )
     feeder: FeederName = Field(
         "resize",
         description="How clips are shown: resize crops, resamples and turns them as for NTU (crop, min_crop, test_crop "

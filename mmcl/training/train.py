@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mmcl import checkpoints
 from mmcl.colearn.distil import Distillation
-from mmcl.colearn.learner import CoLearner, build_model
+from mmcl.colearn.learner import CoLearner, build_model, class_weights
 from mmcl.colearn.term import Form
 from mmcl.datasets.mapped import seen_as
 from mmcl.datasets.prepare import SkeletonStore
@@ -28,7 +28,7 @@ from mmcl.engine.resume import Mark, digest
 from mmcl.errors import UserError
 from mmcl.files import write_json, write_text
 from mmcl.naming import sha256
-from mmcl.paths import of_other_settings
+from mmcl.paths import LAST, of_other_settings
 from mmcl.settings.jobs import StreamTraining
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.skeleton.statistics import training_clips
@@ -188,7 +188,7 @@ def _train(
     mark = Mark(_learned(stated), content, _evaluation(stated))
     task = StreamTask(model, loader, stated, scored)
     # all settings are part of the folder's name, those that change no weight, too
-    elsewhere = of_other_settings(target, "last.pt")
+    elsewhere = of_other_settings(target, LAST)
     with fit(
         task, stated.train, target=target, mark=mark, processes=processes, elsewhere=elsewhere
     ) as fitted:
@@ -269,10 +269,17 @@ def _open_model(
         shapes={name: one.shape for name, one in data.inputs.items()},
     )
     networks = {name: one.network for name, one in data.inputs.items() if one.network is not None}
+    stated, weights = settings.train.class_weights, None
+    if stated:
+        weights = class_weights(stated, data.labels, source.class_ids, source.class_names)
     # seeded here and built backbone first, so that runs with and without terms start from the same backbone
     torch.manual_seed(settings.seed)
     model = build_model(
-        settings.model, **form.sizes, networks=networks, label_smoothing=settings.train.label_smoothing
+        settings.model,
+        **form.sizes,
+        networks=networks,
+        label_smoothing=settings.train.label_smoothing,
+        class_weights=weights,
     ).to(device)
     return model, form
 

@@ -5,15 +5,19 @@ import os
 import tracemalloc
 import zipfile
 
+import h5py
 import numpy as np
 import pytest
 from made_readers import opened, prepared
 
 from mmcl.datasets import own_files
+from mmcl.datasets.index import read_index, write_index
 from mmcl.datasets.own_files import read_joints
 from mmcl.datasets.prepare import SkeletonStore
+from mmcl.datasets.protocols import as_clips, fit_split, split
 from mmcl.errors import UserError
 from mmcl.layouts import get_layout
+from mmcl.settings.protocol import Rule
 
 JOINTS = get_layout("utd20").joints
 
@@ -96,8 +100,8 @@ def test_delimiters_byte_order_marks_and_line_ends_do_not_matter(folder, delimit
         ("name,lable\na,x\n", "line 1: unknown column 'lable'; did you mean 'label'"),
         ("nom,label\na,x\n", "line 1: no column 'name'"),
         ("name,label\na,x,y\n", "line 2: has 3 fields, line 1 names 2 columns"),
-        ("name,label,subject\na,x,one\n", "line 2, column subject: 'one' is no number"),
-        ("name,label,subject\na,x,40000\n", "line 2, column subject: '40000' is no number from 0 to 32767"),
+        ("name,label,camera\na,x,one\n", "line 2, column camera: 'one' is no number"),
+        ("name,label,setup\na,x,40000\n", "line 2, column setup: '40000' is no number from 0 to 32767"),
         ("name,label,split\na,x,valid\n", "line 2, column split: 'valid' is not train, test or empty"),
         ("name,label\n,x\n", "line 2, column name: '' is empty"),
         ("name,label\nb/a,x\n", "line 2, column name: 'b/a' is a path"),
@@ -107,9 +111,9 @@ def test_delimiters_byte_order_marks_and_line_ends_do_not_matter(folder, delimit
         ("name,label,skeleton\na,x,/etc/passwd\n", "line 2, column skeleton: '/etc/passwd' leads out of"),
         ("name,label,skeleton\na,x,clips.txt\n", None),
         ("name,label,video\na,x,a.mp4\n", "line 2, column video: 'a.mp4', but no folder of videos"),
-        ("name,label,subject\na,x,P01\nb,x,2\n", "line 2, column subject: 'P01' is no number"),
-        ("name,label,subject\na,x,P01\nb,x,S01\n", "line 2, column subject: 'P01' is no number"),
-        ("name,label,subject\na,x,1.5\n", "line 2, column subject: '1.5' is no number"),
+        ("name,label,camera\na,x,C01\nb,x,2\n", "line 2, column camera: 'C01' is no number"),
+        ("name,label,camera\na,x,C01\nb,x,S01\n", "line 2, column camera: 'C01' is no number"),
+        ("name,label,camera\na,x,1.5\n", "line 2, column camera: '1.5' is no number"),
         (
             "name,label,split\na,x,val\nb,x,test\n",
             "line 2, column split: 'val' is not train, test or empty; leave",
@@ -516,3 +520,48 @@ def test_options_that_cannot_be_are_reported(folder):
         with pytest.raises(UserError) as mistake:
             read(folder, **options)
         assert message in str(mistake.value)
+
+
+# ------------------------------------------------------------------------------- subjects as texts, more columns
+
+
+def test_subjects_may_be_texts(folder, tmp_path_factory):
+    """All of a table are texts where one is: in the index, the store and the splits, in the order of their letters."""
+    table(folder, "name,label,subject,split\na,wave,zoë,train\nb,sit,alice,test\nc,wave,,train\n")
+    assert [entry.subject for entry in open_own(folder).list_clips()] == ["zoë", "alice", ""]
+    store = prepared(tmp_path_factory.mktemp("store") / "own.h5", "own", folder, layout="utd20")
+    with h5py.File(store) as h5:
+        assert h5["subjects/name"].asstr()[:].tolist() == ["alice", "zoë"]
+        assert h5["subject"][:].tolist() == [2, 1, 0]
+    clips = SkeletonStore(store).clips
+    assert clips.subject.tolist() == ["zoë", "alice", ""]
+    rule = Rule(by="subject", train=("alice",), test=("zoë",))
+    assert [side.tolist() for side in split("mine", clips, rule)] == [
+        [False, True, False],
+        [True, False, False],
+    ]
+    assert not any(side.any() for side in split("odd_subjects", clips))
+    held_out = fit_split(clips.subject, np.array([True, True, False]))[1]
+    assert held_out.tolist() == [False, True, False]  # every fifth of the sorted ones, from the first
+
+
+def test_numbers_too_large_for_a_store_are_texts(folder):
+    table(folder, "name,label,subject\na,wave,20240115\nb,sit,7\nc,wave,20240116\n")
+    assert [entry.subject for entry in open_own(folder).list_clips()] == ["20240115", "7", "20240116"]
+    rule = Rule(by="subject", train=(7,), test=(20240115,))
+    train, test = split("mine", as_clips(open_own(folder).list_clips()), rule)
+    assert (train.tolist(), test.tolist()) == ([False, True, False], [True, False, False])
+
+
+def test_further_columns_are_kept(folder, tmp_path):
+    """In the index under their names; `frames` is a column of the index itself."""
+    table(folder, "name,label,Frames,note\na,wave,12,in the\tgarden\nb,sit,,\nc,wave,3,\n")
+    entries = open_own(folder).list_clips()
+    assert [entry.extra for entry in entries] == [
+        (("frames", "12"), ("note", "in the\tgarden")),
+        (),
+        (("frames", "3"),),
+    ]
+    write_index(tmp_path / "index.tsv", entries)
+    assert (tmp_path / "index.tsv").read_text().splitlines()[0].split("\t")[-2:] == ["frames_", "note"]
+    assert read_index(tmp_path / "index.tsv") == entries

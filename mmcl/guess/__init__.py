@@ -1,0 +1,1 @@
+"""What a folder of recordings holds, guessed from its files: `mmcl init --data`."""
