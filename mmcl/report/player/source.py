@@ -19,7 +19,7 @@ from mmcl.datasets.posed import SCHEMA as POSES
 from mmcl.datasets.prepare import SCHEMA as SKELETONS
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError, known, meant
-from mmcl.evaluation.recognise import Recordings, open_recordings
+from mmcl.evaluation.recordings import Recordings, open_recordings
 from mmcl.settings.loading import read_config
 from mmcl.settings.merging import merge
 
