@@ -83,7 +83,7 @@ class View:
         """See `Panel`; a skeleton that is shorter than others stays at its last frame."""
         image = self.empty.copy()
         own = min(frame, len(self.places) - 1)
-        draw_people(image, self.places[own], self.skeleton, own, max(1, round(self.side / 150)))
+        draw_people(image, self.places[own], self.skeleton, own, max(1, round(self.side / 130)))
         return image
 
 
