@@ -1169,15 +1169,14 @@ class Plan:
     # ------------------------------------------------------------------------------------ can answers help?
 
     def examined(self, wildcards: Wildcards) -> dict[str, list[str]]:
-        """What examine_answers needs: all answers to a benchmark's question, the pictures, the labels."""
+        """What examine_answers needs: all answers to a benchmark's question, and the labels."""
         benchmark = self.benchmark(wildcards)
         self._check_clips(wildcards.benchmark, "trained")
-        if not self.config.dataset(benchmark.dataset).videos:
+        if not self.config.dataset(benchmark.dataset).videos and not self._is_imported(benchmark.vlm.name):
             self._require(benchmark.dataset, "videos")
         return {
             "skeletons": [paths.at(paths.SKELETONS, dataset=benchmark.dataset)],
             "answers": self._answers(benchmark.dataset, benchmark.vlm.name, slug(benchmark.instruction)),
-            "montages": self._shards(paths.MONTAGES, benchmark.dataset),
         }
 
     def examination_settings(self, wildcards: Wildcards) -> Plain:
@@ -1198,7 +1197,7 @@ class Plan:
         benchmark = self.benchmark(wildcards)
         question = self.config.question(wildcards.benchmark)
         answered = self._answered_from(benchmark.vlm.name, benchmark.dataset, question)
-        return digest(answered, self._pictured(benchmark.dataset), self._prepared(benchmark.dataset))
+        return digest(answered, self._prepared(benchmark.dataset))
 
     # ---------------------------------------------------------------------------------------------- report
 

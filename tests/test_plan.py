@@ -627,7 +627,7 @@ def test_answers_are_examined_with_frm_off_too(plan):
         needed = plan.examined(at(benchmark=name))
         assert needed["skeletons"] == ["results/skeletons/demo.h5"]
         assert needed["answers"][1] == f"results/answers/demo/demo-blip/{QUESTION}/001-of-002.h5"
-        assert needed["montages"][0] == "results/montages/demo/000-of-002.h5"
+        assert set(needed) == {"skeletons", "answers"}
     settings = plan.examination_settings(at(benchmark="demo_xsub"))
     assert settings == {
         "version": VERSIONS["examine_answers"],
