@@ -13,7 +13,8 @@ import torch
 from mmcl.device import pick_device
 from mmcl.errors import UserError, shown
 from mmcl.evaluation.finished import find_models
-from mmcl.evaluation.recognise import Prediction, Recogniser, best_of, compute, open_recordings
+from mmcl.evaluation.recognise import Prediction, Recogniser, best_of, compute
+from mmcl.evaluation.recordings import open_recordings
 from mmcl.evaluation.score import features
 from mmcl.layouts import get_layout
 from mmcl.models.export import FORMATS

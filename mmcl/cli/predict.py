@@ -69,7 +69,8 @@ def predict_classes(
     from mmcl.device import pick_device
     from mmcl.evaluation import recognise as recognising
     from mmcl.evaluation.finished import find_models
-    from mmcl.evaluation.recognise import Recogniser, open_dataset, open_recordings, write_csv
+    from mmcl.evaluation.recognise import Recogniser, write_csv
+    from mmcl.evaluation.recordings import open_dataset, open_recordings
     from mmcl.files import write_text
 
     if csv and json:

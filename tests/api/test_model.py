@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 import mmcl
 from mmcl.cli import app
-from mmcl.evaluation.recognise import Recogniser, open_recordings, recognise
+from mmcl.evaluation.recognise import Recogniser, recognise
+from mmcl.evaluation.recordings import open_recordings
 from mmcl.skeleton.mapping import map_joints
 
 STORE = "results/skeletons/demo.h5"

@@ -38,6 +38,10 @@ NOT_HERE = {
         "make demo": "five minutes; tests/workflow runs the same rules on smaller data",
         "make test": "this is it",
     },
+    "show.md": {
+        "mmcl show demo S003*": "clips of the real demo; tests/report/player/test_gather.py names others",
+        "mmcl show results/skeletons/filmed.h5 *": "needs poses; tests/report/player/test_gather.py makes some",
+    },
     "stores.md": {"h5ls *": "HDF5's own tools need not be installed"},
     "tutorial.md": {
         "git clone *": "there is no public address yet",

@@ -295,7 +295,7 @@ def test_no_file(tmp_path):
 
 def test_recognised_from_the_file_itself(npz, names):
     """`mmcl predict model.pt CS.npz --reader ctr_npz` opens the file, not its folder."""
-    from mmcl.evaluation.recognise import open_recordings
+    from mmcl.evaluation.recordings import open_recordings
 
     recordings = open_recordings(npz, "ctr_npz", {"names": names}, NAMES[:2])
     assert (recordings.layout, recordings.names) == ("ntu25", NAMES[:2])

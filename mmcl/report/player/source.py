@@ -19,7 +19,7 @@ from mmcl.datasets.posed import SCHEMA as POSES
 from mmcl.datasets.prepare import SCHEMA as SKELETONS
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError, known, meant
-from mmcl.evaluation.recognise import Recordings, open_recordings
+from mmcl.evaluation.recordings import Recordings, open_recordings
 from mmcl.settings.loading import read_config
 from mmcl.settings.merging import merge
 
@@ -241,7 +241,7 @@ def _with_dataset(source: Source, request: Request) -> Source:
     except UserError as error:
         if asked:
             raise
-        log.info("%s: shown without recordings (%s)", source.title, error)
+        log.warning("%s: shown without its recordings and videos: %s", source.title, error)
         return source
     return _with_reader(source, listed)
 
@@ -259,7 +259,7 @@ def _listed(settings: Config, name: str, root: Path, videos: Path | None) -> Lis
 
     videos = videos or place(dataset.videos)
     if videos and not videos.is_dir():
-        log.info("%s: no folder of videos %s", name, videos)
+        log.warning("%s: no folder of videos %s", name, videos)
         videos = None
     poses = None
     if dataset.poses:

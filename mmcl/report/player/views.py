@@ -8,7 +8,7 @@ import numpy as np
 from mmcl.report.player.shown import Skeleton
 
 AXES = {"front": (0, 1), "side": (2, 1), "top": (0, 2)}
-"""View → which axes of the data go to the right and up. `front` is what the camera sees."""
+"""View → which axes of the data go to the right and up. `front` is as in the camera's picture."""
 
 ODD = 0.002
 """Part of the joints, at either end of an axis, that the drawing need not reach: single joints far away would make the
