@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -51,6 +52,7 @@ class Config:
         benchmarks: name → settings with everything inherited.
         protocols: the user's own, by name.
         demo_weights: how the demo's small networks are trained.
+        tensorboard: whether trainings write event files.
         vlms, cnns: what benchmarks call by the same name in paths.
 
     Raises:
@@ -65,6 +67,11 @@ class Config:
         self.file = validated(ConfigFile, self._merged(recipe), where=self._origin([], recipe))
         self.protocols: dict[str, Rule] = self.file.protocols
         self.demo_weights = self.file.demo_weights
+        self.tensorboard = self.file.tensorboard
+        if self.tensorboard and not find_spec("tensorboard"):
+            raise ConfigError(
+                "tensorboard: the package is missing; install the extra: pip install 'mmcl[tensorboard]'"
+            )
         for name in self.protocols:
             if name in protocols():
                 raise ConfigError(f"protocols.{name}: a published protocol has this name; choose another")

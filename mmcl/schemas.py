@@ -29,6 +29,9 @@ class Column(NamedTuple):
         flat: the first axis does not count clips, but for example the frames of all clips.
         low, high: bounds of the numbers, themselves included; None for none.
         finite: holds finite numbers alone.
+        description: what it holds, in a sentence without its full stop; empty for an array that is not described.
+        unit: of the numbers; `none` for numbers without a unit and for text.
+        axes: the names of its dimensions, the first one included, such as `clip, token, feature`.
     """
 
     dtype: str
@@ -37,6 +40,9 @@ class Column(NamedTuple):
     low: float | None = None
     high: float | None = None
     finite: bool = True
+    description: str = ""
+    unit: str = "none"
+    axes: str = "clip"
 
     @property
     def storage(self) -> np.dtype:
@@ -51,14 +57,23 @@ class Schema:
     Attributes:
         columns: arrays with a row for each clip, or flat.
         tables: further arrays; those of one group, such as `classes`, have as many rows.
+        extras: arrays as those of `tables` that stores of earlier versions lack.
         attributes: texts among the root attributes.
         check: what else has to hold.
+        description: what such a store is.
     """
 
     columns: dict[str, Column]
     tables: dict[str, Column] = field(default_factory=dict)
+    extras: dict[str, Column] = field(default_factory=dict)
     attributes: tuple[str, ...] = ()
     check: Callable[[h5py.File], None] = lambda file: None
+    description: str = ""
+
+    @property
+    def arrays(self) -> dict[str, Column]:
+        """All that its stores hold, those of every store first."""
+        return COMMON | self.columns | self.tables | self.extras
 
 
 def columns(schema: str, **shapes: tuple[int, ...]) -> dict[str, Column]:
@@ -94,6 +109,18 @@ def _check_labels(file: h5py.File) -> None:
 def _check_skeletons(file: h5py.File) -> None:
     _check_places(file, "joints")
     _check_labels(file)
+    _check_joints(file, "joints")
+
+
+def _check_joints(file: h5py.File, flat: str) -> None:
+    names = file.get("layout/joint")
+    if names is not None and len(names) != file[flat].shape[1]:
+        raise _fault(file, f"layout/joint: {len(names)} names for {file[flat].shape[1]} joints")
+
+
+def _check_poses(file: h5py.File) -> None:
+    _check_places(file, "keypoints")
+    _check_joints(file, "keypoints")
 
 
 def _check_scores(file: h5py.File) -> None:
@@ -101,81 +128,318 @@ def _check_scores(file: h5py.File) -> None:
     classes = len(file["classes/id"])
     if file["logits"].shape[1] != classes:
         raise _fault(file, f"logits: {file['logits'].shape[1]} numbers a clip for {classes} classes")
+    if "confusion" in file and file["confusion"].shape != (classes, classes):
+        raise _fault(file, f"confusion: a table of {file['confusion'].shape} for {classes} classes")
 
 
-_CLASSES = {"classes/id": Column("text"), "classes/name": Column("text")}
-_PLACES = {
-    "offset": Column("int64", low=0),
-    "frames": Column("int32", low=1),
-    "persons": Column("int8", low=1),
+COMMON = {
+    "names": Column("text", description="Names of the clips, in the order of the rows"),
+    "failed/names": Column("text", description="Clips that have no row", axes="failed clip"),
+    "failed/reason": Column("text", description="Why a clip has no row", axes="failed clip"),
 }
+"""What all stores hold."""
+
+_CLASSES = {
+    "classes/id": Column(
+        "text", description="The class's name in the data set itself, such as A023", axes="class"
+    ),
+    "classes/name": Column("text", description="The class in words", axes="class"),
+}
+_LABELS = Column("int64", low=0, description="Class of the clip: the row of classes, counted from 0")
+_PLACES = {
+    "offset": Column("int64", low=0, unit="row", description="First row of the clip in the flat array"),
+    "frames": Column("int32", low=1, unit="frame", description="Frames of the clip, T"),
+    "persons": Column(
+        "int8",
+        low=1,
+        unit="person",
+        description="People of the clip, M; its T·M rows are frame by frame, the people of a frame together",
+    ),
+}
+_LAYOUT = {
+    "layout/joint": Column(
+        "text", description="Names of the joints, in the order of the axis joint", axes="joint"
+    ),
+    "layout/parent": Column(
+        "int64",
+        low=0,
+        description="The joint at the other end of its bone, towards the root, counted from 0; the root's is itself",
+        axes="joint",
+    ),
+}
+_NUMBERS = {
+    "subject": "Number of the person",
+    "camera": "Number of the camera; 1 where there is one alone",
+    "setup": "Number of the set-up (place and height of the cameras); 1 where there is one alone",
+}
+_SPLIT = "train or test where the data set itself assigns the clip, else empty"
 
 SCHEMAS = {
     "mmcl.skeletons/1": Schema(
         {
-            "joints": Column("float32", (ANY, 3), flat=True),
+            "joints": Column(
+                "float32",
+                (ANY, 3),
+                flat=True,
+                description="Positions x, y, z of the joints about the layout's centre joint in the clip's first "
+                "frame; all zero where a person is absent. 2-D skeletons: parts of the picture's height, y up, z 0",
+                unit="m",
+                axes="row, joint, coordinate",
+            ),
             **_PLACES,
-            "labels": Column("int64", low=0),
-            "subject": Column("int16"),
-            "camera": Column("int16"),
-            "setup": Column("int16"),
-            "split": Column("text"),
+            "labels": _LABELS,
+            **{key: Column("int16", description=text) for key, text in _NUMBERS.items()},
+            "split": Column("text", description=_SPLIT),
         },
         {
             **_CLASSES,
-            **{f"failed/{key}": Column("int16") for key in ("subject", "camera", "setup")},
-            **{f"failed/{key}": Column("text") for key in ("action", "split")},
+            **{
+                f"failed/{key}": Column("int16", description=text, axes="failed clip")
+                for key, text in _NUMBERS.items()
+            },
+            "failed/action": Column("text", description="Id of the clip's class", axes="failed clip"),
+            "failed/split": Column("text", description=_SPLIT, axes="failed clip"),
         },
-        ("layout",),
-        _check_skeletons,
+        extras=_LAYOUT,
+        attributes=("layout",),
+        check=_check_skeletons,
+        description="Skeletons of all clips of a data set, cleaned and centred",
     ),
     "mmcl.poses/1": Schema(
         {
-            "keypoints": Column("float32", (17, 3), flat=True),
+            "keypoints": Column(
+                "float32",
+                (17, 3),
+                flat=True,
+                description="x and y (down) of the joints, and the confidence of each from 0 to 1; all zero where a "
+                "person is not seen",
+                unit="pixel",
+                axes="row, joint, number",
+            ),
             **_PLACES,
-            "size": Column("int32", (2,), low=1),
-            "rate": Column("float32", finite=False),  # NaN where the video states none
+            "size": Column(
+                "int32",
+                (2,),
+                low=1,
+                description="Width and height of the video",
+                unit="pixel",
+                axes="clip, side",
+            ),
+            # NaN where the video states none
+            "rate": Column(
+                "float32",
+                finite=False,
+                description="Frames a second of the poses; NaN where the video states none",
+                unit="1/s",
+            ),
         },
-        check=lambda file: _check_places(file, "keypoints"),
+        extras=_LAYOUT,
+        check=_check_poses,
+        description="2-D poses of people, as an estimator sees them in the videos",
     ),
     "mmcl.crops/1": Schema(
         {
-            "boxes": Column("float32", (ANY, 4)),
-            "scores": Column("float32", (ANY,)),
-            "frame": Column("int32", (ANY,), low=0),
-            "images": Column("bytes", (ANY,)),
-        }
+            "boxes": Column(
+                "float32",
+                (ANY, 4),
+                description="Left, top, right and bottom of the crop in the video's frame",
+                unit="pixel",
+                axes="clip, crop, edge",
+            ),
+            "scores": Column(
+                "float32",
+                (ANY,),
+                description="Confidence of the person detector from 0 to 1",
+                axes="clip, crop",
+            ),
+            "frame": Column(
+                "int32",
+                (ANY,),
+                low=0,
+                description="Number of the frame in the video, counted from 0",
+                axes="clip, crop",
+            ),
+            "images": Column(
+                "bytes", (ANY,), description="The crop as a JPEG file", unit="byte", axes="clip, crop"
+            ),
+        },
+        description="Pictures of the people of each clip, cut out of some frames of its video",
     ),
-    "mmcl.montages/1": Schema({"images": Column("bytes")}),
-    "mmcl.rgb/1": Schema({"features": Column("float32", (ANY,))}),
-    "mmcl.embeddings/1": Schema({"states": Column("float16", (ANY, ANY))}),
+    "mmcl.montages/1": Schema(
+        {
+            "images": Column(
+                "bytes",
+                description="The clip's crops side by side, left to right in time, as a JPEG file",
+                unit="byte",
+            )
+        },
+        description="One picture of each clip: its crops side by side",
+    ),
+    "mmcl.rgb/1": Schema(
+        {
+            "features": Column(
+                "float32",
+                (ANY,),
+                description="What the CNN makes of the clip's montage",
+                axes="clip, feature",
+            )
+        },
+        description="Features of the montages by a CNN that is not trained along (what FAM aligns with)",
+    ),
+    "mmcl.embeddings/1": Schema(
+        {
+            "states": Column(
+                "float16",
+                (ANY, ANY),
+                description="What the vision encoder of the vision-language model makes of the clip's montage",
+                axes="clip, patch, feature",
+            )
+        },
+        description="Montages as a vision-language model sees them, kept to answer further questions",
+    ),
     "mmcl.answers/1": Schema(
         {
-            "states": Column("float32", (ANY, ANY)),
-            "mask": Column("bool", (ANY,)),
-            "ids": Column("int64", (ANY,)),
-            "text": Column("text"),
+            "states": Column(
+                "float32",
+                (ANY, ANY),
+                description="Last hidden state of the language model at the position that produces the token; zero "
+                "where there is none",
+                axes="clip, token, feature",
+            ),
+            "mask": Column(
+                "bool", (ANY,), description="Whether the answer has such a token", axes="clip, token"
+            ),
+            "ids": Column(
+                "int64",
+                (ANY,),
+                description="The tokens' numbers in the model's vocabulary",
+                axes="clip, token",
+            ),
+            "text": Column("text", description="The answer in words"),
             # NaN for other questions than those of yes and no
-            "p_yes": Column("float32", low=0, high=1, finite=False),
-        }
+            "p_yes": Column(
+                "float32",
+                low=0,
+                high=1,
+                finite=False,
+                description="Probability of yes against no; NaN for other questions",
+            ),
+        },
+        description="A vision-language model's answers to one question (attribute question) about each montage",
     ),
     "mmcl.scores/1": Schema(
-        {"logits": Column("float32", (ANY,)), "labels": Column("int64", low=0)}, _CLASSES, check=_check_scores
+        {
+            "logits": Column(
+                "float32", (ANY,), description="Scores of the classes before the softmax", axes="clip, class"
+            ),
+            "labels": _LABELS,
+        },
+        _CLASSES,
+        extras={
+            "confusion": Column(
+                "int64",
+                (ANY,),
+                low=0,
+                description="Clips of each true class that were recognised as each class",
+                unit="clip",
+                axes="true class, recognised class",
+            )
+        },
+        check=_check_scores,
+        description="Scores of a trained stream for the clips of the test split, or of a held-out part of the training",
     ),
     "mmcl.training_pictures/2": Schema(
         {
-            "montage": Column("bytes"),
-            "frames": Column("bytes", (ANY,)),
-            "empty": Column("bytes"),
+            "montage": Column("bytes", description="Five frames side by side as a JPEG file", unit="byte"),
+            "frames": Column(
+                "bytes", (ANY,), description="The frame as a JPEG file", unit="byte", axes="clip, frame"
+            ),
+            "empty": Column("bytes", description="The room without anybody, as a JPEG file", unit="byte"),
             # NaN for who or what is not seen
-            "boxes": Column("float32", (ANY, ANY, 4), finite=False),
-            "keypoints": Column("float32", (ANY, ANY, 17, 2), finite=False),
-            "object_at": Column("float32", (ANY, 2), finite=False),
-            "facts": Column("text"),
-        }
+            "boxes": Column(
+                "float32",
+                (ANY, ANY, 4),
+                finite=False,
+                description="Left, top, right and bottom of a person; NaN for an absent one",
+                unit="pixel",
+                axes="clip, frame, person, edge",
+            ),
+            "keypoints": Column(
+                "float32",
+                (ANY, ANY, 17, 2),
+                finite=False,
+                description="x and y of the joints in COCO's order, hidden ones too; NaN for an absent person",
+                unit="pixel",
+                axes="clip, frame, person, joint, coordinate",
+            ),
+            "object_at": Column(
+                "float32",
+                (ANY, 2),
+                finite=False,
+                description="Centre of the held object in the montage, x and y in parts of its side; NaN where unseen",
+                axes="clip, frame, coordinate",
+            ),
+            "facts": Column("text", description="What is true of the clip, as JSON"),
+        },
+        description="Drawn pictures with their truth, on which the demo's small networks are trained",
     ),
 }
 """Schema → what its stores hold. A store of another schema is checked for what all stores have in common."""
+
+
+# ------------------------------------------------------------------------------- what a file says of itself
+
+
+class Description(NamedTuple):
+    """What an array says of itself, see `Column`."""
+
+    description: str
+    unit: str
+    axes: str
+
+
+def describe(file: h5py.File, columns: dict[str, Column] | None = None) -> None:
+    """Write into a store what it and its arrays hold: attributes description, unit and axes, and HDF5's axis labels.
+
+    They are for readers; nothing depends on them, and stores of earlier versions have none.
+
+    Args:
+        file: has its attribute `schema` and all arrays.
+        columns: the store's, for a schema that is not in `SCHEMAS`.
+    """
+    stated = SCHEMAS.get(str(file.attrs["schema"]), Schema(columns or {}))
+    if stated.description:
+        file.attrs["description"] = stated.description
+    for path, column in stated.arrays.items():
+        if path in file and column.description:
+            array = file[path]
+            array.attrs.update(Description(column.description, column.unit, column.axes)._asdict())
+            for number, axis in enumerate(column.axes.split(", ")):
+                array.dims[number].label = axis
+
+
+def content_of(file: h5py.File) -> str:
+    """What a store says that it is; of one that says nothing, what its schema says."""
+    return _said(file.attrs, "description") or SCHEMAS.get(str(file.attrs["schema"]), Schema({})).description
+
+
+def description_of(file: h5py.File, path: str) -> Description | None:
+    """What an array says of itself; of one that says nothing, as in earlier versions, what its schema says."""
+    attributes = file[path].attrs
+    found = [_said(attributes, key) for key in Description._fields]
+    if all(found):
+        return Description(*found)
+    column = SCHEMAS.get(str(file.attrs["schema"]), Schema({})).arrays.get(path)
+    return Description(column.description, column.unit, column.axes) if column else None
+
+
+def _said(attributes: h5py.AttributeManager, key: str) -> str:
+    """An attribute that is one text; empty for anything else."""
+    if key not in attributes:
+        return ""
+    attribute = attributes.get_id(key)
+    single = attribute.shape == () and h5py.check_string_dtype(attribute.dtype)
+    return str(attributes[key]) if single else ""
 
 
 # ------------------------------------------------------------------------------------------------ the check
@@ -196,7 +460,8 @@ def check(file: h5py.File) -> None:
     for attribute in ("settings", "fingerprint", *stated.attributes):
         _text(file, attribute)
     settings_of(file)
-    _check_all(file, arrays, stated.columns, stated.tables)
+    extras = {path: column for path, column in stated.extras.items() if path in arrays}
+    _check_all(file, arrays, stated.columns, stated.tables | extras)
     stated.check(file)
 
 
@@ -236,14 +501,14 @@ def _check_all(
     columns: dict[str, Column],
     tables: dict[str, Column],
 ) -> None:
-    rows = {"names": Column("text")} | {path: column for path, column in columns.items() if not column.flat}
+    rows = {"names": COMMON["names"]} | {path: column for path, column in columns.items() if not column.flat}
     _check_arrays(file, arrays, rows)
     for path, column in columns.items():
         if column.flat:
             _check_arrays(file, arrays, {path: column})
-    tables = {"failed/names": Column("text"), "failed/reason": Column("text"), **tables}
+    tables = {path: column for path, column in COMMON.items() if path != "names"} | tables
     for group in sorted({path.partition("/")[0] for path in tables}):
-        own = {path: column for path, column in tables.items() if path.startswith(f"{group}/")}
+        own = {path: column for path, column in tables.items() if path.partition("/")[0] == group}
         _check_arrays(file, arrays, own)
 
 

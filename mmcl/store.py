@@ -2,8 +2,9 @@
 
 A sealed store is one HDF5 file that h5py, h5ls and HDFView read without plug-ins: arrays of N rows beside
 `names` (N), the clips that failed in `failed/{names,reason}`, and root attributes `schema`, `settings` (JSON),
-`fingerprint`, `mmcl_version`, `complete`. Before the HDF5 content stands its checksum (`mmcl.checksum`); what
-a store of each schema holds is in `mmcl.schemas`. Both are checked when a store is opened.
+`fingerprint`, `mmcl_version`, `complete`. Arrays say in attributes what they hold. Before the HDF5 content stands its
+checksum (`mmcl.checksum`); what a store of each schema holds is in `mmcl.schemas`. Both are checked when a store is
+opened.
 
 While a store is being written, every finished batch is a small HDF5 file of its own in `<store>.part/`. A batch
 file appears by rename, so it is complete or absent however the job ends: no finished batch is lost, and
@@ -523,6 +524,7 @@ def _seal(target: Target) -> None:
         )
         if target.finish:
             target.finish(out)
+        schemas.describe(out, target.columns)
         out.attrs["complete"] = True
 
 
@@ -578,6 +580,16 @@ class _Output(io.FileIO):
         except OSError as error:
             self.error = error
         return size
+
+    def readinto(self, buffer: Any) -> int:
+        """After an error what was not written reads as zeros, for which HDF5 has words; what else is in the buffer may
+        crash it."""
+        read = super().readinto(buffer) or 0
+        if self.error:
+            rest = memoryview(buffer).cast("B")[read:]
+            rest[:] = bytes(len(rest))
+            read += len(rest)
+        return read
 
     def truncate(self, size: int | None = None) -> int:
         try:
@@ -778,6 +790,13 @@ class Shards:
             if isinstance(value, bytes)
             else schemas.require_finite(self._file(number), column, value)
         )
+
+    def part(self, column: str, start: int, count: int, name: str) -> np.ndarray:
+        """Rows of a flat column, `count` from `start` on, of the file that has a clip's row."""
+        number, _ = self._place[name]
+        with damage_named(self.paths[number]):
+            rows = self._column(number, column)[start : start + count]
+        return schemas.require_finite(self._file(number), column, rows)
 
     def read(self, column: str, names: Sequence[str] | None = None) -> np.ndarray:
         """Rows of a column in the order of `names` (default: all), (len(names), …)."""

@@ -1,8 +1,13 @@
+import json
+import shutil
+
 import numpy as np
 import pytest
+from made_stores import edited
 from typer.testing import CliRunner
 
 from mmcl.cli import app
+from mmcl.inspect import inspect
 from mmcl.report.contact_sheet import contact_sheet
 from mmcl.store import Batch, Column, write
 
@@ -73,16 +78,18 @@ def answers(tmp_path):
 def test_it_shows_what_a_store_holds(montages):
     shown = run(app, ["inspect", str(montages)])
     assert shown.exit_code == 0
+    lines = [line.split(maxsplit=1) for line in shown.stdout.splitlines()[1:]]
     for part in (
-        "mmcl.montages/1",
-        "complete     yes",
-        "2, and 1 failed",
-        '"size": 40',
-        "bad: no person",
-        "one",
+        ["schema", "mmcl.montages/1"],
+        ["holds", "One picture of each clip: its crops side by side"],
+        ["complete", "yes"],
+        ["clips", "2, and 1 failed"],
+        ["size", "40"],
+        ["bad", "no person"],
+        ["images", "2      bytes  byte  clip"],
     ):
-        assert part in shown.stdout
-    assert any(line.split() == ["images", "2", "bytes"] for line in shown.stdout.splitlines())
+        assert part in lines
+    assert max(map(len, shown.stdout.splitlines()[1:])) <= 80
 
 
 def test_it_does_not_touch_the_file(montages):
@@ -92,10 +99,47 @@ def test_it_does_not_touch_the_file(montages):
 
 
 def test_it_shows_question_and_answer(answers):
-    shown = run(app, ["inspect", str(answers)]).stdout
-    assert "Q: whether?" in shown
-    assert "A: yes   (p_yes 0.750)" in shown
-    assert any(line.split() == ["states", "1×3×8", "float32"] for line in shown.splitlines())
+    lines = [line.split() for line in run(app, ["inspect", str(answers)]).stdout.splitlines()]
+    assert ["question", "whether?"] in lines
+    assert ["states", "1×3×8", "float32", "none", "clip,", "token,", "feature"] in lines
+    assert ["text", "1", "3"] in lines  # one answer of three characters
+    assert ["one", *"777", *"111", "0.75", *"000", "…", "yes"] in lines
+
+
+def test_it_shows_classes_with_their_names(stores):
+    lines = [line.split() for line in inspect(stores["skeletons"], rows=2).splitlines()]
+    assert ["2", "a2", "a2", "8"] in lines  # label, id, name, clips
+    head = next(line for line in lines if line[:2] == ["names", "labels"])
+    assert "offset" not in head
+    assert lines[lines.index(head) + 1][:4] == ["a0_s1", "0", "a0", "a0"]
+    assert ["bad_s1", "empty"] in lines
+
+
+def test_as_json_it_has_all_of_it(stores, answers):
+    found = json.loads(run(app, ["inspect", str(stores["skeletons"]), str(answers), "--json"]).stdout)[
+        "stores"
+    ]
+    assert [one["schema"] for one in found] == ["mmcl.skeletons/1", "mmcl.answers/1"]
+    skeletons, answer = found
+    assert skeletons["arrays"]["joints"]["unit"] == "m"
+    assert skeletons["arrays"]["joints"]["axes"] == "row, joint, coordinate"
+    assert skeletons["classes"][3] == {"label": 3, "id": "a3", "name": "a3", "clips": 8}
+    assert skeletons["failed"] == {"bad_s1": "empty", "bad_s2": "empty"}
+    assert answer["texts"]["text"] == {"different": 1, "characters": [3, 3], "frequent": {}}
+    assert answer["clips"][0]["p_yes"] == 0.75
+
+
+def test_what_an_array_says_of_itself_cannot_control_a_terminal(stores, tmp_path):
+    path = shutil.copy(stores["skeletons"], tmp_path / "x.h5")
+    with edited(path) as file:
+        file["labels"].attrs.update(description="\x1b[31mred", unit="one", axes="clip")
+        file["split"].attrs["unit"] = ["many", "units"]
+        file["subject"].attrs["description"] = 3
+    shown = inspect(path)
+    assert "\\x1b[31mred" in shown
+    assert "\x1b" not in shown
+    assert "train or test where" in shown  # what is no text is not believed
+    assert "Number of the person" in shown
 
 
 def test_it_draws_a_contact_sheet(montages, tmp_path):

@@ -259,3 +259,145 @@ def test_a_stage_states_the_sizes_that_its_schema_leaves_open():
     ].shape == (7, 4)
     with pytest.raises(AssertionError):
         schemas.columns("mmcl.crops/1", boxes=(7, 4))
+
+
+# -------------------------------------------------------------------------------- what a file says of itself
+
+
+@pytest.mark.parametrize("name", schemas.SCHEMAS)
+def test_every_array_of_every_schema_is_described(name):
+    schema = schemas.SCHEMAS[name]
+    assert schema.description
+    for path, column in schema.arrays.items():
+        assert column.description, path
+        assert column.unit, path
+        assert len(column.axes.split(", ")) == 1 + len(column.shape), path
+
+
+def test_a_store_says_what_it_holds(stores):
+    with h5py.File(stores["skeletons"]) as file:
+        assert file.attrs["description"] == "Skeletons of all clips of a data set, cleaned and centred"
+        joints = file["joints"]
+        assert {key: joints.attrs[key] for key in ("unit", "axes")} == {
+            "unit": "m",
+            "axes": "row, joint, coordinate",
+        }
+        assert [axis.label for axis in joints.dims] == ["row", "joint", "coordinate"]
+        described = []
+        file.visititems(
+            lambda _, item: described.append("description" in item.attrs or not hasattr(item, "shape"))
+        )
+        assert all(described)
+
+
+def silent(file):
+    """Take out all that a store says of itself, as earlier versions wrote it."""
+    del file.attrs["description"]
+
+    def strip(_, item):
+        for key in list(item.attrs):
+            del item.attrs[key]
+
+    file.visititems(strip)
+    file.pop("layout", None)
+
+
+def test_a_store_of_an_earlier_version_is_read_as_before(stores, tmp_path):
+    old = shutil.copy(stores["skeletons"], tmp_path / "old.h5")
+    with edited(old) as file:
+        silent(file)
+    one, other = SkeletonStore(old), SkeletonStore(stores["skeletons"])
+    assert one.fingerprint == other.fingerprint
+    np.testing.assert_array_equal(one.joints, other.joints)
+    with h5py.File(old) as file:
+        assert schemas.description_of(file, "joints").unit == "m"
+        assert schemas.content_of(file).startswith("Skeletons")
+
+
+def test_the_fingerprint_does_not_follow_from_descriptions(tmp_path):
+    """A store that an earlier version has begun is continued, and sealed with descriptions."""
+
+    def target(path, **what):
+        columns = {"features": store.Column("float32", (2,), **what)}
+        return {
+            "schema": "mmcl.rgb/1",
+            "settings": {},
+            "columns": columns,
+            "batch_size": 1,
+            "path": tmp_path / path,
+        }
+
+    def work(names):
+        if names == ["b"] and not finished:
+            raise KeyboardInterrupt
+        calls.append(names)
+        return store.Batch(names, {"features": np.zeros((1, 2))}, {})
+
+    finished, calls = False, []
+    with pytest.raises(KeyboardInterrupt):
+        store.write(names=["a", "b"], work=work, **target("x.h5"))
+    finished = True
+    store.write(names=["a", "b"], work=work, **target("x.h5", description="Another", unit="m"))
+    assert calls == [["a"], ["b"]]
+    store.write(names=["a", "b"], work=work, **target("y.h5"))
+    with h5py.File(tmp_path / "x.h5") as one, h5py.File(tmp_path / "y.h5") as other:
+        assert one.attrs["fingerprint"] == other.attrs["fingerprint"]
+        assert one["features"].attrs["axes"] == "clip, feature"
+        assert one["names"].attrs["unit"] == "none"
+
+
+def test_an_own_schema_is_described_by_its_columns(tmp_path):
+    column = store.Column("float32", (2,), description="Loudness of each ear", unit="dB", axes="clip, ear")
+    store.write(
+        tmp_path / "x.h5",
+        schema="mmcl.sound/1",
+        settings={},
+        names=["a"],
+        columns={"features": column},
+        batch_size=1,
+        work=lambda names: store.Batch(names, {"features": np.zeros((1, 2))}, {}),
+    )
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert file["features"].attrs["unit"] == "dB"
+        assert file["features"].dims[1].label == "ear"
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda h5: h5.__setitem__("layout/joint", np.array(["a"], object)), "1 names for 20 joints"),
+        (
+            lambda h5: h5.__setitem__("layout/parent", np.zeros(20)),
+            "'layout/parent' holds floats, not integers",
+        ),
+    ],
+)
+def test_joints_that_do_not_fit_are_refused(path, edit, message):
+    with edited(path) as file:
+        file.pop("layout", None)
+        edit(file)
+    with pytest.raises(UserError, match=message):
+        SkeletonStore(path)
+
+
+def rows_of(schema):
+    """A schema as docs/stores.md has it: array, type, shape of the whole array, unit, content."""
+    for path, column in schema.arrays.items():
+        axes = column.axes.split(", ")
+        sizes = ["", *("" if size == schemas.ANY else str(size) for size in column.shape)]
+        shape = ", ".join(
+            f"{axis} ({size})" if size else axis for axis, size in zip(axes, sizes, strict=True)
+        )
+        yield f"| `{path}` | {column.dtype} | {shape} | {column.unit} | {column.description} |"
+
+
+@pytest.mark.parametrize("name", schemas.SCHEMAS)
+def test_the_page_has_a_table_of_every_schema(name, project):
+    page = (project / "docs/stores.md").read_text()
+    schema = schemas.SCHEMAS[name]
+    section = page.partition(f"\n## `{name}`\n")[2].partition("\n## ")[0]
+    assert schema.description in section
+    found = [line for line in section.splitlines() if line.startswith("| `")]
+    assert found == list(rows_of(schema)), "docs/stores.md differs; it should be\n" + "\n".join(
+        rows_of(schema)
+    )

@@ -28,21 +28,24 @@ def inspect(
     count: Annotated[int, typer.Option(min=1, help="Clips on the contact sheet.")] = 24,
     json: Json = None,
 ) -> None:
-    """Show what a store holds: schema, settings, arrays, completeness, failed clips, a few rows."""
+    """Show what a store holds: schema, settings, arrays, classes, texts, completeness, failed clips, a few clips."""
+    from shutil import get_terminal_size
+
     from mmcl.evaluation.finished import stores_of
+    from mmcl.inspect import WIDTH, examine
     from mmcl.inspect import inspect as describe
-    from mmcl.inspected import inspected
     from mmcl.report.contact_sheet import contact_sheet
 
     check_json(json)
     with reported():
         stores = [store for path in paths for store in stores_of(path)]
-        found = [inspected(store, rows) for store in stores] if json else []
-        give(
-            json,
-            {"stores": found},
-            lambda: typer.echo("\n\n".join(describe(store, rows) for store in stores)),
-        )
+        found = [examine(store, rows) for store in stores] if json else []
+
+        def show() -> None:
+            width = max(WIDTH, get_terminal_size().columns)
+            typer.echo("\n\n".join(describe(store, rows, width) for store in stores))
+
+        give(json, {"stores": found}, show)
         if picture:
             drawn = contact_sheet(stores, picture, count)
             typer.echo(f"{drawn} clips drawn to {picture}", err=True)

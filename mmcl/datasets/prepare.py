@@ -20,6 +20,7 @@ from mmcl.datasets.index import read_index, write_index
 from mmcl.datasets.listing import list_clips, read_recording, reason_of
 from mmcl.datasets.protocols import Clips
 from mmcl.datasets.stamps import record
+from mmcl.datasets.stored_layout import write_layout
 from mmcl.errors import Damaged, UserError, shown
 from mmcl.helpers import end_with_parent
 from mmcl.layouts import get_layout
@@ -117,6 +118,7 @@ def prepare_skeletons(
 
     def finish(h5: h5py.File) -> None:
         _number_rows(h5, classes, reader.class_names())
+        write_layout(h5, reader.layout)
         # what assigns a clip without a skeleton to the training or the test set
         failed = [entries[name] for name in h5["failed/names"].asstr()[:]]
         for key in ("camera", "setup"):

@@ -24,6 +24,7 @@ from mmcl.engine.optimizers import Optimizing, build_optimizer
 from mmcl.engine.precision import arithmetic
 from mmcl.engine.processes import Processes
 from mmcl.engine.resume import LastState, Mark, only_writer
+from mmcl.engine.scalars import scalars
 from mmcl.engine.schedule import sgd_factor
 from mmcl.engine.seeds import epoch_seed
 from mmcl.engine.step import Step, make_step
@@ -99,8 +100,9 @@ def fit(
             memory_reported(remedy(task, settings)),
             arithmetic(task.precision),
             searched_convolutions() if task.same_pictures else nullcontext(),
+            scalars(target.parent, fitted.history, processes) as add,
         ):
-            _train(task, settings, optimizing, fitted, last, target, processes)
+            _train(task, settings, optimizing, fitted, last, target, processes, add)
         yield fitted
         if processes.first and not in_workflow():
             last.remove()
@@ -175,6 +177,7 @@ def _train(
     last: LastState,
     target: Path,
     processes: Processes,
+    add: Callable[[Row], None],
 ) -> None:
     history, done = fitted.history, len(fitted.history)
     task.begin(done)
@@ -214,6 +217,7 @@ def _train(
                     fitted.best = {"epoch": epoch + 1, "top1": row["test_top1"], "state": task.kept_state()}
             task.end_epoch(row)
             history.append(row)
+            add(row)
             shown.note(**{key: f"{row[key]:.3f}" for key in ("loss", "accuracy") if key in row})
             log.debug("%s", as_line(row))
             if processes.first:

@@ -204,14 +204,33 @@ class Recogniser:
             UserError: a clip has another shape, values that are not finite, nobody in it, or is unlike those of the
                 training.
         """
-        for number, clip in enumerate(clips):
-            self._check_form(number, clip)
-        for number, found in enumerate([] if unchecked else self.differences(clips)):
+        names = [f"clip {number}" for number in range(len(clips))]
+        for name, found in zip(names, self.checked(names, clips, unchecked), strict=True):
             for one in found:
-                if one.refused:
-                    raise UserError(f"clip {number}: {one.message}")
-                log.warning("clip %d: %s", number, one.message)
-        return self._scores(clips)
+                log.warning("%s: %s", name, one.message)
+        return self.computed(clips)
+
+    def checked(
+        self, names: Sequence[str], clips: Sequence[np.ndarray], unchecked: bool = False, mapped: bool = False
+    ) -> list[list[Difference]]:
+        """Check clips that may hold anything, and tell in what each is unlike those of the training.
+
+        Args:
+            names: what messages call the clips.
+            clips: see `scores`.
+            unchecked: whether they may be unlike those of the training.
+            mapped: whether their joints were mapped from another layout.
+
+        Raises:
+            UserError: see `scores`.
+        """
+        for name, clip in zip(names, clips, strict=True):
+            self._check_form(name, clip)
+        all_found = self.differences(clips, mapped)
+        for name, found in zip(names, all_found, strict=True):
+            if refused := next((one for one in found if one.refused and not unchecked), None):
+                raise UserError(f"{name}: {refused.message}")
+        return all_found
 
     def differences(self, clips: Sequence[np.ndarray], mapped: bool = False) -> list[list[Difference]]:
         """In what each clip is unlike those of the training, see `mmcl.skeleton.statistics`."""
@@ -221,21 +240,36 @@ class Recogniser:
         alike = [centred_alike(own, clip) for clip in clips]
         return differences(own, alike, self.first.layout, mapped)
 
-    def _check_form(self, number: int, clip: np.ndarray) -> None:
+    def _check_form(self, name: str, clip: np.ndarray) -> None:
         joints = len(get_layout(self.first.layout))
         if clip.ndim != 4 or clip.shape[2:] != (joints, 3) or not clip.size:
             raise UserError(
-                f"clip {number}: has the shape {clip.shape}, expected (frames, people, {joints}, 3) of layout "
+                f"{name}: has the shape {clip.shape}, expected (frames, people, {joints}, 3) of layout "
                 f"{self.first.layout}"
             )
         if not np.isfinite(clip).all():
-            raise UserError(f"clip {number}: has values that are not finite")
+            raise UserError(f"{name}: has values that are not finite")
         if not clip.any():
-            raise UserError(f"clip {number}: has nobody in it, all values are zero")
+            raise UserError(f"{name}: has nobody in it, all values are zero")
 
-    def _scores(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+    def computed(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Softmax scores (N, C) float64 of clips that were checked."""
         logits = np.stack([predict(model, clips, self.precision) for model in self.models])
         return _softmax(fuse(logits, self.weights, self.normalise) / sum(self.weights))
+
+
+class Computed(NamedTuple):
+    """What became of a clip.
+
+    Attributes:
+        name: of the clip.
+        row: what was computed of it, such as its scores (C), or why there is nothing.
+        differences: in what it is unlike the clips of the training.
+    """
+
+    name: str
+    row: np.ndarray | UserError
+    differences: list[Difference]
 
 
 class Recognised(NamedTuple):
@@ -273,6 +307,28 @@ def recognise(
         UserError: the models' joints cannot be made from those of the recordings, or all of the first clips are unlike
             those of the training.
     """
+    for name, row, found in compute(recogniser, recordings, recogniser.computed, unchecked, shown=shown):
+        best = row if isinstance(row, UserError) else best_of(recogniser.first, row, top)
+        yield Recognised(name, best, found)
+
+
+def compute(
+    recogniser: Recogniser,
+    recordings: Recordings,
+    rows_of: Callable[[list[np.ndarray]], np.ndarray],
+    unchecked: bool = False,
+    *,
+    shown: bool = False,
+) -> Iterator[Computed]:
+    """Compute something of clips, a few of which are in memory at a time.
+
+    Args:
+        recogniser, recordings, unchecked, shown: see `recognise`.
+        rows_of: N clips → (N, …).
+
+    Raises:
+        UserError: see `recognise`.
+    """
     mapped = recordings.layout != recogniser.first.layout
     size = batch_on(recogniser.first.device)
     for begin in tracked(range(0, len(recordings.names), size), "recognising", "batches", shown=shown):
@@ -293,10 +349,9 @@ def recognise(
                 raise UserError(_all_refused(refused))
             failed |= {name: UserError(message) for name, message in refused.items()}
             clips = {name: clip for name, clip in clips.items() if name not in refused}
-        scores = dict(zip(clips, recogniser._scores(list(clips.values())), strict=True))
+        rows = dict(zip(clips, rows_of(list(clips.values())), strict=True))
         for name in names:
-            best = failed[name] if name in failed else _best(recogniser.first, scores[name], top)
-            yield Recognised(name, best, found.get(name, []))
+            yield Computed(name, failed[name] if name in failed else rows[name], found.get(name, []))
 
 
 def _all_refused(refused: dict[str, str]) -> str:
@@ -413,6 +468,7 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
     return powers
 
 
-def _best(trained: Trained, scores: np.ndarray, top: int) -> list[Prediction]:
+def best_of(trained: Trained, scores: np.ndarray, top: int) -> list[Prediction]:
+    """The best classes of a clip by its scores (C), best first."""
     order = np.argsort(-scores, kind="stable")[:top]
     return [Prediction(trained.classes[i], trained.class_names[i], float(scores[i])) for i in order]

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmcl import paths, store
 from mmcl.colearn.inputs import answer_features
@@ -17,6 +18,7 @@ from mmcl.engine.precision import arithmetic
 from mmcl.errors import WITHOUT_GPU, UserError, memory_reported
 from mmcl.evaluation.metrics import confusion, per_class, summary
 from mmcl.files import write_json
+from mmcl.models.inference import Inference
 from mmcl.settings.base import Section
 from mmcl.settings.jobs import Scoring
 from mmcl.skeleton.ragged import join
@@ -44,20 +46,45 @@ def predict(trained: Trained, clips: Sequence[np.ndarray], precision: str | None
     Returns:
         (N, C) float32.
     """
+    return _rows(trained, clips, precision, lambda network: network, len(trained.classes))
+
+
+@torch.inference_mode()
+def features(trained: Trained, clips: Sequence[np.ndarray], precision: str | None = None) -> np.ndarray:
+    """Features from skeletons alone, those that the classifier sees and FAM aligns.
+
+    Args:
+        trained, clips, precision: see `predict`.
+
+    Returns:
+        (N, D) float32, D = `backbone.feature_dim`.
+    """
+    width = trained.model.backbone.feature_dim
+    return _rows(trained, clips, precision, lambda network: network.features, width)
+
+
+def _rows(
+    trained: Trained,
+    clips: Sequence[np.ndarray],
+    precision: str | None,
+    part: Callable[[Inference], Callable[[Tensor], Tensor]],
+    width: int,
+) -> np.ndarray:
+    """What a part of the network makes of clips, (N, width)."""
     if not clips:
-        return np.empty((0, len(trained.classes)), np.float32)
+        return np.empty((0, width), np.float32)
     precision = precision or trained.precision
     device, settings = trained.device, trained.settings
-    size, logits = batch_on(device), []
+    size, rows_of_all = batch_on(device), []
     with arithmetic(precision):
         for begin in range(0, len(clips), size):
-            part = [centred_alike(trained.training_clips, clip) for clip in clips[begin : begin + size]]
-            ragged = join(part, trained.persons).sent(device)
-            rows = torch.arange(len(part), device=device)
+            some = [centred_alike(trained.training_clips, clip) for clip in clips[begin : begin + size]]
+            ragged = join(some, trained.persons).sent(device)
+            rows = torch.arange(len(some), device=device)
             view = (settings.stream, trained.layout, settings.train)
             # stays there: the next clips are read while these are computed
-            logits.append(skeleton_logits(trained.inference(precision), ragged, rows, *view))
-    found: np.ndarray = torch.cat(logits).cpu().numpy()
+            rows_of_all.append(skeleton_logits(part(trained.inference(precision)), ragged, rows, *view))
+    found: np.ndarray = torch.cat(rows_of_all).cpu().numpy()
     return found
 
 

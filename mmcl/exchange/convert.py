@@ -19,6 +19,7 @@ from mmcl.datasets import reader_settings
 from mmcl.datasets.clip import slice_clip
 from mmcl.datasets.files import find_file
 from mmcl.datasets.prepare import SCHEMA, SkeletonStore, index_clips, prepare_skeletons
+from mmcl.datasets.stored_layout import write_layout
 from mmcl.errors import UserError
 from mmcl.exchange.padding import whole
 from mmcl.exchange.write_crosclr import write_crosclr
@@ -26,7 +27,7 @@ from mmcl.exchange.write_npz import write_npz
 from mmcl.exchange.write_pyskl import write_pyskl
 from mmcl.layouts import get_layout
 from mmcl.progress import tracked
-from mmcl.schemas import require_finite, settings_of
+from mmcl.schemas import describe, require_finite, settings_of
 from mmcl.settings.base import narrowed, replaced
 from mmcl.settings.dataset import ReaderSettings
 from mmcl.settings.jobs import Indexing, Preparation
@@ -210,7 +211,7 @@ def map_store(source: Path, output: Path, target: str) -> None:
     with store.opened(source, SCHEMA) as h5, store.created(output) as out:
         own = str(h5.attrs["layout"])
         for key in h5:
-            if key != "joints":
+            if key not in ("joints", "layout"):
                 h5.copy(key, out)
         joints = out.create_dataset("joints", (len(h5["joints"]), len(get_layout(target)), 3), "float32")
         places = (h5[key][:].tolist() for key in ("offset", "frames", "persons"))
@@ -221,7 +222,9 @@ def map_store(source: Path, output: Path, target: str) -> None:
             people = centred(people, (people != 0).any((2, 3)), centre)
             joints[start : start + frames * persons] = people.reshape(-1, *people.shape[2:])
         settings = {**settings_of(h5), "mapped_from": own, "layout": target}
+        write_layout(out, target)
         out.attrs.update(h5.attrs)
         out.attrs["layout"], out.attrs["settings"] = target, json.dumps(settings, sort_keys=True)
         names = h5["names"].asstr()[:].tolist()
         out.attrs["fingerprint"] = store.fingerprint(SCHEMA, settings, names, [source])
+        describe(out)

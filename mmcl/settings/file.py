@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 from mmcl.settings.base import Name
 from mmcl.settings.benchmark import CommonSections
@@ -29,6 +29,12 @@ class ConfigFile(CommonSections):
     )
     video: VideoSettings = Field(
         VideoSettings(), description="From videos to person crops, and to montages of them."
+    )
+    # --config tensorboard=true comes as a text
+    tensorboard: Annotated[bool, Strict(False)] = Field(
+        False,
+        description="Whether trainings write event files for TensorBoard beside history.csv. It changes no result, and "
+        "makes none anew.",
     )
     demo_weights: DemoWeightsSettings = Field(
         DemoWeightsSettings(),

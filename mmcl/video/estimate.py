@@ -13,7 +13,8 @@ from mmcl import store
 from mmcl.datasets import ClipEntry
 from mmcl.datasets.clip import NO_LABEL
 from mmcl.datasets.index import read_index
-from mmcl.datasets.posed import PERSONS, SCHEMA
+from mmcl.datasets.posed import LAYOUT, PERSONS, SCHEMA
+from mmcl.datasets.stored_layout import write_layout
 from mmcl.device import pick_device
 from mmcl.errors import UserError, memory_reported
 from mmcl.naming import members
@@ -75,14 +76,15 @@ def estimate_poses(
             batch_size=settings.poses.batch,
             work=lambda names: worker.batch([entries[name] for name in names]),
             inputs=[index],
-            finish=_fill_offsets,
+            finish=_finish,
         )
 
 
-def _fill_offsets(h5: h5py.File) -> None:
-    """Fill in each clip's first row of keypoints, which depends on all clips."""
+def _finish(h5: h5py.File) -> None:
+    """Fill in each clip's first row of keypoints, which depends on all clips, and the joints' names."""
     lengths = h5["frames"][:].astype(np.int64) * h5["persons"][:]
     h5["offset"][:] = np.cumsum(lengths) - lengths
+    write_layout(h5, LAYOUT)
 
 
 class Worker:
@@ -116,7 +118,7 @@ class Worker:
         rows = [clip.poses.reshape(-1, KEYPOINTS, 3) for clip in clips]
         columns = {
             "keypoints": np.concatenate(rows) if rows else None,
-            "offset": np.zeros(len(clips)),  # filled in over all batches, see _fill_offsets
+            "offset": np.zeros(len(clips)),  # filled in over all batches, see _finish
             "frames": [clip.poses.shape[0] for clip in clips],
             "persons": [clip.poses.shape[1] for clip in clips],
             "size": np.array([clip.size for clip in clips]).reshape(-1, 2),

@@ -184,6 +184,11 @@ def test_readable_by_plain_h5py(tmp_path, dataset):
         assert h5["classes/id"].asstr()[:].tolist() == ["A001", "A009", "A023"]
         assert h5["joints"].dtype == np.float32
         assert h5["persons"].dtype == np.int8
+        joints, parents = h5["layout/joint"].asstr()[:], h5["layout/parent"][:]
+        assert joints[[0, 3, 20]].tolist() == ["spine_base", "head", "spine_shoulder"]
+        assert joints[parents[3]] == "neck"
+        assert h5["joints"].attrs["unit"] == "m"
+        assert h5["layout/joint"].attrs["axes"] == "joint"
 
 
 def test_light_to_import():

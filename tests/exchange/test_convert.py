@@ -17,6 +17,7 @@ from mmcl.exchange import padding
 from mmcl.exchange.convert import convert, map_store, source_settings
 from mmcl.exchange.order import check_order
 from mmcl.exchange.write_npz import write_npz
+from mmcl.layouts import get_layout
 from mmcl.skeleton.mapping import map_joints
 
 CLIPS = NAMES[:24]
@@ -153,6 +154,9 @@ def test_another_layout(store, tmp_path):
     assert mapped.layout == "ucla20"
     assert mapped.fingerprint != own.fingerprint
     assert json.loads(h5py.File(tmp_path / "mapped.h5").attrs["settings"])["mapped_from"] == "ntu25"
+    with h5py.File(tmp_path / "mapped.h5") as file:
+        assert tuple(file["layout/joint"].asstr()[:]) == get_layout("ucla20").joints
+        assert file["joints"].attrs["axes"] == "row, joint, coordinate"
     for i in range(len(own)):
         np.testing.assert_allclose(mapped.clip(i), map_joints(own.clip(i), "ntu25", "ucla20"), atol=1e-6)
     # whose centre, the nose, is another joint than ntu25's

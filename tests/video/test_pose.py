@@ -112,6 +112,8 @@ def filmed(tmp_path_factory):
 def test_drawn_people_are_found_and_stay_apart(filmed):
     folder, truth = filmed
     stores = PoseStores([folder / "poses.h5"])
+    with h5py.File(folder / "poses.h5") as file:
+        assert file["layout/joint"].asstr()[0] == "nose"
     for name, true in truth.items():
         poses = stores.read(name)
         assert poses.size == SIZE

@@ -54,7 +54,9 @@ def run(tmp_path):
 
 def test_encoders_are_probed_and_tuned(run):
     tuned = f"{run.trained('tuned', 'stgcn16-natural-joint', seed=3)}/model.pt"
-    run(RESULT, tuned)
+    run(RESULT, tuned, "--config", "tensorboard=true")
+    for folder in (run.folder / tuned).parent, run.folder / "results/made/ikem/pretrain/seed-3":
+        assert len(list(folder.glob("events.out.tfevents.*"))) == 1
     found = json.loads((run.folder / RESULT).read_text())
     metrics = json.loads((run.folder / "results/made/ikem/probe/pretrain/seed-3/metrics.json").read_text())
     assert found["probes"]["pretrain"]["encoders"]["joint"]["top1"] == {

@@ -1,6 +1,7 @@
 """What all rules share: the checked configuration, what follows from it, and what wildcards may be."""
 
 import atexit
+import os
 import sys
 from pathlib import Path
 
@@ -28,6 +29,9 @@ except UserError as mistake:
     raise WorkflowError(f"configuration: {mistake}") from None
 
 PLAN = Plan(CONFIG)
+
+if CONFIG.tensorboard:
+    os.environ["MMCL_TENSORBOARD"] = "on"  # no params, which would make results anew; jobs inherit it
 
 if workflow.is_main_process:
     settle(Path("results"), Path(".snakemake"))

@@ -1,0 +1,28 @@
+"""docs/python.md: its snippets run one after another on a finished benchmark."""
+
+from snippets import blocks, run_python
+
+
+def test_every_snippet_runs(here, project, capsys):
+    page = project / "docs/python.md"
+    names = run_python(page)
+    said = capsys.readouterr().out
+    assert "times as long as in the median training clip" in said  # centimetres are refused
+    assert names["found"].probabilities.shape == (1, 4)
+    assert names["recorded"].names == ["a0_s1", "a1_s2"]
+    assert names["features"].values.shape == (32, names["stream"].recogniser.first.model.backbone.feature_dim)
+    assert set(names["both"].columns) >= {"class_name", "text", "p_yes"}
+    assert names["picture"].shape == (16, 16, 3)
+    assert len(blocks(page, "python")) == page.read_text().count("```python")
+
+
+def test_a_block_has_the_line_of_its_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("# Page\n\n```python\nx = 1\n```\n\ntext\n\n```bash title\nls\n```\n\n```\nplain\n```\n")
+    assert [tuple(one) for one in blocks(page)] == [
+        ("python", 4, "x = 1\n"),
+        ("bash", 10, "ls\n"),
+        ("", 14, "plain\n"),
+    ]
+    assert [one.text for one in blocks(page, "bash", "")] == ["ls\n", "plain\n"]
+    assert run_python(page)["x"] == 1
