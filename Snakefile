@@ -17,6 +17,9 @@ if Path("config.yaml").exists():
 configfile: "config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 # one GPU job at a time on this machine, as many as the scheduler grants on a cluster
 resource_scopes:
     gpu="local",

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmcl.report.plots import LARGEST, PALETTE, WIDTH, pyplot, save, short
+from mmcl.report.plots import LARGEST, PALETTE, WIDTH, heading, pyplot, save, short
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def plot_intervals(dots: Sequence[Dot], xlabel: str, title: str, output: Path, z
     axes.grid(axis="x", linewidth=0.4, color="#d1d5db")
     axes.set_axisbelow(True)
     axes.set_xlabel(xlabel)
-    figure.suptitle(short(title, 64), fontsize=10)
+    figure.suptitle(heading(title), fontsize=10)
     if len(kinds) > 1:
         figure.legend(loc="outside lower center", ncols=2 if max(map(len, kinds)) < 24 else 1)
     save(figure, output)

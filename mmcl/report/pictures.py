@@ -16,39 +16,41 @@ from mmcl.report.plots import plot_confusion, short
 from mmcl.report.sources import Sources
 from mmcl.report.training_plot import plot_training
 
-ROWS = 40
+ROWS = 30
 """Most classes that a plot names one by one: half of them from either end."""
 SUBSETS = {"paper": "the paper's classes", "mapped": "all classes"}
-OVER_CLIPS = "top-1 accuracy, %, with 95 % intervals over clips"
+OVER_CLIPS = "top-1 accuracy, %\nwith 95 % intervals over clips"
 
 
 def accuracy(found: Part, output: Path) -> None:
     """Members and ensemble, with the other seeds."""
     part = found["accuracy"]
-    dots = [
-        Dot(f"{one['name']}  ({100 * one['share']:.0f} %)", one["top1"], one["interval"], "member")
-        for one in part["members"]
-    ]
-    own = part["ensemble"]
-    dots.append(Dot("ensemble", own["top1"], own["interval"], "ensemble", tuple(own["seeds"][1:])))
-    label = f"{OVER_CLIPS}\nin brackets the weight in the ensemble"
+    own, members = part["ensemble"], part["members"]
+    label, dots = OVER_CLIPS, []
+    if len(members) > 1:
+        label += "\nin brackets: weight in the ensemble"
+        dots = [
+            Dot(f"{one['name']} ({100 * one['share']:.0f} %)", one["top1"], one["interval"], "member")
+            for one in members
+        ]
+    name = "ensemble" if dots else members[0]["name"]
+    dots.append(Dot(name, own["top1"], own["interval"], "ensemble", tuple(own["seeds"][1:])))
     plot_intervals(dots, label, f"{found['benchmark']}: {part['clips']} test clips", output)
 
 
 def confusion(found: Part, output: Path) -> None:
     """Confusion matrix of the ensemble."""
     part = found["confusion"]
-    names = [name.split(" ", 1)[-1] for name in part["names"]]
-    plot_confusion(np.array(part["matrix"]), names, f"{found['benchmark']}, ensemble", output)
+    plot_confusion(np.array(part["matrix"]), part["names"], f"{found['benchmark']}, ensemble", output)
 
 
 def classes(found: Part, output: Path) -> None:
     """Accuracy of each class; of many the lowest."""
     rows = [one for one in found["classes"] if one["clips"]]
-    title = f"{found['benchmark']}, ensemble: accuracy of each class"
+    title = f"{found['benchmark']}, ensemble\naccuracy of each class"
     if len(rows) > ROWS:
-        title = f"{found['benchmark']}, ensemble: the {ROWS} of {len(rows)} classes with the lowest accuracy"
-    dots = [Dot(f"{one['name']}", one["top1"], one["interval"]) for one in rows[:ROWS]]
+        title = f"{found['benchmark']}, ensemble\nthe {ROWS} of {len(rows)} classes with the lowest accuracy"
+    dots = [Dot(f"{one['id']} {one['name']}", one["top1"], one["interval"]) for one in rows[:ROWS]]
     plot_intervals(dots, OVER_CLIPS, title, output)
 
 
@@ -56,12 +58,12 @@ def gain(found: Part, output: Path) -> None:
     """What each class gains over the baseline; of many the largest gains and losses."""
     part = found["gain"]
     rows = part["per_class"]
-    title = f"{found['benchmark']} less {part['baseline']}, class by class"
+    title = f"{found['benchmark']} less {part['baseline']}\nclass by class"
     if len(rows) > ROWS:
         rows = rows[: ROWS // 2] + rows[-ROWS // 2 :]
         title += f": the {ROWS // 2} largest gains and losses of {len(part['per_class'])}"
-    dots = [Dot(one["name"], one["difference"], one["interval_over_clips"]) for one in rows]
-    plot_intervals(dots, "points of accuracy, with 95 % intervals over clips", title, output, zero=True)
+    dots = [Dot(f"{one['id']} {one['name']}", one["difference"], one["interval_over_clips"]) for one in rows]
+    plot_intervals(dots, "points of accuracy\nwith 95 % intervals over clips", title, output, zero=True)
 
 
 def training(found: Part, output: Path) -> None:
@@ -90,7 +92,7 @@ def probes(found: Part, output: Path) -> None:
     order = list(dict.fromkeys(one["encoder"] for one in part["rows"]))
     rows = sorted(part["rows"], key=lambda one: order.index(one["encoder"]))
     dots = [Dot(one["encoder"], one["first"], one["interval"], one["what"]) for one in rows]
-    label = "top-1 accuracy of a linear probe, %, with 95 % intervals over clips"
+    label = "linear probe, top-1 accuracy, %\nwith 95 % intervals over clips"
     plot_intervals(dots, label, f"{found['benchmark']}: encoders that saw no label", output)
 
 

@@ -1,5 +1,6 @@
 """How plots look, and the confusion matrix."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,16 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str], title: str, output:
         output: PNG file.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    from matplotlib.colors import PowerNorm
+
     plt = pyplot()
     few = len(names) <= NAMED
-    side = max(2.2, 0.24 * len(names)) if few else 6.5
-    figure, axes = plt.subplots(figsize=(side + 2.6, side + 1.8), layout="constrained")
-    # a square of less than a pixel would vanish: the darkest wins
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, interpolation="nearest")
+    side = max(2.2, 0.24 * len(names))
+    size = (side + 2.6, side + 1.8) if few else (WIDTH, WIDTH - 0.6)
+    figure, axes = plt.subplots(figsize=size, layout="constrained")
+    # of many classes the squares are small: a scale of square roots lets rare mistakes be seen
+    norm = PowerNorm(1.0 if few else 0.5, vmin=0, vmax=1)
+    image = axes.imshow(shares, cmap="Blues", norm=norm, interpolation="nearest")
     if few:
         labels = [short(name, 24) for name in names]
         axes.set_xticks(range(len(names)), labels, rotation=90)
@@ -50,13 +55,19 @@ def plot_confusion(counts: np.ndarray, names: Sequence[str], title: str, output:
             axis.set_ticks(ticks, [str(tick + 1) for tick in ticks])
     number = "" if few else ", by its number"
     axes.set(xlabel=f"recognised as{number}", ylabel=f"class{number}")
-    axes.set_title(short(title, 60), fontsize=10)
+    figure.suptitle(heading(title), fontsize=10)
     if len(names) <= 20:
         for row, column in zip(*np.nonzero(counts), strict=True):
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, int(counts[row, column]), ha="center", va="center", color=colour)
-    figure.colorbar(image, shrink=0.7, label="share of the class's clips")
+    ticks = [0, 0.2, 0.4, 0.6, 0.8, 1] if few else [0, 0.01, 0.05, 0.1, 0.25, 0.5, 1]
+    figure.colorbar(image, shrink=0.7, label="share of the class's clips", ticks=ticks, format="{x:g}")
     save(figure, output)
+
+
+def heading(title: str) -> str:
+    """A title whose lines fit a plot."""
+    return "\n".join(short(line, 64) for line in title.splitlines())
 
 
 def short(text: str, most: int) -> str:
@@ -68,7 +79,9 @@ def short(text: str, most: int) -> str:
 def save(figure: Any, output: Path) -> None:
     """Write a figure to a PNG file, and give its memory back."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    with written(output) as temporary:
+    with written(output) as temporary, warnings.catch_warnings():
+        # a name in a script that the font lacks: its id stands before it
+        warnings.filterwarnings("ignore", "Glyph")
         figure.savefig(temporary, dpi=DPI)
     pyplot().close(figure)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from mmcl.report.plots import DASHES, PALETTE, WIDTH, pyplot, save, short
+from mmcl.report.plots import DASHES, PALETTE, WIDTH, heading, pyplot, save, short
 
 TITLES = {
     "loss": "total loss in training",
@@ -38,7 +38,7 @@ def plot_training(found: dict[str, Any], title: str, output: Path) -> None:
     panels[-1, 0].set_xlabel("epoch")
     handles, labels = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2)
-    figure.suptitle(short(title, 64), fontsize=10)
+    figure.suptitle(heading(title), fontsize=10)
     save(figure, output)
 
 

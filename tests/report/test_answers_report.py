@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmcl.report.answers import _spread, draw, tables
+from mmcl.report.answers import draw, tables
 from mmcl.report.contact_sheet import contact_sheet
 
 FOUND = {"bits": 0.4, "interval": [0.2, 0.6], "shuffled": 0.1, "shuffled_95": 0.2, "p": 0.001}
@@ -73,12 +73,6 @@ def test_the_picture_has_a_row_a_question(result, tmp_path):
     # the bar of fifteen clips on the left is as high as the axes
     blue = (pixels[..., 2] - pixels[..., 0] > 100).any(1)
     assert blue.sum() > 200
-
-
-def test_clips_are_spread_evenly():
-    assert _spread(list("abcdefg"), 3) == ["a", "d", "g"]
-    assert _spread(["a"], 3) == ["a"]
-    assert _spread([], 3) == []
 
 
 def test_a_contact_sheet_of_named_clips_in_order(stores, tmp_path):
