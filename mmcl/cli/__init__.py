@@ -14,6 +14,7 @@ from mmcl.cli import (
     inspect,
     predict,
     report,
+    show,
     usage,
 )
 from mmcl.cli.app import app
@@ -33,5 +34,6 @@ __all__ = [
     "inspect",
     "predict",
     "report",
+    "show",
     "usage",
 ]

@@ -39,12 +39,15 @@ class Recordings:
         names: the clips.
         read: name -> (T, M, V, 3) float32, centred; raises UserError where a clip cannot be used.
         extra: name -> what the user's own table states of the clip, column → text.
+        reader, entries: of recordings, what reads them and clip → where it lies; None and empty for a store.
     """
 
     layout: str
     names: list[str]
     read: Callable[[str], np.ndarray]
     extra: dict[str, dict[str, str]] = field(default_factory=dict)
+    reader: Reader | None = None
+    entries: dict[str, ClipEntry] = field(default_factory=dict)
 
 
 class Prediction(NamedTuple):
@@ -56,7 +59,11 @@ class Prediction(NamedTuple):
 
 
 def open_recordings(
-    path: Path, reader: str | None = None, options: dict[str, Any] | None = None, names: Sequence[str] = ()
+    path: Path,
+    reader: str | None = None,
+    options: dict[str, Any] | None = None,
+    names: Sequence[str] = (),
+    videos: Path | None = None,
 ) -> Recordings:
     """Open a store of skeletons, or recordings in a data set's own form.
 
@@ -65,12 +72,15 @@ def open_recordings(
         reader: a data set's reader, see `mmcl.settings.tables.READERS`.
         options: of the reader.
         names: only these clips; all if there are none.
+        videos: folder of the recordings' videos.
 
     Raises:
         UserError: nothing to read there, or no clip of a name.
     """
     recordings = (
-        _of_store(path) if reader is None else _of_folder(path, reader_settings(reader, options or {}))
+        _of_store(path)
+        if reader is None
+        else _of_folder(path, reader_settings(reader, options or {}), videos)
     )
     return _only(recordings, names, path)
 
@@ -130,12 +140,12 @@ def _of_store(path: Path) -> Recordings:
     return Recordings(store.layout, [*store.names, *store.failed], read)
 
 
-def _of_folder(path: Path, settings: ReaderSettings) -> Recordings:
+def _of_folder(path: Path, settings: ReaderSettings, videos: Path | None) -> Recordings:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
     one = path.is_file() and not reads_file(reader_class(settings.reader))
     folder = path.parent if one else path
-    reader = open_reader(settings, folder)
+    reader = open_reader(settings, folder, videos)
     # the name alone may keep a clip out of training and scoring; to recognise it, its skeleton is enough
     entries = [entry for entry in list_clips(reader) if entry.skeleton]
     if one:
@@ -143,6 +153,13 @@ def _of_folder(path: Path, settings: ReaderSettings) -> Recordings:
         if not entries:
             raise UserError(f"{path}: no recording for the reader {settings.reader}. {reader.what_belongs}")
     return _of_reader(reader, entries)
+    return Recordings(
+        reader.layout,
+        list(entries),
+        lambda name: read_recording(reader.read_clip, entries[name]),
+        reader,
+        entries,
+    )
 
 
 @dataclass
