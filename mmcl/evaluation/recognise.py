@@ -125,6 +125,8 @@ def _of_reader(reader: Reader, entries: Sequence[ClipEntry]) -> Recordings:
         list(by_name),
         lambda name: read_recording(reader.read_clip, by_name[name]),
         {entry.name: dict(entry.extra) for entry in entries if entry.extra},
+        reader,
+        by_name,
     )
 
 
@@ -153,13 +155,6 @@ def _of_folder(path: Path, settings: ReaderSettings, videos: Path | None) -> Rec
         if not entries:
             raise UserError(f"{path}: no recording for the reader {settings.reader}. {reader.what_belongs}")
     return _of_reader(reader, entries)
-    return Recordings(
-        reader.layout,
-        list(entries),
-        lambda name: read_recording(reader.read_clip, entries[name]),
-        reader,
-        entries,
-    )
 
 
 @dataclass
