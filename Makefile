@@ -1,6 +1,6 @@
-# demo, test, lint, bench: the four words a newcomer needs.
+# demo, test, lint, docs, bench: the five words a newcomer needs.
 .DEFAULT_GOAL := demo
-.PHONY: demo test test-cluster lint bench lock
+.PHONY: demo test test-cluster lint docs bench lock
 # make demo CORES=8
 CORES ?= 2
 BIN := .venv/bin
@@ -31,6 +31,11 @@ lint: .venv/ready
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
+
+# the documentation as a site that needs no network: site/index.html
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
 
 # for maintainers: resolve the pins anew, into both forms
 lock:

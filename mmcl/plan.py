@@ -39,7 +39,7 @@ from mmcl.settings.base import Section, narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings, Member
 from mmcl.settings.dataset import DatasetSettings
 from mmcl.settings.initial import InitialNetwork, check_initial, initial_modality
-from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
+from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings, read_of
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.settings.selfsup import PretrainingSettings, ProbeSettings
 from mmcl.settings.tables import IMPORTED, default_graph
@@ -47,6 +47,7 @@ from mmcl.settings.training import InitSettings, TrainSettings
 from mmcl.settings.video import CropSettings, PoseSettings
 from mmcl.settings.vlm import VlmSettings
 from mmcl.stages import VERSIONS
+from mmcl.vlm import is_yes_no
 from mmcl.vlm.imported import find_answers, open_answers
 
 log = logging.getLogger(__name__)
@@ -55,12 +56,12 @@ HAS_GPU = Path("/dev/nvidiactl").exists()
 """Whether this machine has a GPU."""
 
 NEEDED = {
-    **dict.fromkeys(("hidden", "mean", "last", "shuffled"), "states"),
+    **dict.fromkeys(("hidden", "mean", "last"), "states"),
     "answer_ids": "ids",
     "p_yes": "p_yes",
     "text": "text",
 }
-"""`frm.input` → the column of imported answers that it needs."""
+"""What `frm.input` reads → the column of imported answers that it needs."""
 
 S = TypeVar("S", bound=Section)
 V = TypeVar("V")
@@ -430,7 +431,7 @@ class Plan:
             except UserError as error:
                 raise UserError(f"vlm {vlm}: {error}") from None
         found, there = self._contents[asked]
-        needs = NEEDED.get(frm_input or "")
+        needs = NEEDED.get(read_of(frm_input)[0]) if frm_input else None
         if needs and there is not None and needs not in there:
             raise UserError(
                 f"vlm {vlm}: model.frm.input {frm_input} needs the column {needs}, and "
@@ -652,6 +653,8 @@ class Plan:
             question = slug(run.training.question)
             if imported:
                 self._imported(dataset, vlm.name, question, run.training.model.frm.input)
+            else:
+                _check_read(run.training, vlm)
             return self._answers(dataset, vlm.name, question)
         return self._shards(paths.INPUT, dataset, input=name)
 
@@ -796,6 +799,9 @@ class Plan:
             raise UserError(f"benchmarks.{benchmark}.exclude: {missing}") from None
 
     def _selection(self, protocol: str, exclude: str | None) -> SelectionSettings:
+        rule, _ = find_rule(protocol, self.config.protocols)
+        if rule.folds and "/" not in protocol:  # so that the first fold's runs are shared with all folds
+            protocol = f"{protocol}/1"
         return SelectionSettings(
             protocol=protocol,
             rule=self.config.own_rule(protocol),
@@ -1079,7 +1085,7 @@ class Plan:
         """Params of folds."""
         name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
         return jobs.FoldsResult(
-            **_fields(self._clips(name)),
+            **{**_fields(self._clips(name)), "protocol": benchmark.protocol},
             benchmark=name,
             dataset=benchmark.dataset,
             seeds=benchmark.seeds,
@@ -1163,15 +1169,14 @@ class Plan:
     # ------------------------------------------------------------------------------------ can answers help?
 
     def examined(self, wildcards: Wildcards) -> dict[str, list[str]]:
-        """What examine_answers needs: all answers to a benchmark's question, the pictures, the labels."""
+        """What examine_answers needs: all answers to a benchmark's question, and the labels."""
         benchmark = self.benchmark(wildcards)
         self._check_clips(wildcards.benchmark, "trained")
-        if not self.config.dataset(benchmark.dataset).videos:
+        if not self.config.dataset(benchmark.dataset).videos and not self._is_imported(benchmark.vlm.name):
             self._require(benchmark.dataset, "videos")
         return {
             "skeletons": [paths.at(paths.SKELETONS, dataset=benchmark.dataset)],
             "answers": self._answers(benchmark.dataset, benchmark.vlm.name, slug(benchmark.instruction)),
-            "montages": self._shards(paths.MONTAGES, benchmark.dataset),
         }
 
     def examination_settings(self, wildcards: Wildcards) -> Plain:
@@ -1192,7 +1197,7 @@ class Plan:
         benchmark = self.benchmark(wildcards)
         question = self.config.question(wildcards.benchmark)
         answered = self._answered_from(benchmark.vlm.name, benchmark.dataset, question)
-        return digest(answered, self._pictured(benchmark.dataset), self._prepared(benchmark.dataset))
+        return digest(answered, self._prepared(benchmark.dataset))
 
     # ---------------------------------------------------------------------------------------------- report
 
@@ -1334,6 +1339,24 @@ def _named_in(wildcards: Wildcards) -> str:
 def staged(model: type[S], stage: str, section: Section, **values: Any) -> S:
     """A stage's settings from a section, with the stage's version."""
     return narrowed(model, section, version=VERSIONS[stage], **values)
+
+
+def _check_read(training: jobs.StreamTraining, vlm: VlmSettings) -> None:
+    """Stop where no answer of the model to the question can have what FRM is to read.
+
+    Raises:
+        UserError: so it is.
+    """
+    frm, question = training.model.frm, training.question or ""
+    if frm.reads == "p_yes" and not is_yes_no(question):
+        raise UserError(
+            f"model.frm.input {frm.input} needs a question that is answered with yes or no, and the instruction is "
+            f"“{question}”"
+        )
+    if frm.reads == "answer_ids" and vlm.max_new_tokens < 2:
+        raise UserError(
+            f"model.frm.input {frm.input} needs two tokens of an answer: set vlm.max_new_tokens to 2 or more"
+        )
 
 
 def run_digest(training: jobs.StreamTraining) -> str:

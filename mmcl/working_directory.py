@@ -12,7 +12,10 @@ from mmcl.files import write_text
 from mmcl.naming import PROJECT
 from mmcl.start import check_project
 
-COPIED = ("config.yaml", "profiles", "workflow/profiles", "resources/papers")
+COPIED = (
+    *("config.yaml", "profiles", "workflow/profiles"),
+    *("resources/papers/ikem.yaml", "resources/papers/mmcl.yaml"),
+)
 """What is copied from the package, files and folders."""
 
 SNAKEFILE = '''"""The workflow of the installed mmcl: `snakemake --list` names its rules. Rules of your own go below."""

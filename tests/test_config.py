@@ -196,7 +196,7 @@ MISTAKES = [
             ({"by": "camera", "train": "odd", "test": [2, 3]}, ".test: camera 3 is among train too"),
             ({"by": "setup", "train": "odd", "test": "odd"}, ".test: setup 1 is among train too"),
             ({"by": "split", "test": [2]}, ".test: goes with by: subject, camera or setup alone"),
-            ({"source": "me"}, ": needs either by or random"),
+            ({"source": "me"}, ": needs one of by, random and folds"),
             ({"random": {"of": "subjects"}}, ".random: the key 'folds' is missing"),
             ({"random": {"of": "clips", "folds": 3}}, '.random.of: "clips" is not allowed'),
         ]

@@ -116,9 +116,8 @@ def test_it_shows_classes_with_their_names(stores):
 
 
 def test_as_json_it_has_all_of_it(stores, answers):
-    found = json.loads(run(app, ["inspect", str(stores["skeletons"]), str(answers), "--json"]).stdout)[
-        "stores"
-    ]
+    done = run(app, ["inspect", str(stores["skeletons"]), str(answers), "--json"])
+    found = json.loads(done.stdout)["stores"]
     assert [one["schema"] for one in found] == ["mmcl.skeletons/1", "mmcl.answers/1"]
     skeletons, answer = found
     assert skeletons["arrays"]["joints"]["unit"] == "m"

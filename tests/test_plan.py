@@ -340,6 +340,33 @@ def test_embeddings_are_kept_by_adapters_that_can(raw, monkeypatch):
         Config(raw)
 
 
+@pytest.mark.parametrize(
+    ("read", "asked", "said"),
+    [
+        (
+            "p_yes",
+            {"instruction": "what are they holding?"},
+            "needs a question that is answered with yes or no",
+        ),
+        ("shuffled_p_yes", {"instruction": "what are they holding?"}, "shuffled_p_yes needs a question"),
+        (
+            "answer_ids",
+            {"vlm": {"name": "short", "max_new_tokens": 1}},
+            "set vlm.max_new_tokens to 2 or more",
+        ),
+    ],
+)
+def test_what_no_answer_can_have_is_told_when_planning(raw, read, asked, said):
+    def inputs(**more):
+        raw["benchmarks"]["mine"] = {"like": "demo_xsub", "model": {"frm": {"input": read}}, **more}
+        plan = Plan(Config(raw))
+        return plan.training_inputs(stream(plan, "mine"))["answer"]
+
+    assert inputs()
+    with pytest.raises(UserError, match=rf"^model\.frm\.input .*{said}"):
+        inputs(**asked)
+
+
 def test_the_number_of_frames_decides_the_crops_and_their_memory(raw):
     before = Plan(Config(raw)).crop_settings(at(dataset="demo"))
     assert before["video"]["count"] == 5
@@ -600,7 +627,7 @@ def test_answers_are_examined_with_frm_off_too(plan):
         needed = plan.examined(at(benchmark=name))
         assert needed["skeletons"] == ["results/skeletons/demo.h5"]
         assert needed["answers"][1] == f"results/answers/demo/demo-blip/{QUESTION}/001-of-002.h5"
-        assert needed["montages"][0] == "results/montages/demo/000-of-002.h5"
+        assert set(needed) == {"skeletons", "answers"}
     settings = plan.examination_settings(at(benchmark="demo_xsub"))
     assert settings == {
         "version": VERSIONS["examine_answers"],
@@ -619,3 +646,69 @@ def test_an_examination_follows_from_what_answers_follow_from(plan, raw):
     before = plan.examination_upstream(at(benchmark="demo_xsub"))
     raw["datasets"]["demo"]["video"] = {**raw["datasets"]["demo"]["video"], "jpeg_quality": 50}
     assert Plan(Config(raw)).examination_upstream(at(benchmark="demo_xsub")) != before
+
+
+# -------------------------------------------------------------------------------------------- k folds
+
+
+def folded(raw, folder, protocol="folds5", subjects=6, **benchmark):
+    rows = [(f"{n}{label}", label, n, "") for n in range(1, subjects + 1) for label in ("wave", "sit")]
+    return own_benchmark(raw, folder, rows, protocol=protocol, **benchmark)
+
+
+def test_every_fold_is_planned_as_a_protocol_of_its_own(raw, tmp_path):
+    plan = folded(raw, tmp_path)
+    raw["benchmarks"]["third"] = {"like": "mine", "protocol": "folds5/3"}
+    plan = folded(raw, tmp_path)
+    ensembles = plan.fold_ensembles(at(benchmark="mine"))
+    assert ensembles == [f"results/mine/folds/{fold}/ensemble.json" for fold in range(1, 6)]
+    scores = plan.member_files("scores.h5", "seeds")
+    third = scores(at(benchmark="mine", fold="3"))
+    assert third[0].startswith("results/streams/mine/folds5-3/ctrgcn-natural-joint/")
+    assert third == scores(at(benchmark="third"))  # shared with a benchmark of this fold
+    dataset, protocol, member, settings, *run = third[0].split("/")[2:-1]
+    wildcards = at(dataset=dataset, protocol=protocol, member=member, settings=settings, run="/".join(run))
+    assert plan.run(wildcards).training.protocol == "folds5/3"
+    assert plan.ensemble_settings(at(benchmark="mine", fold="3"))["protocol"] == "folds5/3"
+    assert scores(at(benchmark="mine")) == scores(at(benchmark="mine", fold="1"))
+
+
+def test_a_fold_is_found_although_no_benchmark_names_it(raw, tmp_path):
+    plan = folded(raw, tmp_path)
+    path = plan.member_files("scores.h5", "seeds")(at(benchmark="mine", fold="4"))[0]
+    dataset, protocol, member, settings, run = path.split("/")[2:-1]
+    place = {"dataset": dataset, "member": member, "settings": settings, "run": run}
+    assert plan.run(at(protocol=protocol, **place)).benchmark == "mine/4"
+    with pytest.raises(UserError, match="no benchmark trains a stream of protocol 'folds5-9'"):
+        plan.run(at(protocol="folds5-9", **place))
+
+
+def test_one_fold_for_each_subject(raw, tmp_path):
+    plan = folded(raw, tmp_path, "leave_one_subject_out", subjects=4)
+    assert len(plan.fold_ensembles(at(benchmark="mine"))) == 4
+    plan.member_files("scores.h5", "seeds")(at(benchmark="mine", fold="4"))
+
+
+@pytest.mark.parametrize(
+    ("protocol", "benchmark", "message"),
+    [
+        ("given", {}, "benchmarks.mine.protocol: given has no folds; name one that has"),
+        ("folds5/2", {}, "benchmarks.mine.protocol: folds5/2 is one fold; name folds5 for all"),
+        ("folds10", {}, "protocol folds10: 10 folds need as many subjects, and the data set names 6"),
+        (
+            "folds5",
+            {"train": {"distil": {"from": "source"}}},
+            "benchmarks.mine.train.distil: is trained on one split",
+        ),
+    ],
+)
+def test_what_has_no_folds_is_told_when_planning(raw, tmp_path, protocol, benchmark, message):
+    raw["benchmarks"]["source"] = {"dataset": "mine", "protocol": "folds5"}
+    plan = folded(raw, tmp_path, protocol, **benchmark)
+    scores = plan.member_files("scores.h5", "seeds")
+    with pytest.raises(UserError) as told:
+        [
+            scores(at(benchmark="mine", fold=path.split("/")[3]))
+            for path in plan.fold_ensembles(at(benchmark="mine"))
+        ]
+    assert str(told.value).startswith(message)

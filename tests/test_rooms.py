@@ -20,6 +20,7 @@ TIERS = [
         "logs",
         "job_memory",
         "running",
+        "slurm",
         "stages",
         "versions",
         "checksum",

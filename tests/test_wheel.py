@@ -107,12 +107,16 @@ class Installed:
         (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib"))
         self.packages = packages
 
-    def __call__(self, *words: str, cwd: Path, **how) -> str:
+    def __call__(self, *words: str, cwd: Path, given: str = "", **settings: str) -> str:
         """Run it without any path to the checkout, and return its standard output."""
         kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         done = subprocess.run(
             [self.bin / words[0], *words[1:]],
-            **{"cwd": cwd, "env": kept, "capture_output": True, "text": True, **how},
+            cwd=cwd,
+            env=kept | settings,
+            input=given,
+            capture_output=True,
+            text=True,
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
         return done.stdout
@@ -168,7 +172,8 @@ def test_the_installed_package_is_the_only_one(installed, tmp_path):
     assert Path(project) == installed.packages / "mmcl/_project"
     assert (all_found, finders) == ([file], [])
     assert installed("mmcl", "--version", cwd=tmp_path) == f"mmcl {__version__}\n"
-    assert "_MMCL_COMPLETE=complete_bash" in installed("mmcl", "--show-completion", "bash", cwd=tmp_path)
+    asked = {"_MMCL_COMPLETE": "complete_bash", "COMP_WORDS": "mmcl predict --na", "COMP_CWORD": "2"}
+    assert installed("mmcl", cwd=tmp_path, **asked) == "--names\n"
 
 
 def test_every_command_runs_from_an_empty_folder(installed, tmp_path):
@@ -203,7 +208,7 @@ def test_every_command_runs_from_an_empty_folder(installed, tmp_path):
     assert used.keys() == typer.main.get_command(app).commands.keys(), "say above how a new command is run"
     lines = [[str(empty), name, "--help"] for name in used]
     lines += [[str(empty), name, *words] for name, (words, _, _) in used.items()]
-    said = installed("python", "-c", RUN, cwd=empty, input=json.dumps(lines)).splitlines()
+    said = installed("python", "-c", RUN, cwd=empty, given=json.dumps(lines)).splitlines()
     done = [json.loads(line) for line in said]
     for name, (status, out, error) in zip(used, done[: len(used)], strict=True):
         assert (status, error) == (0, ""), f"{name}: {error}"

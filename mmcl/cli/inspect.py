@@ -39,13 +39,13 @@ def inspect(
     check_json(json)
     with reported():
         stores = [store for path in paths for store in stores_of(path)]
+        width = max(WIDTH, get_terminal_size().columns)
         found = [examine(store, rows) for store in stores] if json else []
-
-        def show() -> None:
-            width = max(WIDTH, get_terminal_size().columns)
-            typer.echo("\n\n".join(describe(store, rows, width) for store in stores))
-
-        give(json, {"stores": found}, show)
+        give(
+            json,
+            {"stores": found},
+            lambda: typer.echo("\n\n".join(describe(store, rows, width) for store in stores)),
+        )
         if picture:
             drawn = contact_sheet(stores, picture, count)
             typer.echo(f"{drawn} clips drawn to {picture}", err=True)

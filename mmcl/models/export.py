@@ -115,7 +115,7 @@ def _write_onnx(
         import onnxruntime
         import onnxscript  # noqa: F401  torch.onnx needs it
     except ImportError as error:
-        raise UserError(f"{error.name} is missing; install the extra: pip install 'mmcl[export]'") from None
+        raise UserError(f"{error.name} is missing: pip install onnx onnxruntime onnxscript") from None
     logging.getLogger("onnxscript").setLevel(logging.ERROR)  # it logs every constant that it does not fold
     program = torch.onnx.export(
         _program(model, example),

@@ -71,8 +71,8 @@ def heading(title: str) -> str:
 
 
 def short(text: str, most: int) -> str:
-    """A text on one line, cut where it is longer than `most` characters."""
-    text = " ".join(text.split())
+    """A text on one line, cut where it is longer than `most` characters; signs that no font has are replaced."""
+    text = "".join(sign if sign.isprintable() else "�" for sign in " ".join(text.split()))
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

@@ -102,7 +102,7 @@ def import_ultralytics() -> ModuleType:
         try:
             import ultralytics
         except ModuleNotFoundError as error:
-            raise UserError(f"the detector needs ultralytics: pip install mmcl[yolo] ({error})") from None
+            raise UserError(f"the detector needs ultralytics: pip install ultralytics ({error})") from None
         ultralytics.settings.update(sync=False)  # usage events
     return ultralytics
 

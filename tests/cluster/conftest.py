@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -154,6 +155,11 @@ class ClusterRun(workflow.Run):
             for number in left:
                 self.slurm.run("scancel", "--full", "--signal=KILL", number)
                 self.slurm.run("scancel", number)
+        # Slurm follows processes by their parents here, and loses one that was suspended
+        for process in psutil.process_iter(["cwd"]):
+            if process.info["cwd"] == str(self.folder):
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
     def log(self, rule: str) -> str:
         """The logs of a rule's jobs: Snakemake begins them anew with each attempt."""

@@ -8,7 +8,7 @@ from seeds import shifted
 from torch import nn
 
 from mmcl.checkpoints import load_reference, reference_state
-from mmcl.colearn.learner import CoLearner
+from mmcl.colearn.learner import CoLearner, class_weights
 from mmcl.errors import UserError
 from mmcl.models import build_backbone
 
@@ -132,3 +132,45 @@ def test_refining_needs_an_frm():
         CoLearner(build_backbone("ctrgcn", 3, width=0.125), [], 0.0).refined(
             torch.zeros(1, 3), torch.zeros(1, 5)
         )
+
+
+def test_balanced_weights_are_inverse_to_the_training_clips():
+    labels = torch.tensor([0] * 6 + [1] * 2 + [3] * 4)
+    weights = class_weights("balanced", labels, ["a", "b", "c", "d"], ["w", "x", "y", "z"])
+    torch.testing.assert_close(weights, torch.tensor([12 / 18, 12 / 6, 1.0, 12 / 12]))
+    assert weights[labels].mean().item() == pytest.approx(1)
+
+
+def test_weights_by_name_or_id():
+    made = class_weights({"x": 3.0, "c": 0.5}, torch.tensor([0]), ["a", "b", "c"], ["w", "x", "y"])
+    assert made.tolist() == [1.0, 3.0, 0.5]
+    with pytest.raises(UserError, match=r"train\.class_weights: no class 'xx'; did you mean 'x'"):
+        class_weights({"xx": 3.0}, torch.tensor([0]), ["a", "b"], ["w", "x"])
+    with pytest.raises(UserError, match="'x' and 'b' are one class"):
+        class_weights({"x": 3.0, "b": 1.0}, torch.tensor([0]), ["a", "b"], ["w", "x"])
+
+
+def test_weights_matter_on_an_uneven_set():
+    """Clips that tell nothing are given the classes' shares: 9 to 1, with balanced weights equal ones."""
+    labels = torch.tensor([0] * 18 + [1] * 2)
+    x = torch.ones(20, 3, 8, 20, 1)
+    shares = {}
+    for weights in (None, class_weights("balanced", labels, ["a", "b"], ["a", "b"])):
+        torch.manual_seed(0)
+        backbone = build_backbone("stgcn16", 2, layout="utd20", persons=1, width=0.125)
+        model = CoLearner(backbone, [], 0.0, weights).eval()
+        assert "class_weights" not in model.state_dict()
+        optimizer = torch.optim.LBFGS(
+            model.backbone.head.parameters(), line_search_fn="strong_wolfe", max_iter=50
+        )
+
+        def closure(model=model, optimizer=optimizer):
+            optimizer.zero_grad()
+            total = model.losses(batch(x=x, labels=labels)).total
+            total.backward()
+            return total
+
+        optimizer.step(closure)
+        shares[weights is None] = model(x[:1]).softmax(1)[0, 1].item()
+    assert shares[True] == pytest.approx(0.1, abs=0.01)
+    assert shares[False] == pytest.approx(0.5, abs=0.01)

@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from mmcl.datasets.ntu import missing_names, parse_name
-from mmcl.datasets.protocols import Clips, find_rule, fit_split, protocols, split
+from mmcl.datasets.protocols import Clips, count_folds, find_rule, fit_split, protocols, split
 from mmcl.errors import UserError
-from mmcl.settings.protocol import Rule
+from mmcl.settings.protocol import Folds, Rule
 
 
 def clips(count, **columns):
@@ -183,3 +184,83 @@ def test_fit_split_needs_two_subjects():
     assert held_out.tolist() == [True, False]
     with pytest.raises(UserError, match=r"at least two training subjects, found 1"):
         fit_split(np.array([3, 3, 4]), np.array([True, True, False]))
+
+
+# ---------------------------------------------------------------------------------------------- k folds
+
+
+def people(count, takes=4):
+    """`count` subjects, the n-th with n clips more than the first, of two classes by turns."""
+    subjects = [subject for subject in range(1, count + 1) for _ in range(takes + subject)]
+    action = np.array([f"a{i % 2 + 1}" for i in range(len(subjects))], object)
+    return clips(len(subjects), subject=np.array(subjects), action=action)
+
+
+def folds(protocol, made, rule=None):
+    """(train, test) of every fold; all clips test once, and no fold tests what it trains."""
+    name = protocol.partition("/")[0]
+    count = count_folds(name, made, rule)
+    sides = [split(f"{name}/{fold}", made, rule) for fold in range(1, count + 1)]
+    assert (np.sum([test for _, test in sides], axis=0) == 1).all()
+    assert all((train == ~test).all() for train, test in sides)
+    return sides
+
+
+def test_folds_by_subject_have_about_as_many_clips():
+    made = people(13)
+    tested = [set(made.subject[test].tolist()) for _, test in folds("folds5", made)]
+    assert sum(map(len, tested)) == len(set.union(*tested)) == 13
+    sizes = [sum(4 + subject for subject in part) for part in tested]
+    assert sorted(sizes) == [25, 25, 30, 31, 32]
+    # the order of the clips and clips without a label move none
+    order = np.random.default_rng(0).permutation(len(made.names))
+    shuffled = Clips([made.names[i] for i in order], *(column[order] for column in made[1:]))
+    assert [set(shuffled.subject[test].tolist()) for _, test in folds("folds5", shuffled)] == tested
+    assert [side.tolist() for side in split("folds5", made)] == [
+        side.tolist() for side in split("folds5/1", made)
+    ]
+
+
+def test_one_subject_is_left_out_in_each_fold_in_ascending_order():
+    made = people(4)
+    assert count_folds("leave_one_subject_out", made) == 4
+    sides = folds("leave_one_subject_out", made)
+    assert [sorted(set(made.subject[test].tolist())) for _, test in sides] == [[1], [2], [3], [4]]
+    texts = made._replace(subject=np.array([f"p{n}" for n in made.subject], object))
+    sides = folds("leave_one_subject_out", texts)
+    assert [set(texts.subject[test].tolist()) for _, test in sides] == [{"p1"}, {"p2"}, {"p3"}, {"p4"}]
+    with pytest.raises(UserError, match="the folds of leave_one_subject_out are 1 to 4"):
+        split("leave_one_subject_out/5", made)
+
+
+def test_without_subjects_every_class_is_dealt_out():
+    made = clips(23, action=np.array(["a1"] * 11 + ["a2"] * 12, object), subject=np.zeros(23, int))
+    for _, test in folds("folds5", made):
+        counts = [int((made.action[test] == name).sum()) for name in ("a1", "a2")]
+        assert counts[0] in (2, 3)
+        assert counts[1] in (2, 3)
+        assert sum(counts) in (4, 5)
+
+
+def test_a_clip_without_label_is_in_no_fold():
+    made = people(6)
+    made.action[:3] = ""
+    train, test = split("folds5/2", made)
+    assert not (train | test)[:3].any()
+    assert (train | test)[3:].all()
+
+
+def test_fewer_subjects_than_folds_are_refused():
+    with pytest.raises(
+        UserError, match="protocol folds5: 5 folds need as many subjects, and the data set names 3"
+    ):
+        split("folds5", people(3))
+    rule = Rule(folds=Folds(k=3, of="clips_per_class"))
+    assert len(folds("mine", people(2), rule)) == 3
+
+
+def test_all_folds_are_of_subjects():
+    with pytest.raises(ValidationError, match="k: all is one fold for each subject"):
+        Folds(k="all", of="clips_per_class")
+    with pytest.raises(ValidationError, match="needs one of by, random and folds"):
+        Rule(by="split", folds=Folds(k=2))

@@ -176,7 +176,7 @@ def test_without_ultralytics_the_way_out_is_named(saved):
         "except UserError as error: print(error)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "pip install mmcl[yolo]" in done.stdout
+    assert "pip install ultralytics" in done.stdout
 
 
 class WithOptions(detect.Yolov5):

@@ -15,6 +15,7 @@ from mmcl.plan import HAS_GPU, Plan
 from mmcl.planned import announce, check
 from mmcl.provenance import keep_records, settle
 from mmcl.running import hold
+from mmcl.slurm import keep_asking
 from mmcl.weights_needed import check_weights
 from snakemake.exceptions import WorkflowError
 
@@ -35,6 +36,8 @@ if CONFIG.tensorboard:
 
 if workflow.is_main_process:
     settle(Path("results"), Path(".snakemake"))
+    if plugin := sys.modules.get("snakemake_executor_plugin_slurm"):
+        keep_asking(plugin.Executor)
 
 
 def hold_outputs():
