@@ -9,6 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 OPTION, STDOUT = "--json", "-"
+RESULTS = ("ensemble.json", "result.json")
+"""Files of finished benchmarks, which commands take as arguments."""
 
 Json = Annotated[
     Path | None,
@@ -52,14 +54,13 @@ def _completed(args: Sequence[str]) -> list[str]:
 def check_json(path: Path | None) -> None:
     """End with status 2 where `--json` cannot be written, or would replace a benchmark's result."""
     from mmcl.cli.common import require_parent
-    from mmcl.evaluation.finished import find_benchmark
 
     if path is None or str(path) == STDOUT:
         return
     if path.suffix.lower() != ".json":
         raise typer.BadParameter(f"{path} does not end in .json", param_hint=OPTION)
     require_parent(path, OPTION)
-    if path.is_file() and path.name == "ensemble.json" and find_benchmark(path):
+    if path.is_file() and path.name in RESULTS:
         raise typer.BadParameter(
             f"{path} is the result of a benchmark; to print JSON, put {OPTION} at the end", param_hint=OPTION
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mmcl.doctor.finding import Finding, fail, ok, warn
-from mmcl.naming import PROJECT
+from mmcl.naming import PACKAGE, PROJECT
 
 PATIENCE = 60.0
 """Seconds. Importing torch takes two, from a cold network file system a minute."""
@@ -58,7 +58,9 @@ def video() -> Iterator[Finding]:
 def _tried(name: str, code: str) -> dict[str, Any] | Finding:
     """What a probe prints, or the finding that it failed."""
     remedy = REINSTALL if name == "torch" else "pip install --force-reinstall opencv-python"
-    path = os.pathsep.join([str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    # a checkout may be imported from the working directory
+    checkout = [str(PROJECT)] if PACKAGE.parent == PROJECT else []
+    path = os.pathsep.join([*filter(None, [os.environ.get("PYTHONPATH")]), *checkout])
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", code],

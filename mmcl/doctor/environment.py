@@ -13,7 +13,7 @@ from pathlib import Path
 from mmcl import __version__
 from mmcl.doctor.finding import Finding, fail, ok, warn
 from mmcl.errors import UserError
-from mmcl.naming import PROJECT
+from mmcl.naming import PACKAGE, PROJECT
 from mmcl.start import check_names
 
 OLDEST = (3, 11)
@@ -29,7 +29,7 @@ def python() -> Iterator[Finding]:
         yield ok("Python", found)
     else:
         yield fail("Python", found, f"mmcl needs Python {OLDEST[0]}.{OLDEST[1]} or later")
-    yield ok("mmcl", f"{__version__} at {PROJECT}")
+    yield ok("mmcl", f"{__version__} at {PACKAGE}")
 
 
 def packages() -> Iterator[Finding]:

@@ -12,6 +12,7 @@ import torch
 from mmcl.evaluation.finished import FinishedBenchmark, find_benchmark
 from mmcl.files import write_json
 from mmcl.models.describe import count_parameters, describe
+from mmcl.progress import tracked
 from mmcl.training.trained import load_model
 
 WARM, TIMED = 3, 15
@@ -43,7 +44,7 @@ def measure_cost(finished: FinishedBenchmark) -> dict[str, Any]:
         UserError: a model cannot be read.
     """
     rows: list[dict[str, Any]] = []
-    for member in finished.members:
+    for member in tracked(finished.members, "cost", "networks"):
         trained = load_model(member.run / "model.pt")
         net = trained.model.backbone
         clip = torch.randn(1, *trained.clip_shape, net.persons, generator=torch.Generator().manual_seed(0))

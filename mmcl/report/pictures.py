@@ -8,6 +8,8 @@ import numpy as np
 
 from mmcl import paths
 from mmcl.datasets.prepare import SkeletonStore
+from mmcl.progress import tracked
+from mmcl.report.collected import Part
 from mmcl.report.contact_sheet import contact_sheet
 from mmcl.report.gallery import draw_gallery, gather
 from mmcl.report.intervals import Dot, plot_intervals
@@ -116,10 +118,9 @@ def draw_plots(found: Part, folder: Path) -> dict[str, Path]:
         part → file.
     """
     drawn = {}
-    for name, draw in PLOTS.items():
-        if name in found:
-            drawn[name] = folder / f"{name}.png"
-            draw(found, drawn[name])
+    for name in tracked([name for name in PLOTS if name in found], "drawing", "pictures"):
+        drawn[name] = folder / f"{name}.png"
+        PLOTS[name](found, drawn[name])
     return drawn
 
 
