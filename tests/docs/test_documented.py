@@ -50,11 +50,12 @@ NOT_HERE = {
         "snakemake *": "tests/cluster runs the workflow on a Slurm of its own; README's line is planned",
         "squeue *": "there is no Slurm here",
         "scancel *": "there is no Slurm here",
-        "mmcl usage": "needs jobs that have ended; tests/report/test_usage.py makes them",
+        "mmcl usage*": "needs jobs that have ended; tests/report/test_usage.py makes them",
     },
     "commands.md": {
         "mmcl describe * jq *": "needs jq; without it, it stands elsewhere on the page",
         "mmcl export *": "ten seconds; tests/evaluation/test_recognise.py exports to ONNX",
+        "mmcl usage*": "needs jobs that have ended; tests/report/test_usage.py makes them",
     },
     "datasets.md": {"for rgb in *ffmpeg *": "SYSU's recordings are not here"},
     "install.md": {
