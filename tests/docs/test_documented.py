@@ -38,6 +38,9 @@ NOT_HERE = {
         "make demo": "five minutes; tests/workflow runs the same rules on smaller data",
         "make test": "this is it",
     },
+    "show.md": {
+        "mmcl show results/skeletons/filmed.h5 *": "needs results of own-data.md; tests/report/player has poses"
+    },
     "stores.md": {"h5ls *": "HDF5's own tools need not be installed"},
     "tutorial.md": {
         "git clone *": "there is no public address yet",
