@@ -1,6 +1,6 @@
 # demo, test, lint, docs, bench: the five words a newcomer needs.
 .DEFAULT_GOAL := demo
-.PHONY: demo test lint docs bench lock
+.PHONY: demo test test-cluster lint docs bench lock
 # make demo CORES=8
 CORES ?= 2
 BIN := .venv/bin
@@ -19,7 +19,11 @@ demo: .venv/ready
 	@$(BIN)/python -m mmcl.report.summary demo_ikem demo_xsub
 
 test: .venv/ready
-	$(BIN)/python -m pytest -m "not slow" -n $(CORES) --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not cluster" -n $(CORES) --dist loadfile
+
+# the tiny workflow on a Slurm of one node that runs for as long (docs/cluster.md)
+test-cluster: .venv/ready
+	$(BIN)/python -m pytest -m cluster tests/cluster
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -17,6 +17,9 @@ if Path("config.yaml").exists():
 configfile: "config.yaml"
 
 
+report: "workflow/report/workflow.rst"
+
+
 # one GPU job at a time on this machine, as many as the scheduler grants on a cluster
 resource_scopes:
     gpu="local",
@@ -31,13 +34,28 @@ include: "workflow/rules/training.smk"
 include: "workflow/rules/selfsup.smk"
 include: "workflow/rules/probing.smk"
 include: "workflow/rules/evaluation.smk"
+include: "workflow/rules/report.smk"
 include: "workflow/rules/demo_weights.smk"
+include: "workflow/rules/watching.smk"
 
 
 onstart:
     hold_outputs()
+    find_weights()
+    discard(file for job in workflow.dag.jobs if not workflow.dag.needrun(job) for file in job.output)
     # the first run of a working directory: records belong to the results from the beginning
     keep_records(Path("results"), Path(".snakemake/metadata"))
+    begin_watching()
+
+
+onsuccess:
+    discard_of_finished()
+    say_where()
+
+
+onerror:
+    discard_of_finished()
+    say_what_failed()
 
 
 rule all:

@@ -256,6 +256,20 @@ class Config:
                     f"{path}.{key}.from: {source} trains on {theirs.dataset} by protocol {theirs.protocol},"
                     f" which may hold test clips of {benchmark.protocol}"
                 )
+        baseline = benchmark.report.baseline
+        if baseline and baseline not in self.benchmarks:
+            raise ConfigError(
+                f"{path}.report.baseline: no benchmark {baseline!r}{known(baseline, self.benchmarks)}"
+            )
+        theirs = self.benchmarks[baseline or name]
+        if (theirs.dataset, theirs.protocol, theirs.exclude) != (
+            benchmark.dataset,
+            benchmark.protocol,
+            benchmark.exclude,
+        ):
+            raise ConfigError(
+                f"{path}.report.baseline: {baseline} tests other clips ({theirs.dataset}, {theirs.protocol})"
+            )
         init, distil = train.init, train.distil
         if init and init.what == "stream" and self.benchmarks[init.from_].dataset == benchmark.dataset:
             raise ConfigError(

@@ -108,12 +108,17 @@ def write_text(path: str | Path, text: str, *, sync: bool = False) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: str | Path, value: Any, *, sync: bool = False) -> None:
-    """Write readable JSON in one step, see `written`: a list of numbers is one line."""
+def json_text(value: Any) -> str:
+    """Readable JSON with a line end: a list of numbers is one line."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     # JSON escapes line ends inside strings, so a bracket followed by a line end begins a list
     text = re.sub(r"\[\n([-+.\deE,\s]+)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
-    write_text(path, text + "\n", sync=sync)
+    return text + "\n"
+
+
+def write_json(path: str | Path, value: Any, *, sync: bool = False) -> None:
+    """Write `json_text` in one step, see `written`."""
+    write_text(path, json_text(value), sync=sync)
 
 
 _unlocked: set[Path] = set()
@@ -168,13 +173,14 @@ def locked(path: Path, busy: str, *, wait: bool = False) -> Iterator[bool]:
                     waited = True
                     fcntl.flock(file, fcntl.LOCK_EX)
             except OSError as error:  # such as ENOLCK from NFS without its lock daemon, or ENOSYS
-                _warn_unlocked(path.parent, error)
+                warn_unlocked(path.parent, error)
             if _is_still(path, file.fileno()):
                 yield waited
                 return
 
 
-def _warn_unlocked(folder: Path, error: OSError) -> None:
+def warn_unlocked(folder: Path, error: OSError) -> None:
+    """Say once for a folder that files are used without a lock."""
     if folder not in _unlocked:
         _unlocked.add(folder)
         log.warning(

@@ -15,22 +15,22 @@ MB = 1 << 20
 
 
 def job_memory(
-    fixed: int, of_thread: int = 0, **factors: float | Callable[[Any], float]
+    fixed: int, of_thread: float | Callable[[Any], float] = 0, **factors: float | Callable[[Any], float]
 ) -> Callable[..., int]:
     """A function for `mem_mb` of a rule.
 
     Args:
         fixed: MB that every job takes: Python, libraries, a network.
-        of_thread: MB for each thread or process.
+        of_thread: MB for each thread or process, or a function of the wildcards that gives them.
         factors: name of an input → MB for each MB of its files, or a function of the wildcards that gives them.
     """
 
     def needed(wildcards: Any, input: Any, threads: int, attempt: int) -> int:
-        by_input = {
-            name: factor(wildcards) if callable(factor) else factor for name, factor in factors.items()
-        }
-        files = sum(factor * _size(input.get(name, ())) for name, factor in by_input.items())
-        return attempt * round(fixed + of_thread * threads + files / MB)
+        def of(factor: float | Callable[[Any], float]) -> float:
+            return factor(wildcards) if callable(factor) else factor
+
+        files = sum(of(factor) * _size(input.get(name, ())) for name, factor in factors.items())
+        return attempt * round(fixed + of(of_thread) * threads + files / MB)
 
     return needed
 

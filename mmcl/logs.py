@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,8 @@ from mmcl.errors import Damaged, UserError, memory_reported
 from mmcl.start import escape_output
 
 LESS_MEMORY = "lower `batch` of this step's section in config.yaml"
+ERASE = "\r\x1b[K"
+"""To the beginning of a terminal's line, and without what is there."""
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -19,7 +22,10 @@ def log_to(paths: Iterable[str | Path]) -> None:
     """Log to stderr and to files."""
     escape_output()
     terminal = logging.StreamHandler(sys.stderr)
-    terminal.setLevel(logging.INFO)  # every epoch is a line in the file, and a progress bar on the terminal
+    terminal.setLevel(logging.INFO)  # every epoch is a line in the file
+    if sys.stderr.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        # a run of the workflow has a line on the terminal, which the message takes the place of
+        terminal.setFormatter(logging.Formatter(f"{ERASE}{FORMAT}"))
     handlers: list[logging.Handler] = [terminal]
     for path in paths:
         Path(path).parent.mkdir(parents=True, exist_ok=True)

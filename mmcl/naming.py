@@ -84,6 +84,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def model_bytes(path: Path) -> int:
+    """Size of a weights file, or of the weights in a folder; 0 where there is nothing."""
+    files = [path] if path.is_file() else [*path.glob("*.safetensors"), *path.glob("*.pth")]
+    return sum(file.stat().st_size for file in files)
+
+
 def find_weights(path: str | Path, expected: str | None, what: str) -> Path:
     """Find a weights file or folder named in the config and check its sha256.
 

@@ -45,9 +45,28 @@ FOLDS = "results/{benchmark}/folds.json"
 FOLDS_TABLE = "results/{benchmark}/folds.csv"
 ZERO_SHOT = "results/{benchmark}/zero-shot/{target}.json"
 ANSWER_REPORT = "results/{benchmark}/report/answers.json"
-PICTURES = "results/{benchmark}/pictures"
+RESULTS = "results"
+LOGS = "results/logs"
+REPORT = "results/{benchmark}/report"
+"""Of a finished benchmark: pictures, what recognising costs, and a page with everything."""
+COST = f"{REPORT}/cost.json"
+PLOT = f"{REPORT}/{{part}}.png"
+GALLERY = f"{REPORT}/gallery.jpg"
+CROP_SHEET = f"{REPORT}/crops.jpg"
+REPORT_PAGE = f"{REPORT}/{{benchmark}}-report.html"
 DEMO_PICTURES = "results/demo_weights/{part}.h5"
 DEMO_NETWORK = "results/demo_weights/{network}.json"
+
+LAST = "last.pt"
+"""Beside a trained model: the state after an epoch; no rule's output, as all of these."""
+LAST_LOCK = "last.lock"
+TRAINED = (".pt", ".safetensors")
+"""Endings of the models that have one."""
+PART_LOCK = "lock"
+"""In the folder `part`."""
+
+TIMES = "results/times"
+"""Time and memory of jobs, by rule."""
 
 SEED = re.compile(r"seed-\d+")
 
@@ -64,7 +83,12 @@ def log(pattern: str, rule: str) -> str:
 
 def times(pattern: str, rule: str) -> str:
     """Where a rule keeps the time and memory that a file or folder took."""
-    return _beside(pattern, f"results/times/{rule}/") + ".tsv"
+    return _beside(pattern, f"{TIMES}/{rule}/") + ".tsv"
+
+
+def times_of(rule: str) -> str:
+    """The folder of what `times` gives for a rule."""
+    return f"{TIMES}/{rule}"
 
 
 def _beside(pattern: str, folder: str) -> str:
@@ -74,6 +98,11 @@ def _beside(pattern: str, folder: str) -> str:
 def in_folder(pattern: str, file: str) -> str:
     """A file in a folder."""
     return f"{pattern}/{file}"
+
+
+def part(store: str | Path) -> Path:
+    """The folder of what is finished of a store in progress."""
+    return Path(f"{store}.part")
 
 
 def shards(pattern: str, count: int, **values: str) -> list[str]:

@@ -32,13 +32,14 @@ from mmcl.datasets.listing import list_clips
 from mmcl.datasets.protocols import as_clips, count_folds, find_rule
 from mmcl.datasets.stamps import Stamps, content, planned_stamps
 from mmcl.errors import UserError, known
-from mmcl.naming import NO_QUESTION, find, members, parse_shard, sha256, shard_names, slug
+from mmcl.job_memory import MB
+from mmcl.naming import NO_QUESTION, find, members, model_bytes, parse_shard, sha256, shard_names, slug
 from mmcl.settings import jobs
 from mmcl.settings.base import Section, narrowed, replaced
 from mmcl.settings.benchmark import BenchmarkSettings, Member
 from mmcl.settings.dataset import DatasetSettings
 from mmcl.settings.initial import InitialNetwork, check_initial, initial_modality
-from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings
+from mmcl.settings.model import FamSettings, FrmSettings, StreamModelSettings, read_of
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.settings.selfsup import PretrainingSettings, ProbeSettings
 from mmcl.settings.tables import IMPORTED, default_graph
@@ -46,20 +47,21 @@ from mmcl.settings.training import InitSettings, TrainSettings
 from mmcl.settings.video import CropSettings, PoseSettings
 from mmcl.settings.vlm import VlmSettings
 from mmcl.stages import VERSIONS
+from mmcl.vlm import is_yes_no
 from mmcl.vlm.imported import find_answers, open_answers
 
 log = logging.getLogger(__name__)
 
-GPU = int(Path("/dev/nvidiactl").exists())
-"""What a GPU job counts against this machine's one GPU: nothing if there is none. Cluster profiles ask for theirs."""
+HAS_GPU = Path("/dev/nvidiactl").exists()
+"""Whether this machine has a GPU."""
 
 NEEDED = {
-    **dict.fromkeys(("hidden", "mean", "last", "shuffled"), "states"),
+    **dict.fromkeys(("hidden", "mean", "last"), "states"),
     "answer_ids": "ids",
     "p_yes": "p_yes",
     "text": "text",
 }
-"""`frm.input` → the column of imported answers that it needs."""
+"""What `frm.input` reads → the column of imported answers that it needs."""
 
 S = TypeVar("S", bound=Section)
 V = TypeVar("V")
@@ -237,9 +239,14 @@ class Plan:
         """Params of crop_people: all of `video` but what comes after the crops."""
         return self._cropping(wildcards.dataset).dump()
 
-    def crop_memory(self, wildcards: Wildcards) -> int:
+    def crop_memory(self, wildcards: Wildcards, attempt: int) -> int:
         """MB for a job of crop_people: what it takes at all, and three batches of `count` pictures of 1080p a clip."""
-        return 4500 + 300 * self.dataset(wildcards).video.count
+        return attempt * (4500 + 300 * self.dataset(wildcards).video.count)
+
+    def vlm_memory(self, wildcards: Wildcards, attempt: int) -> int:
+        """MB for a job of a vision-language model: what it takes at all, and its weights twice while they are read."""
+        weights = find(_named(self.config.vlms, wildcards.vlm, "vlm").weights)
+        return attempt * round(4000 + 2 * model_bytes(weights) / MB)
 
     def shard_upstream(self, wildcards: Wildcards) -> str:
         """What a shard of crops or poses follows from: the index, and the shard's own recordings."""
@@ -424,7 +431,7 @@ class Plan:
             except UserError as error:
                 raise UserError(f"vlm {vlm}: {error}") from None
         found, there = self._contents[asked]
-        needs = NEEDED.get(frm_input or "")
+        needs = NEEDED.get(read_of(frm_input)[0]) if frm_input else None
         if needs and there is not None and needs not in there:
             raise UserError(
                 f"vlm {vlm}: model.frm.input {frm_input} needs the column {needs}, and "
@@ -499,10 +506,6 @@ class Plan:
         """Processes that train one stream, or a benchmark's encoders, together."""
         return self._owner(wildcards).gpus
 
-    def training_gpus(self, wildcards: Wildcards) -> int:
-        """What they count against this machine's GPUs."""
-        return GPU * self.training_processes(wildcards)
-
     def training_threads(self, wildcards: Wildcards) -> int:
         """Cores of a job on a trained stream."""
         return self._owner(wildcards).threads
@@ -510,6 +513,11 @@ class Plan:
     def answer_memory(self, wildcards: Wildcards) -> float:
         """MB for each MB of answers: they hold the states of up to so many tokens, of which one or the mean is kept."""
         return 6 / self._owner(wildcards).vlm.max_new_tokens
+
+    def picture_memory(self, wildcards: Wildcards) -> int:
+        """MB for each thread of a training: where a CNN is trained along, processes decode its pictures."""
+        fam = self.run(wildcards).training.model.fam
+        return 800 if fam.enabled and not fam.cnn.frozen else 0
 
     def _owner(self, wildcards: Wildcards) -> BenchmarkSettings:
         """The benchmark that decides how much of a machine a job takes."""
@@ -645,6 +653,8 @@ class Plan:
             question = slug(run.training.question)
             if imported:
                 self._imported(dataset, vlm.name, question, run.training.model.frm.input)
+            else:
+                _check_read(run.training, vlm)
             return self._answers(dataset, vlm.name, question)
         return self._shards(paths.INPUT, dataset, input=name)
 
@@ -1159,15 +1169,14 @@ class Plan:
     # ------------------------------------------------------------------------------------ can answers help?
 
     def examined(self, wildcards: Wildcards) -> dict[str, list[str]]:
-        """What examine_answers needs: all answers to a benchmark's question, the pictures, the labels."""
+        """What examine_answers needs: all answers to a benchmark's question, and the labels."""
         benchmark = self.benchmark(wildcards)
         self._check_clips(wildcards.benchmark, "trained")
-        if not self.config.dataset(benchmark.dataset).videos:
+        if not self.config.dataset(benchmark.dataset).videos and not self._is_imported(benchmark.vlm.name):
             self._require(benchmark.dataset, "videos")
         return {
             "skeletons": [paths.at(paths.SKELETONS, dataset=benchmark.dataset)],
             "answers": self._answers(benchmark.dataset, benchmark.vlm.name, slug(benchmark.instruction)),
-            "montages": self._shards(paths.MONTAGES, benchmark.dataset),
         }
 
     def examination_settings(self, wildcards: Wildcards) -> Plain:
@@ -1188,7 +1197,119 @@ class Plan:
         benchmark = self.benchmark(wildcards)
         question = self.config.question(wildcards.benchmark)
         answered = self._answered_from(benchmark.vlm.name, benchmark.dataset, question)
-        return digest(answered, self._pictured(benchmark.dataset), self._prepared(benchmark.dataset))
+        return digest(answered, self._prepared(benchmark.dataset))
+
+    # ---------------------------------------------------------------------------------------------- report
+
+    def reported(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """What a report is made from: of a finished benchmark what there is, otherwise all that is configured for it.
+
+        So the report of a finished benchmark computes nothing that takes long. A benchmark that has encoders without
+        labels alone is reported with them alone.
+        """
+        name, benchmark = wildcards.benchmark, self.benchmark(wildcards)
+        ensemble, ikem = (paths.at(p, benchmark=name) for p in (paths.ENSEMBLE, paths.IKEM_RESULT))
+        finished, probed = Path(ensemble).exists(), Path(ikem).exists()
+        found = {"ikem": [ikem]} if probed else {}
+        if probed and not finished:
+            return found
+        baseline, frm = benchmark.report.baseline, benchmark.model.frm.enabled
+        videos = self.config.dataset(benchmark.dataset).videos
+        further = {
+            "zero_shot": [
+                paths.at(paths.ZERO_SHOT, benchmark=name, target=target)
+                for target in benchmark.zero_shot.targets
+            ],
+            "answers": [paths.at(paths.ANSWER_REPORT, benchmark=name)] if frm and videos else [],
+            # what inherits from a benchmark may be its baseline
+            "baseline": [paths.at(paths.ENSEMBLE, benchmark=baseline)]
+            if baseline not in (None, name)
+            else [],
+        }
+        for part, files in further.items():
+            found[part] = [file for file in files if not finished or Path(file).exists()]
+        return {**found, "ensemble": [ensemble]}
+
+    def plots(self, wildcards: Wildcards) -> list[str]:
+        """The pictures of a report."""
+        found, name = self.reported(wildcards), wildcards.benchmark
+        parts = []
+        if "ensemble" in found:
+            parts = ["accuracy", "confusion", "classes"]
+            parts += ["transfer"] * bool(found["zero_shot"]) + ["gain"] * bool(found["baseline"])
+            histories = self.member_files("history.csv", "seeds")(wildcards)
+            fresh = not Path(found["ensemble"][0]).exists()
+            parts += ["training"] * (fresh or any(Path(file).exists() for file in histories))
+        if "ikem" in found:
+            seeds = self.benchmark(wildcards).seeds
+            trained = [paths.at(paths.PRETRAIN, benchmark=name, seed=seed) for seed in seeds]
+            histories = [paths.in_folder(folder, "history.csv") for folder in trained]
+            parts += ["probes"] + ["pretraining"] * any(Path(file).exists() for file in histories)
+        return [paths.at(paths.PLOT, benchmark=name, part=part) for part in parts]
+
+    def plotted(self, wildcards: Wildcards) -> dict[str, list[str]]:
+        """What a picture of a report is drawn from."""
+        of: dict[str, tuple[str, ...]] = {
+            "gain": ("ensemble", "baseline"),
+            "transfer": ("ensemble", "zero_shot"),
+        }
+        of |= dict.fromkeys(("probes", "pretraining"), ("ikem",))
+        found = self.reported(wildcards)
+        needed = of.get(wildcards.part, ("ensemble",))
+        if lacking := [name for name in needed if not found.get(name)]:
+            raise UserError(f"{wildcards.benchmark}: has no {lacking[0]}, so no picture {wildcards.part}")
+        return {name: found[name] for name in needed}
+
+    def pictured(self, kind: str) -> Callable[[Wildcards], list[str]]:
+        """Input function: the crops, montages or answers of a benchmark, for a contact sheet."""
+
+        def stores(wildcards: Wildcards) -> list[str]:
+            benchmark = self.benchmark(wildcards)
+            if kind == "answers":
+                own = benchmark.vlm.name, slug(benchmark.instruction)
+                return self._answers(benchmark.dataset, *own)
+            return self._shards({"crops": paths.CROPS, "montages": paths.MONTAGES}[kind], benchmark.dataset)
+
+        return stores
+
+    def sheets(self, wildcards: Wildcards) -> list[str]:
+        """The contact sheets of a report, as far as there are pictures."""
+        if "ensemble" not in self.reported(wildcards):
+            return []
+        dataset, name = self.benchmark(wildcards).dataset, wildcards.benchmark
+        answered = self.config.question(name) != NO_QUESTION
+        stores = {paths.CROP_SHEET: [paths.CROPS], paths.GALLERY: [paths.MONTAGES] if answered else []}
+        return [
+            paths.at(sheet, benchmark=name)
+            for sheet, patterns in stores.items()
+            if patterns and all(Path(file).exists() for p in patterns for file in self._shards(p, dataset))
+        ]
+
+    def cost(self, wildcards: Wildcards) -> list[str]:
+        """What recognising costs, where there is an ensemble."""
+        there = "ensemble" in self.reported(wildcards)
+        return [paths.at(paths.COST, benchmark=wildcards.benchmark)] if there else []
+
+    def report_settings(self, wildcards: Wildcards) -> Plain:
+        """Params of what makes a report."""
+        return jobs.Reporting(benchmark=wildcards.benchmark, version=VERSIONS["report"]).dump()
+
+    def report_upstream(self, wildcards: Wildcards) -> str:
+        """What a report follows from."""
+        found, name = self.reported(wildcards), wildcards.benchmark
+        parts: list[Any] = (
+            [self.ikem_upstream(wildcards), self.ikem_settings(wildcards)] if "ikem" in found else []
+        )
+        for other in (found.get("ensemble", []), found.get("baseline", [])):
+            for file in other:
+                of = _Of(benchmark=Path(file).parent.name)
+                parts += [self.ensemble_settings(of), self.ensemble_upstream(of)]
+        for file in found.get("zero_shot", []):
+            of = _Of(benchmark=name, target=Path(file).stem)
+            parts += [self.zero_shot_settings(of), self.zero_shot_upstream(of)]
+        if found.get("answers"):
+            parts += [self.examination_settings(wildcards), self.examination_upstream(wildcards)]
+        return digest(*parts)
 
     def demo_network_before(self, wildcards: Wildcards) -> list[str]:
         """The demo's network that another starts from: the detector lies beside the weights of the pose estimator."""
@@ -1218,6 +1339,24 @@ def _named_in(wildcards: Wildcards) -> str:
 def staged(model: type[S], stage: str, section: Section, **values: Any) -> S:
     """A stage's settings from a section, with the stage's version."""
     return narrowed(model, section, version=VERSIONS[stage], **values)
+
+
+def _check_read(training: jobs.StreamTraining, vlm: VlmSettings) -> None:
+    """Stop where no answer of the model to the question can have what FRM is to read.
+
+    Raises:
+        UserError: so it is.
+    """
+    frm, question = training.model.frm, training.question or ""
+    if frm.reads == "p_yes" and not is_yes_no(question):
+        raise UserError(
+            f"model.frm.input {frm.input} needs a question that is answered with yes or no, and the instruction is "
+            f"“{question}”"
+        )
+    if frm.reads == "answer_ids" and vlm.max_new_tokens < 2:
+        raise UserError(
+            f"model.frm.input {frm.input} needs two tokens of an answer: set vlm.max_new_tokens to 2 or more"
+        )
 
 
 def run_digest(training: jobs.StreamTraining) -> str:

@@ -27,4 +27,5 @@ VERSIONS = {
     "distil_student": 2,
     "probe_stream": 1,
     "ikem_result": 1,
+    "report": 1,  # its pictures, cost and page
 }

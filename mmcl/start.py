@@ -46,6 +46,19 @@ def check_project(project: Path) -> None:
         )
 
 
+def check_no_result(file: Path) -> None:
+    """Refuse a result in the place of a config file: `--configfile` takes a target that follows it, too.
+
+    Raises:
+        UserError: the file lies in `results`.
+    """
+    if file.resolve().is_relative_to(Path("results").resolve()):
+        raise UserError(
+            f"{file}: is a result, no config file. --configfile takes everything up to the next option: put targets "
+            "before it, or behind `--`"
+        )
+
+
 def quoted_python() -> str:
     """This Python's path as a shell takes it: Snakemake puts `sys.executable` into the commands of jobs as it is."""
     return shlex.quote(sys.executable) if os.path.exists(sys.executable) else sys.executable

@@ -11,6 +11,10 @@ file appears by rename, so it is complete or absent however the job ends: no fin
 no partly written HDF5 file has to be repaired. It carries its own checksum and the fingerprint of its store. The plan
 of batches is fixed, so a job that was killed and continued computes the same batches, and seals the same arrays, as
 one that was not interrupted.
+
+A job may end well and be called a failure all the same: its time ran out a second later, or the process that waited
+for it is gone. Snakemake then deletes the store. So `<store>.part/` keeps a second name of the sealed file (a hard
+link, which takes no space) until the workflow has recorded the job, see `mmcl.leftovers`.
 """
 
 import errno
@@ -28,15 +32,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import compress, starmap
 from pathlib import Path
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 
 from mmcl import __version__, checksum, schemas
 from mmcl.errors import Damaged, UserError, one_line, shown
-from mmcl.files import Busy, disk_full_named, locked, write_json, written
+from mmcl.files import Busy, disk_full_named, locked, warn_unlocked, write_json, written
 from mmcl.naming import sha256
+from mmcl.planned import in_workflow
+from mmcl.progress import progress
 from mmcl.schemas import BYTES, TEXT, Column, columns
 from mmcl.settings.merging import flat
 
@@ -52,6 +58,7 @@ __all__ = [
     "damage_named",
     "fingerprint",
     "open_any",
+    "open_hdf5",
     "opened",
     "write",
     "write_stream",
@@ -62,6 +69,8 @@ log = logging.getLogger(__name__)
 
 KEPT = "finished batches are kept"
 PLAN = "plan.json"
+SEALED = "sealed"
+"""In the folder of batches: a second name of the finished store."""
 SET_ASIDE = ".set-aside"
 """Ending of the folder of batches that were begun with other settings or inputs."""
 RACY = 2 * 10**9
@@ -178,14 +187,19 @@ class Target:
         """The clips of each batch."""
         return [self.names[i : i + self.batch_size] for i in range(0, len(self.names), self.batch_size)]
 
+    @property
+    def label(self) -> str:
+        """Of its progress, such as `answers 000-of-002`."""
+        return f"{self.schema.removeprefix('mmcl.').partition('/')[0]} {self.path.stem}"
+
     def batch_file(self, number: int) -> Path:
         """The file of a finished batch."""
         return self.part / f"{number:06d}.h5"
 
-    def is_sealed(self) -> bool:
-        """Whether the sealed store is there and follows from the same settings, clips and inputs."""
+    def is_sealed(self, path: Path | None = None) -> bool:
+        """Whether the sealed store, or another file, is there and follows from the same settings, clips and inputs."""
         try:
-            with opened(self.path, self.schema) as h5:
+            with opened(path or self.path, self.schema) as h5:
                 return str(h5.attrs["fingerprint"]) == self.fingerprint
         except UserError:
             return False
@@ -282,29 +296,41 @@ def write_stream(
         lacking = [[number for number in kept if i not in kept[number]] for i in range(len(batches))]
         todo = [i for i, numbers in enumerate(lacking) if numbers]
         made = iter(work([(batches[i], lacking[i]) for i in todo]))
-        for i in _progress(todo, first.path.name):
-            with disk_full_named(first.path, KEPT):
-                for number, batch in zip(lacking[i], next(made), strict=True):
-                    target = targets[number]
-                    _write_batch(target.batch_file(i), batch, batches[i], target)
+        clips = [len(batches[i]) for i in todo]
+        with progress(first.label, len(first.names), "clips", done=len(first.names) - sum(clips)) as step:
+            for i, count in zip(todo, clips, strict=True):
+                with disk_full_named(first.path, KEPT):
+                    for number, batch in zip(lacking[i], next(made), strict=True):
+                        target = targets[number]
+                        _write_batch(target.batch_file(i), batch, batches[i], target)
+                step.advance(count)
         # the first one last: once it is there, the job counts as done
         for number in sorted(kept, reverse=True):
             with disk_full_named(targets[number].path, KEPT):
                 _seal(targets[number])
-            shutil.rmtree(targets[number].part)
+            if number == 0 and in_workflow():
+                _keep_sealed(first)
+            else:
+                shutil.rmtree(targets[number].part)
 
 
 @contextmanager
 def _claimed(target: Target, wait: bool = False) -> Iterator[set[int] | None]:
     """Hold a store in progress for this process alone.
 
-    Yields the numbers of the batches already there; None if another process that was waited for has sealed the store.
+    Yields the numbers of the batches already there; None if the store is there after all: another process that was
+    waited for has sealed it, or it was finished before and deleted.
     """
     part = target.part
     busy = f"{part} is being written by another process; wait for it or stop it"
     with locked(part / "lock", busy, wait=wait) as waited:
         if waited and target.is_sealed():
-            shutil.rmtree(part)
+            if not (part / SEALED).exists():
+                shutil.rmtree(part)
+            yield None
+            return
+        if _restored(target):
+            log.info("%s: complete, as it was finished before", target.path)
             yield None
             return
         kept = _kept(target)
@@ -339,6 +365,32 @@ def _kept(target: Target) -> set[int]:
         # on the disk at once, as a power failure may leave an empty file
         write_json(part / PLAN, {**target.recipe, **_counts(target)}, sync=True)
     return {int(file.stem) for file, mark in marks.items() if mark == target.fingerprint}
+
+
+def _keep_sealed(target: Target) -> None:
+    """Give a sealed store its second name; where that cannot be, its batches are kept."""
+    try:
+        (target.part / SEALED).unlink(missing_ok=True)
+        os.link(target.path, target.part / SEALED)
+    except OSError as error:
+        log.debug("%s: no hard link (%s), its batches are kept", target.path, error)
+        return
+    for file in batch_files(target.part):
+        file.unlink()
+
+
+def _restored(target: Target) -> bool:
+    """Whether the finished store had a second name, which is its first again."""
+    kept = target.part / SEALED
+    if not kept.exists():
+        return False
+    if target.path.exists() or not target.is_sealed(kept):
+        kept.unlink()
+        return False
+    kept.replace(target.path)
+    target.path.touch()  # newer than what it follows from
+    _keep_sealed(target)
+    return True
 
 
 def _counts(target: Target) -> dict[str, Any]:
@@ -386,7 +438,7 @@ def _batch_mark(file: Path, target: Target, planned: str) -> str | None:
     """The fingerprint of the store that a batch belongs to; None for a damaged one, which is renamed and made again."""
     try:
         checksum.check(file)
-        with _hdf5(file) as h5:
+        with open_hdf5(file) as h5:
             mark = str(h5.attrs.get("fingerprint", planned))
             if mark == target.fingerprint:
                 schemas.check_batch(h5, target.columns)
@@ -444,7 +496,7 @@ def _seal(target: Target) -> None:
     lengths = dict.fromkeys(target.columns, 0)
     for file in files:
         checksum.check(file)
-        with _hdf5(file) as h5:
+        with open_hdf5(file) as h5:
             names += h5["names"].asstr()[:].tolist()
             failed |= _failed(h5)
             for name in target.columns:
@@ -454,7 +506,7 @@ def _seal(target: Target) -> None:
             out.create_dataset(name, (lengths[name], *column.shape), column.storage)
         at = dict.fromkeys(target.columns, 0)
         for file in files:
-            with _hdf5(file) as h5:
+            with open_hdf5(file) as h5:
                 for name in target.columns:
                     count = len(h5[name])
                     if count:
@@ -487,18 +539,11 @@ def _put(dataset: h5py.Dataset, start: int, rows: np.ndarray) -> None:
     dataset.id.write(h5py.h5s.create_simple(rows.shape), where, rows, h5py.h5t.py_create(BYTES))
 
 
-def _progress(batches: list[int], label: str) -> Iterable[int]:
-    from tqdm import tqdm
-
-    bar: Iterable[int] = tqdm(batches, desc=label, unit="batch", disable=None, leave=False)
-    return bar
-
-
 # ---------------------------------------------------------------------------------------------- reading
 
 
 class CannotLock(UserError):
-    """HDF5 cannot lock a file."""
+    """Another process writes a file."""
 
 
 @contextmanager
@@ -507,7 +552,6 @@ def created(path: Path) -> Iterator[h5py.File]:
 
     Raises:
         OSError: it cannot be written.
-        CannotLock: it could not be read.
     """
     with _Output(path, "w+") as output:
         try:
@@ -517,7 +561,6 @@ def created(path: Path) -> Iterator[h5py.File]:
             if output.error:
                 raise output.error
     checksum.write(path)
-    _hdf5(path).close()  # where HDF5 cannot lock files, that is known before hours of work
 
 
 class _Output(io.FileIO):
@@ -556,24 +599,28 @@ class _Output(io.FileIO):
             return size or 0
 
 
-def _hdf5(path: Path) -> h5py.File:
+def open_hdf5(path: Path) -> h5py.File:
+    """Open an HDF5 file for reading; without a lock, after a warning, where the file system has none.
+
+    Raises:
+        OSError: it cannot be read.
+        CannotLock: another process writes it.
+    """
     # never "a" or "r+": opening for writing touches the file's time and would make Snakemake retrain
     try:
         return h5py.File(path, "r")
     except OSError as error:
         # the number of a lock's error is in the text alone
-        if found := re.search(r"unable to lock file, errno = (\d+)", str(error)):
-            _cannot_lock(path, int(found[1]))
-        raise
-
-
-def _cannot_lock(path: Path, number: int) -> NoReturn:
-    if number == errno.EAGAIN:
-        raise CannotLock(f"{path}: another process has it open for writing; wait for it or stop it")
-    raise CannotLock(
-        f"{path}: HDF5 cannot lock files on this file system ({os.strerror(number)}): set "
-        "HDF5_USE_FILE_LOCKING=FALSE in the environment and run again"
-    )
+        found = re.search(r"unable to lock file, errno = (\d+)", str(error))
+        if found is None:
+            raise
+        number = int(found[1])
+        if number == errno.EAGAIN:
+            raise CannotLock(
+                f"{path}: another process has it open for writing; wait for it or stop it"
+            ) from None
+        warn_unlocked(path.parent, OSError(number, os.strerror(number)))
+        return h5py.File(path, "r", locking=False)
 
 
 _verified: set[tuple[Any, ...]] = set()
@@ -596,7 +643,7 @@ def _verify(path: Path) -> None:
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     try:
-        with _hdf5(path) as file:
+        with open_hdf5(path) as file:
             schemas.check(file)
     except (UserError, MemoryError):
         raise
@@ -616,7 +663,7 @@ def open_any(path: Path) -> h5py.File:
     if not path.is_file():
         raise UserError(f"{path}: no such store")
     _verify(path)
-    return _hdf5(path)
+    return open_hdf5(path)
 
 
 @contextmanager
@@ -708,7 +755,7 @@ class Shards:
         if self._process != os.getpid():  # HDF5 handles do not survive a fork
             self._open, self._datasets, self._process = {}, {}, os.getpid()
         if number not in self._open:
-            self._open[number] = _hdf5(self.paths[number])
+            self._open[number] = open_hdf5(self.paths[number])
         return self._open[number]
 
     def path(self, name: str) -> Path:

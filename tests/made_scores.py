@@ -1,4 +1,4 @@
-"""Made scores of three classes, as score_stream leaves them."""
+"""Made scores, of three classes if nothing else is asked for, as score_stream leaves them."""
 
 import json
 from pathlib import Path
@@ -11,10 +11,11 @@ from mmcl.settings.jobs import Fusion
 from mmcl.store import Batch, Column, write
 
 CLASSES = 3
+NAMES = ("drink", "eat", "wave")
 LEFT_OUT = [{"name": "bad", "reason": "empty"}]
 
 
-def scores(path, names, logits, labels, ids=("A001", "A002", "A003")):
+def scores(path, names, logits, labels, ids=("A001", "A002", "A003"), class_names=NAMES):
     """Write scores.h5, and metrics.json beside it."""
     rows = {name: (z, y) for name, z, y in zip(names, logits, labels, strict=True)}
 
@@ -25,12 +26,19 @@ def scores(path, names, logits, labels, ids=("A001", "A002", "A003")):
 
     def finish(h5: h5py.File):
         h5["classes/id"] = np.array(ids, dtype=h5py.string_dtype())
-        h5["classes/name"] = np.array(["drink", "eat", "wave"], dtype=h5py.string_dtype())
+        h5["classes/name"] = np.array(class_names, dtype=h5py.string_dtype())
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {"logits": Column("float32", (CLASSES,)), "labels": Column("int64")}
+    columns = {"logits": Column("float32", (len(ids),)), "labels": Column("int64")}
     write(
-        path, schema=SCHEMA, settings={}, names=names, columns=columns, batch_size=4, work=work, finish=finish
+        path,
+        schema=SCHEMA,
+        settings={},
+        names=names,
+        columns=columns,
+        batch_size=256,
+        work=work,
+        finish=finish,
     )
     (path.parent / "metrics.json").write_text(json.dumps({"left_out": LEFT_OUT}))
     return path
@@ -80,7 +88,7 @@ def benchmark(folder: Path, runs: dict, weights=None, **form) -> Path:
         folder: …/results/<benchmark>.
         runs: seed → stream → logits of clips p, q, r, s of classes 0, 1, 2, 2.
         weights: of the streams; all one without.
-        form: names, labels or ids instead.
+        form: names, labels, ids or class_names instead.
 
     Returns:
         its ensemble.json.

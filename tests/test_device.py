@@ -1,6 +1,9 @@
+import logging
+
 import pytest
 import torch
 
+from mmcl import device
 from mmcl.device import pick_device, stated_device
 from mmcl.errors import UserError
 
@@ -41,6 +44,7 @@ def test_a_gpu_that_is_not_there_is_said(monkeypatch, stated, built, why):
 
 def test_a_number_beyond_the_gpus_is_said(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "a GPU")
     for count, there in ((1, "cuda:0 alone"), (2, "cuda:0 to cuda:1")):
         monkeypatch.setattr(torch.cuda, "device_count", lambda count=count: count)
         monkeypatch.setenv("MMCL_DEVICE", "3")
@@ -48,3 +52,41 @@ def test_a_number_beyond_the_gpus_is_said(monkeypatch):
             pick_device()
         monkeypatch.setenv("MMCL_DEVICE", "cuda:0")
         assert pick_device() == torch.device("cuda:0")
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """The environment of a job that was given no GPU."""
+    for variable in ("MMCL_DEVICE", *device.GIVEN):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    return monkeypatch.setenv
+
+
+@pytest.mark.parametrize("variable", device.GIVEN)
+def test_a_job_that_was_given_a_gpu_and_cannot_use_it_stops(given, variable):
+    given(variable, "0,1")
+    message = (
+        rf"^this job was given a GPU \({variable}=0,1\), but torch .*; mend that, or set MMCL_DEVICE=cpu"
+    )
+    with pytest.raises(UserError, match=message):
+        pick_device()
+    given("MMCL_DEVICE", "cpu")
+    assert pick_device() == torch.device("cpu")
+
+
+@pytest.mark.parametrize("nothing", ["", " ", "-1", "NoDevFiles"])
+def test_a_job_that_was_given_none_works_on_the_cpu(given, nothing):
+    assert pick_device() == torch.device("cpu")
+    given("CUDA_VISIBLE_DEVICES", nothing)
+    assert pick_device() == torch.device("cpu")
+
+
+def test_the_log_names_the_device_once(given, caplog):
+    given("SLURM_JOB_ID", "17")
+    device._log.cache_clear()
+    with caplog.at_level(logging.INFO):
+        pick_device()
+        pick_device()
+    [said] = caplog.messages
+    assert said.startswith("device: cpu, Slurm job 17 on ")

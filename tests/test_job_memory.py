@@ -16,5 +16,7 @@ def test_by_the_size_of_what_a_job_reads(tmp_path):
     # before they are made, and where a stage has no such input
     assert needed(None, {"skeletons": str(tmp_path / "later.h5")}, threads=1, attempt=1) == 1050
     # a factor that depends on what the job is for
-    needed = job_memory(1000, answer=lambda wildcards: wildcards / 3)
-    assert needed(5, given, threads=1, attempt=1) == 1000 + 5
+    needed = job_memory(
+        1000, answer=lambda wildcards: wildcards / 3, of_thread=lambda wildcards: 2 * wildcards
+    )
+    assert needed(5, given, threads=3, attempt=1) == 1000 + 30 + 5

@@ -1,5 +1,7 @@
 import errno
+import io
 import logging
+import sys
 import warnings
 
 import pytest
@@ -55,6 +57,22 @@ def test_epochs_go_to_the_file_alone(tmp_path, capsys):
     assert "begin" in terminal
     assert "noise" not in text
     assert "careful" in text
+
+
+def test_a_terminals_line_is_free_for_each_message(tmp_path, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    for kind, begin in (("xterm", "\r\x1b[K2"), ("dumb", "2")):
+        monkeypatch.setenv("TERM", kind)
+        terminal.truncate(terminal.seek(0))
+        with job_log(tmp_path / "job.log"):
+            logging.getLogger("mmcl").info("a message")
+        assert terminal.getvalue().startswith(begin)
+        assert "\x1b" not in (tmp_path / "job.log").read_text()
 
 
 def test_a_damaged_file_is_renamed_for_the_next_run(tmp_path):

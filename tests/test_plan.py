@@ -127,7 +127,12 @@ def test_a_run_is_found_by_its_settings_and_not_by_others(plan):
 )
 def test_every_part_of_a_streams_path_is_held_to_what_is_trained(plan, part, written, message):
     where = at(**{**vars(stream(plan, "demo_xsub", 4)), part: written})
-    for function in (plan.training_inputs, plan.stream_settings, plan.score_settings, plan.training_gpus):
+    for function in (
+        plan.training_inputs,
+        plan.stream_settings,
+        plan.score_settings,
+        plan.training_processes,
+    ):
         with pytest.raises(UserError) as caught:
             function(where)
         assert message in str(caught.value)
@@ -196,19 +201,29 @@ def test_a_model_that_sees_videos_is_given_crops(raw):
     assert planned()[2] != before[1]
 
 
-def test_gpus_are_asked_for_and_are_no_setting(raw, monkeypatch):
-    monkeypatch.setattr("mmcl.plan.GPU", 1)
+def test_memory_follows_weights_and_pictures_and_the_attempt(raw, plan, tmp_path):
+    assert plan.crop_memory(at(dataset="demo"), 1) == 4500 + 5 * 300
+    assert plan.crop_memory(at(dataset="demo"), 3) == 3 * plan.crop_memory(at(dataset="demo"), 1)
+    (tmp_path / "model.safetensors").write_bytes(bytes(3 << 20))
+    raw["benchmarks"]["demo_xsub"]["vlm"] = {"name": "large", "weights": str(tmp_path)}
+    plan = Plan(Config(raw))
+    assert plan.vlm_memory(at(vlm="large"), 1) == 4006
+    assert plan.vlm_memory(at(vlm="large"), 2) == 8012
+    # processes decode the pictures of a CNN that is trained along
+    kinds = ("ntu60_xsub", "demo_xsub", "ntu120_xsub_plain")
+    assert [plan.picture_memory(stream(plan, name)) for name in kinds] == [800, 0, 0]
+
+
+def test_gpus_are_asked_for_and_are_no_setting(raw):
     plan = Plan(Config(raw))
     run = stream(plan, "ntu60_xsub")
     settings = plan.stream_settings(run)
     raw["benchmarks"]["ntu60_xsub"]["gpus"] = 4
     plan = Plan(Config(raw))
-    assert plan.training_gpus(run) == plan.training_processes(run) == 4
+    assert plan.training_processes(run) == 4
     assert plan.stream_settings(run) == settings
-    assert plan.training_gpus(stream(plan, "demo_xsub")) == 1
-    assert plan.training_gpus(at(benchmark="ntu60_xsub")) == 4
-    monkeypatch.setattr("mmcl.plan.GPU", 0)
-    assert (plan.training_gpus(run), plan.training_processes(run)) == (0, 4)
+    assert plan.training_processes(stream(plan, "demo_xsub")) == 1
+    assert plan.training_processes(at(benchmark="ntu60_xsub")) == 4
 
 
 def test_frozen_features_or_pictures_or_nothing(raw, plan):
@@ -325,15 +340,42 @@ def test_embeddings_are_kept_by_adapters_that_can(raw, monkeypatch):
         Config(raw)
 
 
+@pytest.mark.parametrize(
+    ("read", "asked", "said"),
+    [
+        (
+            "p_yes",
+            {"instruction": "what are they holding?"},
+            "needs a question that is answered with yes or no",
+        ),
+        ("shuffled_p_yes", {"instruction": "what are they holding?"}, "shuffled_p_yes needs a question"),
+        (
+            "answer_ids",
+            {"vlm": {"name": "short", "max_new_tokens": 1}},
+            "set vlm.max_new_tokens to 2 or more",
+        ),
+    ],
+)
+def test_what_no_answer_can_have_is_told_when_planning(raw, read, asked, said):
+    def inputs(**more):
+        raw["benchmarks"]["mine"] = {"like": "demo_xsub", "model": {"frm": {"input": read}}, **more}
+        plan = Plan(Config(raw))
+        return plan.training_inputs(stream(plan, "mine"))["answer"]
+
+    assert inputs()
+    with pytest.raises(UserError, match=rf"^model\.frm\.input .*{said}"):
+        inputs(**asked)
+
+
 def test_the_number_of_frames_decides_the_crops_and_their_memory(raw):
     before = Plan(Config(raw)).crop_settings(at(dataset="demo"))
     assert before["video"]["count"] == 5
-    assert Plan(Config(raw)).crop_memory(at(dataset="demo")) == 6000
+    assert Plan(Config(raw)).crop_memory(at(dataset="demo"), 1) == 6000
     raw["datasets"]["demo"]["video"]["count"] = 16
     plan = Plan(Config(raw))
     assert plan.crop_settings(at(dataset="demo")) == {**before, "video": {**before["video"], "count": 16}}
-    assert plan.crop_memory(at(dataset="demo")) == 9300
-    assert plan.crop_memory(at(dataset="utd_mhad")) == 6000
+    assert plan.crop_memory(at(dataset="demo"), 1) == 9300
+    assert plan.crop_memory(at(dataset="utd_mhad"), 1) == 6000
 
 
 def test_memory_for_answers_goes_by_the_tokens_that_are_kept(raw):
@@ -585,7 +627,7 @@ def test_answers_are_examined_with_frm_off_too(plan):
         needed = plan.examined(at(benchmark=name))
         assert needed["skeletons"] == ["results/skeletons/demo.h5"]
         assert needed["answers"][1] == f"results/answers/demo/demo-blip/{QUESTION}/001-of-002.h5"
-        assert needed["montages"][0] == "results/montages/demo/000-of-002.h5"
+        assert set(needed) == {"skeletons", "answers"}
     settings = plan.examination_settings(at(benchmark="demo_xsub"))
     assert settings == {
         "version": VERSIONS["examine_answers"],

@@ -65,6 +65,12 @@ def test_answers_need_neither_videos_nor_a_model():
     assert plan.imported_vlms == "elsewhere"
 
 
+def test_they_are_examined_without_pictures():
+    write()
+    found = planned().examined(at(benchmark="made"))["answers"]
+    assert found == [f"results/answers/made/elsewhere/{QUESTION}/000-of-001.h5"]
+
+
 def test_changed_answers_are_imported_anew_and_touched_ones_are_not():
     path = write()
     first = upstream(planned())

@@ -2,11 +2,12 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from mmcl.errors import UserError
-from mmcl.start import check_project, quoted_python
+from mmcl.start import check_no_result, check_project, quoted_python
 
 
 def test_python_is_one_word_of_a_shell(tmp_path, monkeypatch):
@@ -52,3 +53,9 @@ def test_a_terminal_without_umlauts_is_shown_escapes(tmp_path):
     done = mmcl("inspect", str(tmp_path / "ümläut.h5"), PYTHONIOENCODING="ascii")
     assert "Traceback" not in done.stderr
     assert "no such store" in done.stderr
+
+
+def test_a_target_that_configfile_took_is_named():
+    check_no_result(Path("mine.yaml"))
+    with pytest.raises(UserError, match=r"^results/b/ensemble\.json: is a result, .* behind `--`$"):
+        check_no_result(Path("results/b/ensemble.json"))

@@ -13,10 +13,12 @@ from mmcl.errors import UserError
 from mmcl.evaluation.score import score_stream
 from mmcl.files import write_text
 from mmcl.naming import PROJECT, slug
+from mmcl.settings.base import narrowed
 from mmcl.settings.jobs import (
     Answering,
     Cropping,
     Drawing,
+    Embedding,
     Encoding,
     Indexing,
     Montages,
@@ -29,8 +31,10 @@ from mmcl.video.crop import crop_people
 from mmcl.video.encode import encode_montages
 from mmcl.video.montage import concatenate_frames
 from mmcl.vlm.answer import answer_question
+from mmcl.vlm.embed import embed_pictures
 
 QUESTION = "whether the people are holding objects?"
+FURTHER = "is there a person?"
 QUESTION_FILE = f"{slug(QUESTION)}.txt"
 DEMO = PROJECT / "resources/demo"
 READER = {"reader": "ntu", "options": {"colour_size": [160, 90], "use_missing_list": False}}
@@ -70,11 +74,12 @@ def stages(folder: Path) -> dict[str, Callable[[], object]]:
     """What the chain makes → how, in order."""
     raw = folder / "ntu"
     skeletons, videos, index = raw / "skeletons", raw / "videos", folder / "index.tsv"
-    at = {
-        name: folder / f"{name}.h5" for name in ("skeletons", "crops", "montages", "rgb", "answers", "scores")
-    }
+    stores = "skeletons", "crops", "montages", "rgb", "embeddings", "answers", "scores"
+    at = {name: folder / f"{name}.h5" for name in stores}
     model, question = folder / "model/model.pt", folder / QUESTION_FILE
     stream = StreamTraining.model_validate(TRAINING)
+    vlm = Answering.model_validate(VLM)
+    cached = Answering.model_validate({**VLM, "cache_images": True})
     return {
         "ntu/drawn.json": lambda: draw_dataset(raw, Drawing.model_validate(DRAWN), 1),
         "index.tsv": lambda: index_clips(
@@ -99,8 +104,17 @@ def stages(folder: Path) -> dict[str, Callable[[], object]]:
         ),
         "rgb.h5": lambda: encode_montages(at["montages"], at["rgb"], Encoding.model_validate(CNN), 1),
         QUESTION_FILE: lambda: write_text(question, QUESTION),
-        "answers.h5": lambda: answer_question(
-            at["montages"], question, at["answers"], Answering.model_validate(VLM), 1
+        "answers.h5": lambda: answer_question(at["montages"], question, at["answers"], vlm, 1),
+        "embeddings.h5": lambda: embed_pictures(
+            at["montages"], at["embeddings"], narrowed(Embedding, vlm), 1
+        ),
+        f"cached/{slug(FURTHER)}/answers.h5": lambda: answer_question(
+            at["embeddings"],
+            question,
+            folder / "cached" / slug(QUESTION) / "answers.h5",
+            cached,
+            1,
+            also=[FURTHER],
         ),
         "model/model.pt": lambda: train_stream(
             skeletons=at["skeletons"],

@@ -14,6 +14,7 @@ import numpy as np
 
 from mmcl.datasets.clip import hold_positions
 from mmcl.layouts import Layout
+from mmcl.progress import tracked
 
 STEP = 1e-3
 """Metres. Distances are rounded to it before hashing."""
@@ -158,7 +159,7 @@ def find_copies(
     known = {group[0]: made for group in same.values() if (made := prints[group[0]])}
     codes, common = _shared_frames(known)
     pairs = {}
-    for a, b in codes:
+    for a, b in tracked(codes, "comparing", "pairs"):
         pair = _compare(a, b, read(a), read(b), layout)
         if pair:
             pairs[a, b] = pair

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from mmcl.audit.videos import find_video_faults
 from mmcl.datasets.names import name_lines
 from mmcl.errors import UserError, one_line
 from mmcl.layouts import get_layout
+from mmcl.progress import tracked
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ def audit(
     findings += [Finding("unreadable", (name,), reason) for name, reason in source.unreadable.items()]
     prints: list[Fingerprint | None] = []
     lengths = {}
-    for number, name in enumerate(_progress(names)):
+    for number, name in enumerate(tracked(names, "audit", "clips")):
         made = None
         try:
             clip = source.read(number)
@@ -189,10 +190,3 @@ def _across(
             add(a, b, pair.kind)
             add(b, a, pair.kind)
     return [{"train": a, "test": b, "kind": kind} for b, a, kind in sorted(found)]
-
-
-def _progress(names: Sequence[str]) -> Iterable[str]:
-    from tqdm import tqdm
-
-    bar: Iterable[str] = tqdm(names, desc="audit", unit="clip", disable=None, leave=False)
-    return bar

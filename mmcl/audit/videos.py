@@ -10,6 +10,7 @@ from mmcl.audit.finding import Finding
 from mmcl.audit.source import Source
 from mmcl.datasets.files import walk
 from mmcl.errors import UserError
+from mmcl.progress import tracked
 
 ENDINGS = (".avi", ".mp4", ".mkv", ".mov", ".webm", ".mpg")
 
@@ -38,7 +39,7 @@ def find_video_faults(source: Source, lengths: dict[str, int]) -> Iterator[Findi
         if name not in source.video:
             yield Finding("video_missing", (name,), "no video")
     counts = {}
-    for name, frames in lengths.items():
+    for name, frames in tracked(lengths.items(), "videos", "clips"):
         if name in source.video:
             count = claimed_frames(source.videos / source.video[name])
             if count:

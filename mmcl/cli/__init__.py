@@ -7,11 +7,15 @@ from mmcl.cli import (
     convert,
     convert_weights,
     describe,
+    doctor,
     export,
     fetch,
     init,
     inspect,
     predict,
+    report,
+    show,
+    usage,
 )
 from mmcl.cli.app import app
 
@@ -23,9 +27,13 @@ __all__ = [
     "convert",
     "convert_weights",
     "describe",
+    "doctor",
     "export",
     "fetch",
     "init",
     "inspect",
     "predict",
+    "report",
+    "show",
+    "usage",
 ]

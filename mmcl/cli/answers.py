@@ -7,6 +7,7 @@ import typer
 
 from mmcl.cli.app import app
 from mmcl.cli.common import message, reported, require_parent, table_console
+from mmcl.cli.json_option import Json, check_json, give
 
 
 @app.command(
@@ -35,7 +36,7 @@ def answers(
     ] = None,
     shuffles: Annotated[int, typer.Option(min=99, help="How often labels are shuffled.")] = 999,
     rows: Annotated[int, typer.Option(min=0, help="Texts of each question to show.")] = 5,
-    json: Annotated[Path | None, typer.Option(help="Write everything to this file.")] = None,
+    json: Json = None,
     picture: Annotated[
         Path | None, typer.Option(help="Draw p(yes), the rate of yes by class and what is told to this PNG.")
     ] = None,
@@ -51,24 +52,27 @@ def answers(
     probe cross-validated over subjects. Run it before training with FRM: what no answer tells, FRM cannot add.
     """
     from mmcl.evaluation.answers import examine, find_answers
-    from mmcl.files import write_json
     from mmcl.report import answers as report
+    from mmcl.report.gallery import draw_gallery, gather
 
-    for path, hint in ((json, "--json"), (picture, "--picture"), (gallery, "--gallery")):
+    check_json(json)
+    for path, hint in ((picture, "--picture"), (gallery, "--gallery")):
         require_parent(path, hint)
     with reported():
         request = find_answers(named, config, protocol, skeletons)
         result = examine(request, clips, shuffles)
-    out = table_console()
-    for part in report.tables(result, rows):
-        out.print(part)
+
+    def show() -> None:
+        out = table_console()
+        for part in report.tables(result, rows):
+            out.print(part)
+
+    give(json, result, show)
     for note in result["notes"]:
         message(note)
     with reported():
-        if json:
-            write_json(json, result)
         if picture:
             report.draw(result, picture)
         if gallery:
-            drawn = report.gallery(request, result, gallery, each)
+            drawn = draw_gallery(gather(request, clips, each), gallery)
             typer.echo(f"{drawn} clips drawn to {gallery}", err=True)

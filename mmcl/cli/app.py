@@ -6,9 +6,10 @@ import typer
 
 from mmcl import __version__
 from mmcl.cli.common import reported
+from mmcl.cli.json_option import Commands
 from mmcl.start import check_names, escape_output
 
-app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 def _version(asked: bool) -> None:

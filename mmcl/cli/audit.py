@@ -7,6 +7,7 @@ import typer
 
 from mmcl.cli.app import app
 from mmcl.cli.common import reader_options, reported, require_parent, table_console
+from mmcl.cli.json_option import Json, check_json, give
 
 
 @app.command(
@@ -42,7 +43,7 @@ def audit(
         float | None, typer.Option(min=0, help="Metres below which two movements are near-identical.")
     ] = None,
     rate: Annotated[float, typer.Option(min=1, help="Frames per second of the skeletons.")] = 30.0,
-    json: Annotated[Path | None, typer.Option(help="Write everything to this file.")] = None,
+    json: Json = None,
     exclude: Annotated[
         Path | None, typer.Option(help="Write the copies to this file, for a benchmark's `exclude`.")
     ] = None,
@@ -58,11 +59,10 @@ def audit(
 
     from mmcl import audit as audits
     from mmcl.audit.request import open_request
-    from mmcl.files import write_json
 
     if side not in ("test", "train", "both"):
         raise typer.BadParameter(f"{side} is not test, train or both", param_hint="--side")
-    require_parent(json, "--json")
+    check_json(json)
     require_parent(exclude, "--exclude")
     options = reader_options(option)
     with reported(2):
@@ -72,12 +72,14 @@ def audit(
         sides = audits.part(asked.source, asked.protocol, asked.rule) if asked.protocol else None
         within = audits.TOLERANCE if tolerance is None else tolerance
         report = audits.audit(asked.source, sides, asked.protocol, within, rate, names)
-    out = table_console()
-    for table in audits.tables(report, rows):
-        out.print(table)
+
+    def show() -> None:
+        out = table_console()
+        for table in audits.tables(report, rows):
+            out.print(table)
+
+    give(json, report.as_json(), show, 2)
     with reported(2):
-        if json:
-            write_json(json, report.as_json())
         if exclude:
             count = audits.write_exclusion(exclude, report, side, shlex.join(["mmcl", *sys.argv[1:]]))
             typer.echo(f"mmcl: {exclude}: {count} clips", err=True)

@@ -6,7 +6,8 @@ from typing import Annotated
 import typer
 
 from mmcl.cli.app import app
-from mmcl.cli.common import message, reported, require_parent, table_console
+from mmcl.cli.common import message, reported, table_console
+from mmcl.cli.json_option import Json, check_json, give
 
 
 @app.command(
@@ -42,7 +43,7 @@ def compare(
             "first.",
         ),
     ] = 0,
-    json: Annotated[Path | None, typer.Option(help="Write everything to this file.")] = None,
+    json: Json = None,
 ) -> None:
     """Compare finished benchmarks with the first, paired over seeds and over test clips.
 
@@ -51,21 +52,21 @@ def compare(
     """
     from mmcl.evaluation.compare import compare as compared
     from mmcl.evaluation.metrics import FIGURES
-    from mmcl.files import write_json
     from mmcl.report.comparison import tables
 
+    check_json(json)
     if len(benchmarks) < 2:
         raise typer.BadParameter("give at least two", param_hint="BENCHMARKS")
     if metric not in FIGURES:
         raise typer.BadParameter(f"{metric} is none of {', '.join(FIGURES)}", param_hint="--metric")
-    require_parent(json, "--json")
     with reported():
         result = compared(benchmarks, member, metric)
-    out = table_console()
-    for table in tables(result, per_class, hard):
-        out.print(table)
+
+    def show() -> None:
+        out = table_console()
+        for table in tables(result, per_class, hard):
+            out.print(table)
+
+    give(json, result, show)
     for note in result["notes"]:
         message(note)
-    if json:
-        with reported():
-            write_json(json, result)

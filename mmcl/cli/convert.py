@@ -7,6 +7,7 @@ import typer
 
 from mmcl.cli.app import app
 from mmcl.cli.common import message, reader_options, reported, require_parent
+from mmcl.cli.json_option import Json, check_json, give
 
 
 @app.command(
@@ -46,6 +47,7 @@ def convert(
         bool, typer.Option("--ikem", help="A folder's labels with frame counts, as IKEM.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT.")] = False,
+    json: Json = None,
 ) -> None:
     """Turn skeletons of other tools into a store, and a store into other tools' files.
 
@@ -54,12 +56,13 @@ def convert(
     from mmcl.exchange.convert import convert as converted
     from mmcl.exchange.convert import source_settings
 
+    check_json(json)
     options = reader_options(option)
     require_parent(output, "OUT")
     if person2 not in ("zeros", "duplicated"):
         raise typer.BadParameter(f"{person2} is neither zeros nor duplicated", param_hint="--person2")
     with reported():
-        converted(
+        summary = converted(
             source,
             output,
             source_settings(source, reader, options),
@@ -70,3 +73,4 @@ def convert(
             force=force,
             report=message,
         )
+    give(json, summary, lambda: None)

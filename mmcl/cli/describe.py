@@ -7,6 +7,7 @@ import typer
 
 from mmcl.cli.app import app
 from mmcl.cli.common import reported, table_console
+from mmcl.cli.json_option import Json, check_json, give
 
 
 @app.command(
@@ -31,24 +32,30 @@ def describe(
     window: Annotated[int, typer.Option(min=1, help="Frames.")] = 64,
     graph: Annotated[str | None, typer.Option(help="The backbone's own by default.")] = None,
     width: Annotated[float, typer.Option(help="Factor on the number of channels.")] = 1.0,
+    json: Json = None,
 ) -> None:
     """Show a network's size and cost: parameters, multiply-adds to recognise one clip, memory of one in training.
 
     Multiply-adds are those of matrix products and convolutions in one forward pass of one clip, as this
     implementation does them, all people there.
     """
-    from mmcl.report.description import all_backbones, new_backbone, trained_model
+    from mmcl.report.description import all_backbones, new_backbone, tables, trained_model
 
     if sum((model is not None, backbone is not None, every)) != 1:
         raise typer.BadParameter("give one of MODEL, --backbone and --all")
     form = {"num_classes": classes, "layout": layout, "persons": persons, "width": width}
-    out = table_console()
+    check_json(json)
     with reported():
         if model is not None:
-            shown = trained_model(model, member)
+            found = trained_model(model, member)
         elif backbone is not None:
-            shown = new_backbone(backbone, graph, window, form)
+            found = new_backbone(backbone, graph, window, form)
         else:
-            shown = all_backbones(window, form)
-    for part in shown:
-        out.print(part)
+            found = all_backbones(window, form)
+
+    def show() -> None:
+        out = table_console()
+        for part in tables(found):
+            out.print(part)
+
+    give(json, found, show)

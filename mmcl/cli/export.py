@@ -7,6 +7,7 @@ import typer
 
 from mmcl.cli.app import app
 from mmcl.cli.common import reported, require_parent
+from mmcl.cli.json_option import Json, check_json, give
 
 
 @app.command(
@@ -28,6 +29,7 @@ def export(
     member: Annotated[
         str | None, typer.Option(help="Which member of a benchmark, such as ctrgcn-natural-joint.")
     ] = None,
+    json: Json = None,
 ) -> None:
     """Write a trained network for other programs: the backbone alone, for any number of clips at once.
 
@@ -38,8 +40,15 @@ def export(
     from mmcl.models.export import export as write
     from mmcl.training.trained import load_model
 
+    check_json(json)
     require_parent(output, "OUTPUT")
     with reported():
         trained = load_model(the_model(model, member))
         difference = write(trained.model.backbone, output, trained.clip_shape, trained.about, people)
-    typer.echo(f"{output}: written; its logits differ from the model's by {difference:.1e} at most", err=True)
+
+    def show() -> None:
+        typer.echo(
+            f"{output}: written; its logits differ from the model's by {difference:.1e} at most", err=True
+        )
+
+    give(json, {"output": output, "most_difference": difference, **trained.about}, show)

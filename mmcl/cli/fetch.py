@@ -1,12 +1,13 @@
 """`mmcl fetch`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mmcl.cli.app import app
 from mmcl.cli.common import message, reported, table_console
+from mmcl.cli.json_option import Json, check_json, give
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,6 +38,7 @@ def fetch(
         ),
     ] = None,
     check: Annotated[bool, typer.Option("--check", help="Fetch nothing; check what is there.")] = False,
+    json: Json = None,
 ) -> None:
     """Fetch published weights, at a pinned revision and checked by size and sha256; nothing else of mmcl downloads.
 
@@ -46,6 +48,7 @@ def fetch(
     from mmcl.fetch import place
     from mmcl.fetch.published import find
 
+    check_json(json)
     if check and (origin or mirror):
         raise typer.BadParameter("goes without --from and --mirror", param_hint="--check")
     if origin and mirror:
@@ -53,20 +56,33 @@ def fetch(
     if name is None and not check:
         if origin or mirror:
             raise typer.BadParameter("is missing", param_hint="NAME")
-        table_console().print(_list(to))
+        known = _known(to)
+        give(json, {"weights": known}, lambda: table_console().print(_list(known)))
         return
     with reported():
         if check:
             found = list(place.check(to, name))
-            table_console().print(_states(found))
+            states = [
+                {"name": item.name, "file": item.path, "state": item.state, "detail": item.detail}
+                for item in found
+            ]
+            give(json, {"files": states}, lambda: table_console().print(_states(found)))
             wrong = {place.OTHER, place.MISSING} if name else {place.OTHER}
             raise typer.Exit(1 if any(item.state in wrong for item in found) else 0)
         assert name is not None
         entry, published = find(name)
         message(f"{entry}: {published.what}; licence {published.licence}")
         placed = place.fetch(entry, to, origin, mirror)
-        for item in placed:
-            typer.echo(f"{item.sha256}  {item.path}")
+
+        def show() -> None:
+            for item in placed:
+                typer.echo(f"{item.sha256}  {item.path}")
+
+        files = [
+            {"file": item.path, "sha256": item.sha256, "new": item.new, "pinned": item.pinned}
+            for item in placed
+        ]
+        give(json, {"name": entry, "files": files}, show)
         _say(entry, to, placed)
 
 
@@ -86,25 +102,38 @@ def _say(entry: str, to: Path, placed: "list[Placed]") -> None:
     )
 
 
-def _list(to: Path) -> "Table":
+def _known(to: Path) -> list[dict[str, Any]]:
+    """What can be fetched; bytes and sha256 are null where they are not known."""
+    from mmcl.fetch.published import table
+
+    found = []
+    for name, published in table().items():
+        files = list(published.files.values())
+        found.append(
+            {
+                "name": name,
+                "what": published.what,
+                "licence": published.licence,
+                "bytes": sum(file.size or 0 for file in files) or None,
+                "sha256": files[-1].sha256 or None,
+                "weights": published.weights(name, to),
+                "there": all(path.is_file() for _, path in published.places(name, to)),
+            }
+        )
+    return found
+
+
+def _list(known: list[dict[str, Any]]) -> "Table":
     from rich.table import Column, Table
 
-    from mmcl.fetch.published import NOT_PINNED, table
+    from mmcl.fetch.published import NOT_PINNED
 
     name_column = Column("name", no_wrap=True)
     shown = Table(name_column, "what", "licence", "size", "sha256", "there", title="Published weights")
-    for name, published in table().items():
-        files = list(published.files.values())
-        size = sum(file.size or 0 for file in files)
-        there = all(path.is_file() for _, path in published.places(name, to))
-        shown.add_row(
-            name,
-            published.what,
-            published.licence,
-            f"{size / 1e6:,.1f} MB" if size else "unknown",
-            f"{files[-1].sha256[:8]}…" if files[-1].sha256 else NOT_PINNED,
-            "yes" if there else "",
-        )
+    for one in known:
+        size = f"{one['bytes'] / 1e6:,.1f} MB" if one["bytes"] else "unknown"
+        digest = f"{one['sha256'][:8]}…" if one["sha256"] else NOT_PINNED
+        shown.add_row(one["name"], one["what"], one["licence"], size, digest, "yes" if one["there"] else "")
     return shown
 
 

@@ -7,6 +7,7 @@ import typer
 
 from mmcl.cli.app import app
 from mmcl.cli.common import message, reported, table_console
+from mmcl.cli.json_option import Json, check_json, give
 
 if TYPE_CHECKING:
     from mmcl.guess.describe import Description
@@ -27,7 +28,7 @@ def init(
     name: Annotated[
         str | None, typer.Option(help="Of the data set and its benchmark; the data's own if left out.")
     ] = None,
-    json_: Annotated[bool, typer.Option("--json", help="Print the guesses as JSON.")] = False,
+    json: Json = None,
 ) -> None:
     """Lay a working directory: Snakefile, config.yaml, profiles. The workflow then runs there without a clone.
 
@@ -36,16 +37,15 @@ def init(
     """
     from mmcl.working_directory import lay
 
+    check_json(json)
     if data is None:
-        if name or json_:
+        if name or json:
             raise typer.BadParameter("goes with --data", param_hint="--name" if name else "--json")
         with reported():
             for path in lay(folder):
                 typer.echo(path)
         message(f"in {folder}, `snakemake --cores 2` runs the demo, and config.yaml names your data")
         return
-    import json
-
     from pydantic import TypeAdapter, ValidationError
 
     from mmcl.guess.describe import dataset_name, describe
@@ -69,10 +69,7 @@ def init(
         check_name(called, read_config(folder / "config.yaml"), folder / "config.yaml")
         described = describe(data, called, folder)
         written = write_project(described, folder)
-    if json_:
-        typer.echo(json.dumps(as_json(described, written), indent=2, ensure_ascii=False))
-        return
-    _show(described)
+    give(json, as_json(described, written), lambda: _show(described))
     message(f"wrote {', '.join(map(str, written))}")
     message(f"next: cd {folder} && {next_command(described)}")
 

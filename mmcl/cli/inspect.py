@@ -7,6 +7,7 @@ import typer
 
 from mmcl.cli.app import app
 from mmcl.cli.common import reported
+from mmcl.cli.json_option import Json, check_json, give
 
 
 @app.command(
@@ -25,13 +26,9 @@ def inspect(
         Path | None, typer.Option(help="Write a contact sheet of crops or montages to this PNG.")
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="Clips on the contact sheet.")] = 24,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Write a JSON list, one object for each store, to the standard output."),
-    ] = False,
+    json: Json = None,
 ) -> None:
     """Show what a store holds: schema, settings, arrays, classes, texts, completeness, failed clips, a few clips."""
-    import json
     from shutil import get_terminal_size
 
     from mmcl.evaluation.finished import stores_of
@@ -39,13 +36,16 @@ def inspect(
     from mmcl.inspect import inspect as describe
     from mmcl.report.contact_sheet import contact_sheet
 
+    check_json(json)
     with reported():
         stores = [store for path in paths for store in stores_of(path)]
-        if as_json:
-            typer.echo(json.dumps([examine(store, rows) for store in stores], indent=2))
-        else:
-            width = max(WIDTH, get_terminal_size().columns)
-            typer.echo("\n\n".join(describe(store, rows, width) for store in stores))
+        width = max(WIDTH, get_terminal_size().columns)
+        found = [examine(store, rows) for store in stores] if json else []
+        give(
+            json,
+            {"stores": found},
+            lambda: typer.echo("\n\n".join(describe(store, rows, width) for store in stores)),
+        )
         if picture:
             drawn = contact_sheet(stores, picture, count)
             typer.echo(f"{drawn} clips drawn to {picture}", err=True)

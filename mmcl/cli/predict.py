@@ -7,6 +7,7 @@ import typer
 
 from mmcl.cli.app import app
 from mmcl.cli.common import message, reader_options, reported, require_parent
+from mmcl.cli.json_option import Json, check_json, give
 
 
 @app.command(
@@ -54,6 +55,7 @@ def predict_classes(
     csv: Annotated[
         Path | None, typer.Option(help="Write to this file instead of the standard output.")
     ] = None,
+    json: Json = None,
 ) -> None:
     """Recognise actions from skeletons: CSV of the best classes of each clip with their softmax scores.
 
@@ -65,10 +67,14 @@ def predict_classes(
 
     from mmcl.config import config_file, find_dataset
     from mmcl.device import pick_device
+    from mmcl.evaluation import recognise as recognising
     from mmcl.evaluation.finished import find_models
     from mmcl.evaluation.recognise import Recogniser, open_dataset, open_recordings, write_csv
     from mmcl.files import write_text
 
+    if csv and json:
+        raise typer.BadParameter("goes without --csv", param_hint="--json")
+    check_json(json)
     if option and reader is None:
         raise typer.BadParameter("needs --reader", param_hint="--option")
     options = reader_options(option)
@@ -83,6 +89,13 @@ def predict_classes(
             recordings = open_recordings(skeletons, reader, options, names or ())
         found = find_models(model, member)
         recogniser = Recogniser.load(found.paths, found.weights, device, precision, found.normalise)
+        if json:
+            clips = recognising.collected(
+                recognising.reported(recogniser, recordings, top, message, unchecked, shown=True),
+                recordings.extra,
+            )
+            give(json, clips, lambda: None)
+            return
         write_csv(recogniser, recordings, top, output, message, unchecked)
         if isinstance(output, io.StringIO) and csv:
             write_text(csv, output.getvalue())

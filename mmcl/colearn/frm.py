@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from mmcl.colearn.term import Batch, Form, Term
 from mmcl.settings.model import FrmSettings
 
-HIDDEN_STATES = ("hidden", "mean", "last", "shuffled")
-"""Values of `frm.input` that are a network's hidden states and pass a LayerNorm."""
+HIDDEN_STATES = ("hidden", "mean", "last")
+"""What `frm.input` reads of a network's hidden states, which pass a LayerNorm."""
 
 
 class Refinement(Term):
@@ -31,7 +31,7 @@ class Refinement(Term):
     def __init__(self, settings: FrmSettings, form: Form):
         super().__init__()
         (width,) = form.shapes["answer"]
-        self.norm = nn.LayerNorm(width) if settings.input in HIDDEN_STATES else nn.Identity()
+        self.norm = nn.LayerNorm(width) if settings.reads in HIDDEN_STATES else nn.Identity()
         self.phi = nn.Sequential(
             nn.Linear(width, settings.hidden), nn.ReLU(), nn.Linear(settings.hidden, settings.n)
         )

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from mmcl.colearn.words import WIDTH, embed
 from mmcl.errors import UserError, some
-from mmcl.settings.model import ModelSettings
+from mmcl.settings.model import ModelSettings, read_of
 from mmcl.store import Shards
 
 TOGETHER = 256
@@ -152,12 +152,19 @@ def answer_features(shards: Shards, names: Sequence[str], kind: str, seed: int) 
         kind: `frm.input`: `hidden`, the state that produced the first token; `mean`, of the states that produced the
             answer's tokens, its end among them; `last`, the state that produced the last of them; `p_yes`; `text`, see
             `mmcl.colearn.words`; `answer_ids`, [BOS, ids₀, ids₁] as they are; controls without information about the
-            clip: `shuffled`, each clip with the hidden state of another, and `constant`, a one.
+            clip: `shuffled`, each clip with the hidden state of another, `shuffled_mean` and so on, and `constant`, a
+            one.
         seed: of the shuffling.
 
     Raises:
         UserError: the answers do not have it.
     """
+    kind, shuffled = read_of(kind)
+    if shuffled:
+        found = [name for name in names if name in shards]
+        order = np.random.default_rng(seed).permutation(len(found))
+        given = {name: found[i] for name, i in zip(found, order, strict=True)}
+        names = [given.get(name, name) for name in names]
     if kind == "constant":
         return _spread(shards, names, lambda found: np.ones((len(found), 1)), (1,))
     if kind == "p_yes":
@@ -176,12 +183,7 @@ def answer_features(shards: Shards, names: Sequence[str], kind: str, seed: int) 
             f"{shards.paths[0]}: frm.input {kind} needs hidden states, and these answers have none"
         )
 
-    def states(found: list[str]) -> np.ndarray:
-        if kind == "shuffled":
-            found = [found[i] for i in np.random.default_rng(seed).permutation(len(found))]
-        return _states(shards, found, kind)
-
-    return _spread(shards, names, states, shards.shape("states")[1:])
+    return _spread(shards, names, lambda found: _states(shards, found, kind), shards.shape("states")[1:])
 
 
 def _states(shards: Shards, names: list[str], kind: str) -> np.ndarray:

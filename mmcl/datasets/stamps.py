@@ -37,6 +37,7 @@ from mmcl.datasets import reader_class
 from mmcl.datasets.clip import ListedOptions
 from mmcl.datasets.files import walk_entries
 from mmcl.files import Busy, locked, written
+from mmcl.progress import tracked
 from mmcl.settings.dataset import ReaderSettings
 
 log = logging.getLogger(__name__)
@@ -346,7 +347,8 @@ def _digests(files: list[Path]) -> np.ndarray:
     if len(files) > 10_000:
         log.info("reading %d recordings for their content stamps", len(files))
     with ThreadPoolExecutor(THREADS) as pool:
-        return np.fromiter(pool.map(digest_file, files), np.uint64, len(files))
+        digests = tracked(pool.map(digest_file, files), "recordings", "files", len(files))
+        return np.fromiter(digests, np.uint64, len(files))
 
 
 def digest_file(path: Path) -> int:

@@ -23,6 +23,7 @@ from mmcl.demo.write import skeleton_text, write_mat, write_video
 from mmcl.errors import UserError
 from mmcl.files import locked, read_json, write_json, write_text
 from mmcl.helpers import end_with_parent
+from mmcl.progress import tracked
 from mmcl.settings.jobs import Drawing
 
 WORKING = ".drawing"
@@ -154,13 +155,10 @@ def _record(folder: Path, recording: PlannedClip) -> dict[str, Any] | None:
 
 
 def _draw_all(folder: Path, settings: Drawing, todo: list[PlannedClip], processes: int) -> None:
-    from tqdm import tqdm
-
     # neighbours in this order share a room, which a process then draws once
     todo = sorted(todo, key=lambda r: (setup_of(r.subject), r.camera, r.name))
-    with tqdm(total=len(todo), desc=f"drawing {folder.name}", unit="clip", disable=None) as bar:
-        for _ in _run(folder, settings, todo, processes):
-            bar.update()
+    for _ in tracked(_run(folder, settings, todo, processes), f"drawing {folder.name}", "clips", len(todo)):
+        pass
 
 
 def _run(folder: Path, settings: Drawing, todo: list[PlannedClip], processes: int) -> Iterator[None]:

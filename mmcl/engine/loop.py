@@ -17,12 +17,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mmcl import paths
 from mmcl.engine.footprint import estimated, remedy
 from mmcl.engine.history import Row, as_line
 from mmcl.engine.optimizers import Optimizing, build_optimizer
 from mmcl.engine.precision import arithmetic
 from mmcl.engine.processes import Processes
-from mmcl.engine.progress import progress
 from mmcl.engine.resume import LastState, Mark, only_writer
 from mmcl.engine.scalars import scalars
 from mmcl.engine.schedule import sgd_factor
@@ -30,7 +30,9 @@ from mmcl.engine.seeds import epoch_seed
 from mmcl.engine.step import Step, make_step
 from mmcl.engine.task import Losses, Task, on_cpu
 from mmcl.errors import UserError, memory_reported
+from mmcl.planned import in_workflow
 from mmcl.precision import searched_convolutions
+from mmcl.progress import progress
 from mmcl.settings.training import AdamWSettings, SgdSettings
 from mmcl.state_dict import check_finite
 
@@ -72,7 +74,8 @@ def fit(
     `last.pt` beside the target is the state after an epoch. A run that was stopped resumes from it and ends with the
     same weights as one that ran through. If settings or inputs were changed so that it would not, the state is set
     aside and the run starts afresh. The file is deleted after the block of the `with` statement, in which the
-    first process writes the results.
+    first process writes the results; in a job of the workflow it stays until the result is recorded, see
+    `mmcl.leftovers`.
 
     Args:
         task: the training.
@@ -88,7 +91,7 @@ def fit(
     """
     target = Path(target)
     with only_writer(target.parent) if processes.first else nullcontext():
-        last = LastState(target.with_name("last.pt"), mark)
+        last = LastState(target.with_name(paths.LAST), mark)
         if processes.first:
             last.adopt(elsewhere, lambda state: _goes_on(mark, state, task, settings))
         optimizing = build_optimizer(task.net, settings, task.steps)
@@ -101,7 +104,7 @@ def fit(
         ):
             _train(task, settings, optimizing, fitted, last, target, processes, add)
         yield fitted
-        if processes.first:
+        if processes.first and not in_workflow():
             last.remove()
 
 
@@ -179,7 +182,11 @@ def _train(
     history, done = fitted.history, len(fitted.history)
     task.begin(done)
     step: Step[Any] | None = None
-    with progress(task.label, task.steps, done, settings.epochs, processes) as bar:
+    steps = task.steps
+    batches_done, in_all = done * steps, settings.epochs * steps
+    with progress(
+        task.label, in_all, "batches", done=batches_done, lap=steps, shown=processes.first
+    ) as shown:
         for epoch in range(done, settings.epochs):
             began = time.perf_counter()
             if task.begin_epoch(epoch) or step is None:
@@ -189,7 +196,7 @@ def _train(
             batches = task.batches(epoch)
             if epoch == done:
                 batches = estimated(batches, task, settings, optimizing, processes)
-            means = _epoch(step, batches, epoch, bar.update)
+            means = _epoch(step, batches, epoch, shown.advance)
             if not all(map(math.isfinite, means.values())):
                 raise UserError(
                     f"{target}: the loss is not finite in epoch {epoch + 1}{_instead(task, epoch)}"
@@ -211,7 +218,7 @@ def _train(
             task.end_epoch(row)
             history.append(row)
             add(row)
-            bar.set_postfix({key: f"{row[key]:.3f}" for key in ("loss", "accuracy") if key in row})
+            shown.note(**{key: f"{row[key]:.3f}" for key in ("loss", "accuracy") if key in row})
             log.debug("%s", as_line(row))
             if processes.first:
                 last.save(

@@ -12,7 +12,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from mmcl import checkpoints
+from mmcl import checkpoints, paths
 from mmcl.engine.optimizers import Optimizing
 from mmcl.errors import UserError, shown
 from mmcl.files import locked, written
@@ -221,7 +221,7 @@ def only_writer(folder: Path) -> Iterator[None]:
     Raises:
         UserError: another process trains there.
     """
-    path = folder / "last.lock"
+    path = folder / paths.LAST_LOCK
     with locked(path, f"{folder}: another process is training there; wait for it or stop it"):
         yield
         path.unlink(missing_ok=True)

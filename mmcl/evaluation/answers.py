@@ -36,6 +36,7 @@ from mmcl.evaluation.information import (
 )
 from mmcl.evaluation.metrics import percent, wilson
 from mmcl.naming import parse_shard, slug
+from mmcl.settings.model import read_of
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.store import Shards
 
@@ -49,8 +50,8 @@ RARE = 5
 BINS = 20
 TEXTS = 50
 """Most texts that are listed."""
-NO_STATES = ("p_yes", "shuffled", "constant")
-"""Values of `frm.input` that are tested otherwise, or are controls."""
+NO_STATES = ("p_yes", "constant")
+"""What `frm.input` reads that is tested otherwise, or is no answer."""
 
 
 @dataclass(frozen=True)
@@ -365,7 +366,8 @@ def _probed(
     drawn: Shuffles,
     frm_input: str,
 ) -> dict[str, Any] | None:
-    kind = "hidden" if frm_input in NO_STATES else frm_input
+    kind = read_of(frm_input)[0]
+    kind = "hidden" if kind in NO_STATES else kind
     if kind == "hidden" and not shards.shape("states")[1]:
         return None
     found = probe(answer_features(shards, names, kind, 0).values.numpy(), drawn)

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mmcl.progress import tracked
+
 OUTCOMES = 1000
 """Fewer outcomes of exchanging classes within subjects would make p coarse."""
 FOLDS = 5
@@ -250,7 +252,12 @@ def probe(features: np.ndarray, shuffles: Shuffles) -> Probe | None:
         return hits
 
     hits = named_right(labels)
-    shuffled = np.array([named_right(other).mean() for other in shuffles])
+    shuffled = np.array(
+        [
+            named_right(other).mean()
+            for other in tracked(shuffles, "shuffled answers", "shuffles", shuffles.count)
+        ]
+    )
     return Probe(hits, Shuffled(float(hits.mean()), shuffled), len(folds))
 
 

@@ -16,6 +16,7 @@ from mmcl.errors import WITHOUT_GPU, UserError, memory_reported
 from mmcl.evaluation.metrics import hits, percent
 from mmcl.evaluation.score import write_logits
 from mmcl.files import write_json
+from mmcl.progress import tracked
 from mmcl.selfsup.files import Encoders, load_encoders
 from mmcl.selfsup.heads import Labelled, standardised, train_heads
 from mmcl.selfsup.neighbours import joined_features, nearest_classes
@@ -126,7 +127,10 @@ def features(
     """
     views = encoders.views(_joined(source, rows, encoders, device))
     batches = torch.arange(len(rows), device=device).split(batch_on(device))
-    found = [encoders.features(views.plain(part, encoders.modalities)) for part in batches]
+    found = [
+        encoders.features(views.plain(part, encoders.modalities))
+        for part in tracked(batches, "features", "batches")
+    ]
     stacked = [torch.stack([part[name] for name in encoders.backbones]) for part in found]
     return torch.cat(stacked, 1).float()
 

@@ -2,7 +2,7 @@
 
 import csv
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
@@ -20,6 +20,7 @@ from mmcl.errors import UserError
 from mmcl.evaluation.ensemble import fuse
 from mmcl.evaluation.score import predict
 from mmcl.layouts import get_layout
+from mmcl.progress import tracked
 from mmcl.settings.dataset import DatasetSettings, ReaderSettings
 from mmcl.skeleton.mapping import map_joints
 from mmcl.skeleton.statistics import Difference, TrainingClips, centred_alike, differences
@@ -38,12 +39,15 @@ class Recordings:
         names: the clips.
         read: name -> (T, M, V, 3) float32, centred; raises UserError where a clip cannot be used.
         extra: name -> what the user's own table states of the clip, column → text.
+        reader, entries: of recordings, what reads them and clip → where it lies; None and empty for a store.
     """
 
     layout: str
     names: list[str]
     read: Callable[[str], np.ndarray]
     extra: dict[str, dict[str, str]] = field(default_factory=dict)
+    reader: Reader | None = None
+    entries: dict[str, ClipEntry] = field(default_factory=dict)
 
 
 class Prediction(NamedTuple):
@@ -55,7 +59,11 @@ class Prediction(NamedTuple):
 
 
 def open_recordings(
-    path: Path, reader: str | None = None, options: dict[str, Any] | None = None, names: Sequence[str] = ()
+    path: Path,
+    reader: str | None = None,
+    options: dict[str, Any] | None = None,
+    names: Sequence[str] = (),
+    videos: Path | None = None,
 ) -> Recordings:
     """Open a store of skeletons, or recordings in a data set's own form.
 
@@ -64,12 +72,15 @@ def open_recordings(
         reader: a data set's reader, see `mmcl.settings.tables.READERS`.
         options: of the reader.
         names: only these clips; all if there are none.
+        videos: folder of the recordings' videos.
 
     Raises:
         UserError: nothing to read there, or no clip of a name.
     """
     recordings = (
-        _of_store(path) if reader is None else _of_folder(path, reader_settings(reader, options or {}))
+        _of_store(path)
+        if reader is None
+        else _of_folder(path, reader_settings(reader, options or {}), videos)
     )
     return _only(recordings, names, path)
 
@@ -114,6 +125,8 @@ def _of_reader(reader: Reader, entries: Sequence[ClipEntry]) -> Recordings:
         list(by_name),
         lambda name: read_recording(reader.read_clip, by_name[name]),
         {entry.name: dict(entry.extra) for entry in entries if entry.extra},
+        reader,
+        by_name,
     )
 
 
@@ -129,12 +142,12 @@ def _of_store(path: Path) -> Recordings:
     return Recordings(store.layout, [*store.names, *store.failed], read)
 
 
-def _of_folder(path: Path, settings: ReaderSettings) -> Recordings:
+def _of_folder(path: Path, settings: ReaderSettings, videos: Path | None) -> Recordings:
     if not path.exists():
         raise UserError(f"{path}: no such file or folder")
     one = path.is_file() and not reads_file(reader_class(settings.reader))
     folder = path.parent if one else path
-    reader = open_reader(settings, folder)
+    reader = open_reader(settings, folder, videos)
     # the name alone may keep a clip out of training and scoring; to recognise it, its skeleton is enough
     entries = [entry for entry in list_clips(reader) if entry.skeleton]
     if one:
@@ -286,7 +299,12 @@ class Recognised(NamedTuple):
 
 
 def recognise(
-    recogniser: Recogniser, recordings: Recordings, top: int, unchecked: bool = False
+    recogniser: Recogniser,
+    recordings: Recordings,
+    top: int,
+    unchecked: bool = False,
+    *,
+    shown: bool = False,
 ) -> Iterator[Recognised]:
     """Recognise clips.
 
@@ -295,12 +313,13 @@ def recognise(
         recordings: clips.
         top: classes to give; all if there are no more.
         unchecked: whether clips that are unlike those of the training are recognised all the same.
+        shown: whether to show the progress.
 
     Raises:
         UserError: the models' joints cannot be made from those of the recordings, or all of the first clips are unlike
             those of the training.
     """
-    for name, row, found in compute(recogniser, recordings, recogniser.computed, unchecked):
+    for name, row, found in compute(recogniser, recordings, recogniser.computed, unchecked, shown=shown):
         best = row if isinstance(row, UserError) else best_of(recogniser.first, row, top)
         yield Recognised(name, best, found)
 
@@ -310,11 +329,13 @@ def compute(
     recordings: Recordings,
     rows_of: Callable[[list[np.ndarray]], np.ndarray],
     unchecked: bool = False,
+    *,
+    shown: bool = False,
 ) -> Iterator[Computed]:
     """Compute something of clips, a few of which are in memory at a time.
 
     Args:
-        recogniser, recordings, unchecked: see `recognise`.
+        recogniser, recordings, unchecked, shown: see `recognise`.
         rows_of: N clips → (N, …).
 
     Raises:
@@ -322,7 +343,7 @@ def compute(
     """
     mapped = recordings.layout != recogniser.first.layout
     size = batch_on(recogniser.first.device)
-    for begin in range(0, len(recordings.names), size):
+    for begin in tracked(range(0, len(recordings.names), size), "recognising", "batches", shown=shown):
         names = recordings.names[begin : begin + size]
         clips: dict[str, np.ndarray] = {}
         failed: dict[str, UserError] = {}
@@ -351,6 +372,49 @@ def _all_refused(refused: dict[str, str]) -> str:
     return f"{name} is unlike the clips of the training{others}: {message}. --unchecked recognises it all the same"
 
 
+Readable = Iterator[tuple[str, list[Prediction] | UserError]]
+
+
+def reported(
+    recogniser: Recogniser,
+    recordings: Recordings,
+    top: int,
+    report: Callable[[str], None],
+    unchecked: bool = False,
+    *,
+    shown: bool = False,
+) -> Readable:
+    """Recognise clips, and report which cannot be read and what is unlike the clips of the training.
+
+    Args:
+        recogniser, recordings, top, unchecked, shown: see `recognise`.
+        report: called with a message for every clip that cannot be read, and for what is unlike the training's.
+
+    Yields:
+        Each clip and its best classes, best first, or why there are none.
+
+    Raises:
+        UserError: as `recognise`, or no clip could be read.
+    """
+    found, first = 0, ""
+    unlike: dict[str, list[str]] = {}
+    if recogniser.training_clips is None:
+        report("the model keeps nothing of its training clips: whether these are like them is not checked")
+    for name, predictions, differing in recognise(recogniser, recordings, top, unchecked, shown=shown):
+        if isinstance(predictions, UserError):
+            report(f"{name}: {predictions}")
+            first = first or f"{name}: {predictions}"
+        else:
+            for one in differing:
+                unlike.setdefault(one.kind, []).append(f"{name}: {one.message}")
+            found += 1
+        yield name, predictions
+    for messages in unlike.values():
+        report(f"{messages[0]} ({len(messages)} of {found} clips)")
+    if not found:
+        raise UserError(f"none of the clips could be read; the first is {first}")
+
+
 def write_csv(
     recogniser: Recogniser,
     recordings: Recordings,
@@ -368,36 +432,46 @@ def write_csv(
         recordings: clips.
         top: classes for each.
         output: where the table goes, clip by clip.
-        report: called with a message for every clip that cannot be read, and for what is unlike the training's.
-        unchecked: see `recognise`.
+        report, unchecked: see `reported`.
 
     Raises:
-        UserError: as `recognise`, or no clip could be read.
+        UserError: see `reported`.
     """
     table = csv.writer(output, lineterminator="\n")
     columns = ("name", "rank", "class_id", "class_name", "score")
     further = list(dict.fromkeys(column for texts in recordings.extra.values() for column in texts))
     table.writerow([*columns, *(f"{column}_" if column in columns else column for column in further)])
-    found, first = 0, ""
-    unlike: dict[str, list[str]] = {}
-    if recogniser.training_clips is None:
-        report("the model keeps nothing of its training clips: whether these are like them is not checked")
-    for name, predictions, differing in recognise(recogniser, recordings, top, unchecked):
+    # the rows are the progress where they go to a terminal
+    shown = not output.isatty()
+    for name, predictions in reported(recogniser, recordings, top, report, unchecked, shown=shown):
         if isinstance(predictions, UserError):
-            report(f"{name}: {predictions}")
-            first = first or f"{name}: {predictions}"
             continue
-        for one in differing:
-            unlike.setdefault(one.kind, []).append(f"{name}: {one.message}")
-        found += 1
         stated = recordings.extra.get(name, {})
         texts = [stated.get(column, "") for column in further]
         for rank, best in enumerate(predictions, start=1):
             table.writerow([name, rank, best.class_id, best.class_name, f"{best.score:.4f}", *texts])
-    for messages in unlike.values():
-        report(f"{messages[0]} ({len(messages)} of {found} clips)")
-    if not found:
-        raise UserError(f"none of the clips could be read; the first is {first}")
+
+
+def collected(readable: Readable, extra: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """What `reported` yields, for JSON.
+
+    Args:
+        readable: of `reported`.
+        extra: clip → the further columns of its table.
+
+    Returns:
+        clips [{name, classes [{id, name, score}], extra {column: text}}], failed [{name, reason}].
+    """
+    clips, failed = [], []
+    for name, predictions in readable:
+        if isinstance(predictions, UserError):
+            failed.append({"name": name, "reason": str(predictions)})
+            continue
+        classes = [
+            {"id": one.class_id, "name": one.class_name, "score": round(one.score, 4)} for one in predictions
+        ]
+        clips.append({"name": name, "classes": classes, "extra": dict(extra.get(name, {}))})
+    return {"clips": clips, "failed": failed}
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

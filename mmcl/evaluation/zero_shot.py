@@ -15,6 +15,7 @@ from mmcl.evaluation.ensemble import fuse
 from mmcl.evaluation.finished import find_benchmark
 from mmcl.evaluation.metrics import hits, percent, wilson
 from mmcl.files import write_json
+from mmcl.progress import tracked
 from mmcl.settings.jobs import ZeroShot
 from mmcl.skeleton.mapping import map_joints
 from mmcl.store import Shards
@@ -72,7 +73,7 @@ def write_zero_shot(
     labels = np.array([classes.index(class_map[actions[row]].source) for row in rows])
     clips = [map_joints(source.clip(row), source.layout, trained[0].layout) for row in rows]
 
-    plain = np.stack([predict(model, clips) for model in trained])
+    plain = np.stack([predict(model, clips) for model in tracked(trained, "zero-shot", "models")])
     scores = {(member, False): logits for member, logits in zip(members, plain, strict=True)}
     scores["ensemble", False] = fuse(plain, weights, normalise)
     refinement: dict[str, Any] = {"clips_with_answer": 0}

@@ -26,6 +26,7 @@ from mmcl.exchange.write_crosclr import write_crosclr
 from mmcl.exchange.write_npz import write_npz
 from mmcl.exchange.write_pyskl import write_pyskl
 from mmcl.layouts import get_layout
+from mmcl.progress import tracked
 from mmcl.schemas import describe, require_finite, settings_of
 from mmcl.settings.base import narrowed, replaced
 from mmcl.settings.dataset import ReaderSettings
@@ -90,7 +91,7 @@ def convert(
     ikem: bool = False,
     force: bool = False,
     report: Callable[[str], None] = log.info,
-) -> None:
+) -> dict[str, Any]:
     """Convert skeletons. The output appears whole or not at all.
 
     Args:
@@ -104,6 +105,10 @@ def convert(
         ikem: write IKEM's labels into a folder, with numbers of frames.
         force: replace an output that exists.
         report: gets lines about what was written, what was left out and why.
+
+    Returns:
+        output, layout, classes, written {what: how many clips}, in_neither_part (clips that the protocol neither trains
+        nor tests with), left_out [{reason, clips, example}], the most frequent first.
 
     Raises:
         UserError: nothing to read there, the output exists or cannot be of this form, or a clip list does not fit.
@@ -149,7 +154,9 @@ def convert(
             counts = write_npz(skeletons, output, protocol or "", person2)
         else:
             counts = write_crosclr(skeletons, output, protocol or "", person2, ikem)
-        _report(SkeletonStore(skeletons), output, counts, protocol, report)
+        summary = _summary(SkeletonStore(skeletons), output, counts, protocol)
+    _report(summary, protocol, report)
+    return summary
 
 
 def _prepare(source: Path, settings: ReaderSettings, path: Path) -> None:
@@ -159,22 +166,37 @@ def _prepare(source: Path, settings: ReaderSettings, path: Path) -> None:
     prepare_skeletons(index, path, preparation, source)
 
 
-def _report(
-    skeletons: SkeletonStore,
-    output: Path,
-    counts: dict[str, int],
-    protocol: str | None,
-    report: Callable[[str], None],
-) -> None:
-    written = ", ".join(f"{count} {key}" for key, count in counts.items())
-    report(f"{output}: {written}; layout {skeletons.layout}, {len(skeletons.class_ids)} classes")
-    if protocol and "annotations" not in counts and (beside := len(skeletons) - sum(counts.values())):
+def _summary(
+    skeletons: SkeletonStore, output: Path, counts: dict[str, int], protocol: str | None
+) -> dict[str, Any]:
+    """See `convert`."""
+    beside = 0
+    if protocol and "annotations" not in counts:
+        beside = len(skeletons) - sum(counts.values())
+    examples = {reason: name for name, reason in reversed(skeletons.failed.items())}
+    return {
+        "output": str(output),
+        "layout": skeletons.layout,
+        "classes": len(skeletons.class_ids),
+        "written": counts,
+        "in_neither_part": beside,
+        "left_out": [
+            {"reason": reason, "clips": count, "example": examples[reason]}
+            for reason, count in Counter(skeletons.failed.values()).most_common()
+        ],
+    }
+
+
+def _report(summary: dict[str, Any], protocol: str | None, report: Callable[[str], None]) -> None:
+    written = ", ".join(f"{count} {key}" for key, count in summary["written"].items())
+    report(f"{summary['output']}: {written}; layout {summary['layout']}, {summary['classes']} classes")
+    if beside := summary["in_neither_part"]:
         report(f"left out: {beside} clips that {protocol} neither trains nor tests with")
-    for reason, count in Counter(skeletons.failed.values()).most_common(SHOWN):
-        some = next(name for name, why in skeletons.failed.items() if why == reason)
-        report(f"left out: {count} × {reason} ({some}{', …' if count > 1 else ''})")
-    if (more := len(set(skeletons.failed.values())) - SHOWN) > 0:
-        report(f"left out for {more} further reasons; a store (….h5) names them all")
+    for one in summary["left_out"][:SHOWN]:
+        more = ", …" if one["clips"] > 1 else ""
+        report(f"left out: {one['clips']} × {one['reason']} ({one['example']}{more})")
+    if (more_reasons := len(summary["left_out"]) - SHOWN) > 0:
+        report(f"left out for {more_reasons} further reasons; a store (….h5) names them all")
 
 
 def map_store(source: Path, output: Path, target: str) -> None:
@@ -193,7 +215,8 @@ def map_store(source: Path, output: Path, target: str) -> None:
                 h5.copy(key, out)
         joints = out.create_dataset("joints", (len(h5["joints"]), len(get_layout(target)), 3), "float32")
         places = (h5[key][:].tolist() for key in ("offset", "frames", "persons"))
-        for start, frames, persons in zip(*places, strict=True):
+        rows = zip(*places, strict=True)
+        for start, frames, persons in tracked(rows, "mapping", "clips", len(h5["names"])):
             clip = require_finite(h5, "joints", slice_clip(h5["joints"], start, frames, persons))
             people = map_joints(clip, own, target)
             people = centred(people, (people != 0).any((2, 3)), centre)

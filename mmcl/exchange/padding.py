@@ -17,6 +17,7 @@ from mmcl.exchange.order import both_sides
 from mmcl.exchange.people import PERSONS
 from mmcl.files import disk_full_named, written
 from mmcl.layouts import get_layout
+from mmcl.progress import progress
 from mmcl.schemas import require_finite
 from mmcl.skeleton.cleaning import most_moving
 from mmcl.store import opened
@@ -27,9 +28,14 @@ FRAMES = 300
 
 @contextmanager
 def clips_of(skeletons: SkeletonStore) -> Iterator[Callable[[int], np.ndarray]]:
-    """A function that reads clip i of a store, (T, M, V, 3), and no other."""
-    with opened(skeletons.path, SCHEMA) as h5:
-        yield lambda i: require_finite(h5, "joints", slice_clip(h5["joints"], *skeletons.place(i)))
+    """A function that reads clip i of a store, (T, M, V, 3), and no other; the progress counts its calls."""
+    with opened(skeletons.path, SCHEMA) as h5, progress("writing", len(skeletons), "clips") as step:
+
+        def read(i: int) -> np.ndarray:
+            step.advance()
+            return require_finite(h5, "joints", slice_clip(h5["joints"], *skeletons.place(i)))
+
+        yield read
 
 
 class PaddedRows(NamedTuple):

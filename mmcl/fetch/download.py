@@ -15,6 +15,7 @@ from mmcl.errors import UserError, one_line
 from mmcl.fetch.published import PublishedFile
 from mmcl.fetch.verify import verified
 from mmcl.files import DiskFull, disk_full_named
+from mmcl.progress import progress
 
 if TYPE_CHECKING:
     from http.client import HTTPResponse
@@ -127,8 +128,6 @@ def _append(
     whole: int | None,
     published: PublishedFile,
 ) -> None:
-    from tqdm import tqdm
-
     limit = published.size or whole or MOST
     count = there
     chunk = _read(address, response, count, published)
@@ -137,11 +136,11 @@ def _append(
         raise UserError(f"{address}: the answer is a web page or a pointer, not the file")
     with (
         open(part, "ab" if there else "wb") as file,
-        tqdm(total=whole, initial=there, unit="B", unit_scale=True, desc=part.stem, disable=None) as bar,
+        progress(part.stem, whole, "B", done=there) as step,
     ):
         while chunk and (count := count + len(chunk)) <= limit:
             file.write(chunk)
-            bar.update(len(chunk))
+            step.advance(len(chunk))
             chunk = _read(address, response, count, published)
     if count > limit:
         part.unlink()

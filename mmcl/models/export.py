@@ -17,6 +17,7 @@ from mmcl.errors import UserError
 from mmcl.files import written
 from mmcl.models.backbone import Backbone
 from mmcl.models.inference import folded
+from mmcl.progress import progress
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +97,11 @@ def export(
     about = {**about, "input": ["clips", *shape, people], "people": people}
     model = Exported(net, shape, people).eval()
     write = _write_onnx if output.suffix.lower() == ".onnx" else _write_pt2
-    with written(output) as temporary:
+    with written(output) as temporary, progress("exporting", 2, "steps", at_once=True) as step:
         run = write(model, torch.zeros(2, *shape, people), temporary, about)
+        step.advance()
         difference = _difference(net, run, shape, people)
+        step.advance()
         if not difference <= TOLERANCE:
             raise UserError(f"{output}: not written, its logits differ from the model's by {difference:.1e}")
     return difference

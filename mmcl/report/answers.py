@@ -1,4 +1,4 @@
-"""Tables, picture and gallery of what a vision-language model answers, see `mmcl.evaluation.answers`."""
+"""Tables and picture of what a vision-language model answers, see `mmcl.evaluation.answers`."""
 
 import logging
 from collections.abc import Sequence
@@ -8,40 +8,32 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from mmcl.datasets.prepare import SkeletonStore
-from mmcl.errors import UserError
-from mmcl.evaluation.answers import SCHEMA, Asked, Request, clips_of, examine
-from mmcl.files import write_json, written
-from mmcl.report.contact_sheet import ACROSS, contact_sheet
-from mmcl.report.plots import LARGEST, pyplot
+from mmcl.evaluation.answers import Asked, Request, examine
+from mmcl.files import write_json
+from mmcl.report.plots import LARGEST, pyplot, save, short
 from mmcl.settings.jobs import Examination
-from mmcl.store import Shards
 
 log = logging.getLogger(__name__)
 
 KINDS = {"text": "text", "p_yes": "p(yes)", "states": "states, linear probe"}
-GALLERY_CLASSES = 36
 TELLS, SHUFFLED = "#1d4ed8", "#9ca3af"
 
 
 def write_report(
     output: Path,
     picture: Path,
-    sheet: Path,
     *,
     skeletons: Path,
     answers: Sequence[Path],
-    montages: Sequence[Path],
     settings: Examination,
 ) -> None:
     """Examine a benchmark's answers about its training clips; the verdict goes to the log, too.
 
     Args:
         output: JSON file, the result of `examine`.
-        picture, sheet: PNG files, see `draw` and `gallery`.
+        picture: PNG file, see `draw`.
         skeletons: store `mmcl.skeletons/1`.
         answers: all stores `mmcl.answers/1` of the question.
-        montages: all stores `mmcl.montages/1`.
         settings: of the stage.
 
     Raises:
@@ -52,7 +44,6 @@ def write_report(
         dataset=settings.dataset,
         skeletons=skeletons,
         asked=(Asked(settings.vlm, settings.question, tuple(answers)),),
-        montages=tuple(montages),
         selection=settings,
         input=settings.input,
     )
@@ -60,7 +51,6 @@ def write_report(
     for note in [*result["notes"], *(one["verdict"] for one in result["questions"])]:
         log.info("%s: %s", settings.benchmark, note)
     draw(result, picture)
-    gallery(request, result, sheet)
     write_json(output, result)
 
 
@@ -106,7 +96,9 @@ def _texts(question: dict[str, Any], rows: int) -> Table:
     for column in ("clips", "%"):
         table.add_column(column, justify="right")
     for one in question["texts"][:rows]:
-        table.add_row(_short(one["text"]), str(one["clips"]), f"{100 * one['clips'] / question['clips']:.1f}")
+        table.add_row(
+            short(one["text"], 40), str(one["clips"]), f"{100 * one['clips'] / question['clips']:.1f}"
+        )
     return table
 
 
@@ -124,7 +116,7 @@ def _classes(question: dict[str, Any]) -> Table:
         if yes_no:
             low, high = one["interval"]
             figures += [f"{one['yes']:.1f}", f"[{low:.1f}, {high:.1f}]", f"{one['p_yes']:.3f}"]
-        table.add_row(f"{one['id']} {one['name']}", *figures, _short(one["text"]), f"{one['share']:.1f}")
+        table.add_row(f"{one['id']} {one['name']}", *figures, short(one["text"], 40), f"{one['share']:.1f}")
     return table
 
 
@@ -160,11 +152,6 @@ def _information(question: dict[str, Any], result: dict[str, Any]) -> Table:
     return table
 
 
-def _short(text: str, most: int = 40) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
 # ------------------------------------------------------------------------------------------------- picture
 
 
@@ -190,9 +177,7 @@ def draw(result: dict[str, Any], output: Path) -> None:
             _draw_histogram(texts, question["histogram"])
         _draw_classes(classes, question)
         _draw_told(told, question)
-    with written(output) as temporary:
-        figure.savefig(temporary, dpi=110)
-    plt.close(figure)
+    save(figure, output)
 
 
 def _draw_histogram(axes: Any, counts: list[int]) -> None:
@@ -205,7 +190,7 @@ def _draw_histogram(axes: Any, counts: list[int]) -> None:
 def _draw_texts(axes: Any, question: dict[str, Any]) -> None:
     texts = question["texts"][:10][::-1]
     axes.barh(range(len(texts)), [one["clips"] for one in texts], color=TELLS)
-    axes.set_yticks(range(len(texts)), [_short(one["text"], 24) for one in texts], fontsize=7)
+    axes.set_yticks(range(len(texts)), [short(one["text"], 24) for one in texts], fontsize=7)
     axes.set(xlabel="clips")
 
 
@@ -231,7 +216,7 @@ def _draw_classes(axes: Any, question: dict[str, Any]) -> None:
     else:
         axes.plot(values, places, "o", ms=3.5, color=TELLS)
         axes.set_xlabel("clips with the class's most frequent text, %")
-    axes.set_yticks(places, [_short(one["name"], 28) for one in classes], fontsize=7)
+    axes.set_yticks(places, [short(one["name"], 28) for one in classes], fontsize=7)
     axes.set(xlim=(-3, 103), ylim=(-0.7, len(classes) - 0.3))
     axes.grid(axis="x", linewidth=0.3)
 
@@ -258,72 +243,3 @@ def _draw_told(axes: Any, question: dict[str, Any]) -> None:
         fontsize=8,
     )
     axes.grid(axis="x", linewidth=0.3)
-
-
-# ------------------------------------------------------------------------------------------------- gallery
-
-
-def gallery(request: Request, result: dict[str, Any], output: Path, each: int = 3) -> int:
-    """Write a contact sheet: picture, class, answer and p(yes) of a few clips of each class, and of the extremes.
-
-    First come the clips with the lowest and the highest p(yes) of all, then of each class, in the order of its mean
-    p(yes), the lowest, the highest and those between. It shows the first question, and at most 36 classes.
-
-    Args:
-        request: what was examined.
-        result: of `examine`.
-        output: PNG file.
-        each: clips of a class.
-
-    Returns:
-        How many clips are on it.
-
-    Raises:
-        UserError: there are no pictures.
-    """
-    if not request.montages:
-        raise UserError(f"{request.dataset}: no montages (results/montages/{request.dataset}), so no gallery")
-    question = result["questions"][0]
-    [asked] = [
-        one for one in request.asked if (one.vlm, one.question) == (question["vlm"], question["question"])
-    ]
-    answers, source = Shards(asked.stores, SCHEMA), SkeletonStore(request.skeletons)
-    pictured, yes_no = (
-        set(Shards(request.montages, "mmcl.montages/1").names),
-        question["histogram"] is not None,
-    )
-    rows = {source.names[row]: int(row) for row in clips_of(source, request, result["part"])}
-    names = sorted(name for name in rows if name in answers and name in pictured)
-    texts, p_yes = (
-        dict(zip(names, answers.read(key, names).tolist(), strict=True)) for key in ("text", "p_yes")
-    )
-    classes = {name: source.class_ids[source.labels[rows[name]]] for name in names}
-    order = [one["id"] for one in question["per_class"]]
-    if yes_no:
-        names.sort(key=lambda name: p_yes[name])
-        order = [one["id"] for one in sorted(question["per_class"], key=lambda one: one["p_yes"])]
-    chosen = [*names[: ACROSS // 2], *names[ACROSS // 2 :][-(ACROSS - ACROSS // 2) :]] if yes_no else []
-    for one in _spread(order, GALLERY_CLASSES):
-        chosen += _spread([name for name in names if classes[name] == one], each)
-    called = dict(zip(source.class_ids, source.class_names, strict=True))
-    captions = {
-        name: f"{_short(called[classes[name]], 30)}\n{_answer(texts[name], p_yes[name])}\n{name}"
-        for name in chosen
-    }
-    title = (
-        f"{question['vlm']}: {question['text_of_question']}\n"
-        "first row: the lowest and highest p(yes) of all; then by class, in the order of its mean p(yes)"
-        if yes_no
-        else f"{question['vlm']}: {question['text_of_question']}"
-    )
-    return contact_sheet(request.montages, output, captions=captions, names=chosen, title=title)
-
-
-def _spread(names: list[str], count: int) -> list[str]:
-    places = np.linspace(0, len(names) - 1, min(count, len(names))).round().astype(int)
-    return [names[i] for i in np.unique(places)]
-
-
-def _answer(text: str, p_yes: float) -> str:
-    text = f'"{_short(text, 22)}"'
-    return text if np.isnan(p_yes) else f"{text}  p(yes) {p_yes:.3f}"

@@ -11,17 +11,19 @@ from mmcl import paths
 from mmcl.errors import UserError
 from mmcl.evaluation.finished import FinishedBenchmark, find_benchmark
 from mmcl.files import read_json
+from mmcl.report.collected import collect
 from mmcl.report.contact_sheet import contact_sheet
-from mmcl.report.plots import plot_confusion, plot_history
+from mmcl.report.pictures import draw_plots
 from mmcl.report.probes import probes
-from mmcl.store import Shards, opened
+from mmcl.report.sources import Sources
+from mmcl.store import Shards
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
 def summarise(benchmark: str) -> None:
-    """Print a benchmark's tables to stdout and write its pictures to results/<benchmark>/pictures/.
+    """Print a benchmark's tables to stdout and write its pictures to results/<benchmark>/report/.
 
     Pre-training without labels and training with them are reported as far as they have been run.
 
@@ -51,6 +53,7 @@ def _supervised(finished: FinishedBenchmark, console: "Console") -> None:
         console.print(_transfer([read_json(target) for target in targets]))
     for line in _left_out(ensemble["settings"]["dataset"]):
         console.print(line)
+    console.print(f"Report: mmcl report {benchmark}")
     console.print("Pictures:")
     for picture in _pictures(finished):
         console.print(f"  {picture}")
@@ -118,22 +121,13 @@ def _stores(pattern: str, **values: str) -> list[Path]:
 def _pictures(finished: FinishedBenchmark) -> list[Path]:
     ensemble = finished.result
     benchmark, dataset = ensemble["benchmark"], ensemble["settings"]["dataset"]
-    folder = Path(paths.at(paths.PICTURES, benchmark=benchmark))
-    folder.mkdir(exist_ok=True)
-    made = []
+    folder = Path(paths.at(paths.REPORT, benchmark=benchmark))
+    drawn = list(draw_plots(collect(Sources(benchmark, ensemble=finished.path)), folder).values())
     montages = _stores(paths.MONTAGES, dataset=dataset)
     if montages:
         contact_sheet(montages, folder / "montages.png", captions=_answers(ensemble))
-        made.append(folder / "montages.png")
-    first = finished.members[0]
-    with opened(first.run / "scores.h5", "mmcl.scores/1") as h5:
-        names = h5["classes/name"].asstr()[:].tolist()
-        counts = h5["confusion"][:]
-    plot_confusion(counts, names, f"{benchmark}, {first.name}", folder / "confusion.png")
-    made.append(folder / "confusion.png")
-    histories = {member.name: member.run / "history.csv" for member in finished.members}
-    plot_history(histories, f"{benchmark}, training", folder / "training.png")
-    return [*made, folder / "training.png"]
+        drawn.append(folder / "montages.png")
+    return drawn
 
 
 def _answers(ensemble: dict[str, Any]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from mmcl.engine.schedule import steps_factor
 from mmcl.errors import UserError
+from mmcl.progress import tracked
 from mmcl.settings.selfsup import ProbeSettings
 
 
@@ -86,7 +87,7 @@ def train_heads(
     size = min(settings.batch, clips)
     best: list[Best] = []
     tested = torch.empty(0)
-    for epoch in range(settings.epochs):
+    for epoch in tracked(range(settings.epochs), "linear probe", "epochs"):
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * steps_factor(epoch, settings.steps, settings.decay)
         order = torch.randperm(clips, generator=generator).to(device)

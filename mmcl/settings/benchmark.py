@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mmcl.settings.base import OFF, AtLeastZero, Count, Items, Place, Question, Section, Seed, Text
+from mmcl.settings.base import OFF, AtLeastZero, Count, Items, Name, Place, Question, Section, Seed, Text
 from mmcl.settings.choices import Backbone, Graph, Stream
 from mmcl.settings.dataset import Threads
 from mmcl.settings.model import ModelSettings
@@ -161,6 +161,14 @@ class ZeroShotSettings(Section):
     )
 
 
+class ReportSettings(Section):
+    """What a benchmark's report shows beside its own results; no part of a result's settings."""
+
+    baseline: Annotated[Name | None, OFF] = Field(
+        None, description="Another benchmark of the same clips, that gains are given against."
+    )
+
+
 Seeds = Annotated[
     Items[Seed],
     Field(
@@ -219,6 +227,9 @@ class BenchmarkSettings(CommonSections):
         description="A file with one clip name a line (`#` begins a comment); these clips neither train nor test.",
     )
     threads: Threads = 8
+    report: ReportSettings = Field(
+        ReportSettings(), description="What its report shows beside its own results."
+    )
     gpus: Count = Field(
         1,
         description="GPUs that train one stream together, each with its part of a batch. Never part of a "

@@ -174,6 +174,12 @@ class Examination(Stage, SelectionSettings):
     """`frm.input`."""
 
 
+class Reporting(Stage):
+    """What makes a report."""
+
+    benchmark: str
+
+
 class Pretraining(Stage, SelectionSettings):
     """pretrain_streams."""
 

@@ -105,17 +105,43 @@ class FrmSettings(TermSettings):
 
     weight: AtLeastZero = Field(0.2, description="λ2 of the total loss.")
     n: Count = Field(2, description="Number of gates and class vectors.")
-    input: Literal["hidden", "mean", "last", "p_yes", "text", "answer_ids", "shuffled", "constant"] = Field(
+    input: Literal[
+        "hidden",
+        "mean",
+        "last",
+        "p_yes",
+        "text",
+        "answer_ids",
+        "shuffled",
+        "shuffled_mean",
+        "shuffled_last",
+        "shuffled_p_yes",
+        "shuffled_text",
+        "constant",
+    ] = Field(
         "hidden",
         description="What it reads of an answer: the hidden state at its first token (hidden), the mean over its "
         "tokens (mean), the state at its last token (last), the probability of yes against no (p_yes), its words "
-        "(text), or BOS and the first two tokens as released (answer_ids). shuffled and constant are controls.",
+        "(text), or BOS and the first two tokens as released (answer_ids). Controls: the hidden state of another "
+        "clip (shuffled), another clip's mean, last, p_yes or text (shuffled_mean …), and a one (constant).",
     )
     hidden: Count = Field(64, description="Hidden units of the gate.")
     matrices: Literal["diagonal", "full"] = Field(
         "diagonal", description="Class vectors or full class matrices."
     )
     detach: bool = Field(False, description="Keep its loss out of the backbone.")
+
+    @property
+    def reads(self) -> str:
+        """What is read of an answer, be it the clip's own or another's."""
+        return read_of(self.input)[0]
+
+
+def read_of(kind: str) -> tuple[str, bool]:
+    """`frm.input` → what is read of an answer, and whether of another clip's."""
+    if kind == "shuffled":
+        return "hidden", True
+    return kind.removeprefix("shuffled_"), kind.startswith("shuffled_")
 
 
 class BackboneSettings(Section):

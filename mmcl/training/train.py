@@ -28,7 +28,7 @@ from mmcl.engine.resume import Mark, digest
 from mmcl.errors import UserError
 from mmcl.files import write_json, write_text
 from mmcl.naming import sha256
-from mmcl.paths import of_other_settings
+from mmcl.paths import LAST, of_other_settings
 from mmcl.settings.jobs import StreamTraining
 from mmcl.settings.protocol import SelectionSettings
 from mmcl.skeleton.statistics import training_clips
@@ -188,7 +188,7 @@ def _train(
     mark = Mark(_learned(stated), content, _evaluation(stated))
     task = StreamTask(model, loader, stated, scored)
     # all settings are part of the folder's name, those that change no weight, too
-    elsewhere = of_other_settings(target, "last.pt")
+    elsewhere = of_other_settings(target, LAST)
     with fit(
         task, stated.train, target=target, mark=mark, processes=processes, elsewhere=elsewhere
     ) as fitted:

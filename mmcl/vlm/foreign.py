@@ -96,9 +96,12 @@ def load_strictly(model_class: Any, source: Path, **options: Any) -> Any:
     Raises:
         UserError: a tensor is missing, left over, of another shape or not finite; the first ones are named.
     """
-    logging.getLogger("transformers.modeling_utils").setLevel(
-        logging.ERROR
-    )  # it advises to ignore what is left over
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # in the middle of what Snakemake prints
+    # they advise to ignore what is left over, and tell of layers that no second GPU holds
+    for quiet in ("modeling_utils", "distributed.tensor_parallel"):
+        logging.getLogger(f"transformers.{quiet}").setLevel(logging.ERROR)
     model, info = model_class.from_pretrained(
         None if "state_dict" in options else source,
         **STRICT,

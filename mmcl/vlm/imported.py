@@ -24,6 +24,7 @@ from mmcl.datasets.npy_header import npy_header
 from mmcl.datasets.own_table import read_rows
 from mmcl.errors import UserError, one_line, shown, some
 from mmcl.naming import find
+from mmcl.store import open_hdf5
 
 WHAT_BELONGS = "see docs/vlm-models.md, imported answers"
 ENDINGS = (".npz", ".h5", ".csv", "")
@@ -377,7 +378,7 @@ class _Hdf5(Table):
 
     @cached_property
     def _file(self) -> h5py.File:
-        return h5py.File(self.path, "r")
+        return open_hdf5(self.path)
 
     @contextmanager
     def _reading(self, where: str) -> Iterator[None]:

@@ -1,6 +1,9 @@
-"""docs/python.md: its snippets run one after another on a finished benchmark."""
+"""docs/python.md and docs/stores.md: their snippets run one after another on a finished benchmark."""
 
+import numpy as np
 from snippets import blocks, run_python
+
+import mmcl
 
 
 def test_every_snippet_runs(here, project, capsys):
@@ -14,6 +17,13 @@ def test_every_snippet_runs(here, project, capsys):
     assert set(names["both"].columns) >= {"class_name", "text", "p_yes"}
     assert names["picture"].shape == (16, 16, 3)
     assert len(blocks(page, "python")) == page.read_text().count("```python")
+
+
+def test_a_store_is_read_without_mmcl_as_its_page_says(here, project, capsys):
+    names = run_python(project / "docs/stores.md")
+    assert "'unit': 'm'" in capsys.readouterr().out
+    clip = mmcl.open_store("results/skeletons/demo.h5").clip(names["names"][0])
+    np.testing.assert_array_equal(names["first"], clip.reshape(-1, *clip.shape[2:]))
 
 
 def test_a_block_has_the_line_of_its_page(tmp_path):

@@ -35,7 +35,7 @@ def test_equation_8(matrices, n):
 def test_hidden_states_alone_are_normalised():
     every = get_args(FrmSettings.model_fields["input"].annotation)
     normalised = [kind for kind in every if isinstance(make(4, 6, input=kind).norm, nn.LayerNorm)]
-    assert normalised == ["hidden", "mean", "last", "shuffled"]
+    assert normalised == ["hidden", "mean", "last", "shuffled", "shuffled_mean", "shuffled_last"]
     assert FrmSettings().input == "hidden"
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from mmcl import store
 from mmcl.colearn import inputs
@@ -48,6 +49,18 @@ def test_shuffled_gives_each_clip_the_state_of_some_clip(answers):
     assert sorted(hidden[:, 0].tolist()) == sorted(shuffled[:, 0].tolist())
     assert 0 < (hidden == shuffled).all(1).float().mean() < 0.5
     np.testing.assert_array_equal(shuffled, answer_features(answers, names, "shuffled", 1)[0])
+
+
+@pytest.mark.parametrize("kind", ["hidden", "mean", "last", "p_yes", "text"])
+def test_the_control_of_an_input_is_another_clips(answers, kind):
+    """Of the clips that have an answer, in the same order for every kind; the others stay without."""
+    control = "shuffled" if kind == "hidden" else f"shuffled_{kind}"
+    names = [*answers.names, "none"]
+    own, shuffled = (answer_features(answers, names, one, 1) for one in (kind, control))
+    order = np.random.default_rng(1).permutation(len(answers.names))
+    np.testing.assert_array_equal(shuffled.values[:-1], own.values[torch.from_numpy(order)])
+    assert shuffled.mask.tolist() == own.mask.tolist()
+    assert not shuffled.values[-1].any()
 
 
 def test_constant_tells_nothing(answers):

@@ -310,6 +310,17 @@ def test_weights_that_are_not_finite_after_the_last_step_are_not_kept(tmp_path, 
     assert all(torch.isfinite(tensor).all() for tensor in state["net"].values())
 
 
+def test_a_job_of_the_workflow_keeps_its_last_state_until_the_result_is_recorded(tmp_path, monkeypatch):
+    monkeypatch.setenv("MMCL_PLANNED", "{}")
+    first = Fitting()
+    run(first, tmp_path, left=["last.pt"])
+    again = Fitting()
+    found = run(again, tmp_path, left=["last.pt"])
+    assert again.events == [("begin", len(found.history))]  # no epoch is trained anew
+    for ours, theirs in zip(again.net.parameters(), first.net.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_precision_is_named_where_it_may_be_the_cause(tmp_path):
     task = Diverging(0, float("nan"))
     task.precision = "bf16"

@@ -235,7 +235,7 @@ def test_the_command_prints_and_writes(made):
     written = json.loads(Path("a.json").read_text())
     assert written["questions"][0]["states"]["accuracy"] == 100
     with Image.open("a.png") as picture, Image.open("g.png") as gallery:
-        assert picture.size == (1430, 374)
+        assert picture.size == (1950, 510)
         assert gallery.size == (6 * 196 + 4, 2 * 13 + 4 + 3 * (192 + 18 + 2 * 13 + 4) + 4)
 
 

@@ -1,6 +1,7 @@
 """`mmcl fetch`."""
 
 import hashlib
+import json
 import subprocess
 import sys
 
@@ -53,6 +54,17 @@ def test_it_prints_what_sha256sum_prints_and_what_the_configuration_may_state(sh
     again = run("folder", "--to", tmp_path)
     assert f"{folder}: is there already" in again.stderr
     assert again.stdout == result.stdout
+
+
+def test_json_says_what_was_placed(shop, tmp_path):
+    result = json.loads(run("net", "--to", tmp_path, "--json").stdout)
+    path = tmp_path / "net.pt"
+    placed = {"file": str(path), "sha256": sha256(path), "new": True, "pinned": True}
+    assert result == {"name": "net", "files": [placed]}
+    listed = json.loads(run("--to", tmp_path, "--json").stdout)["weights"]
+    there = {one["name"]: (one["there"], one["bytes"], one["weights"]) for one in listed}
+    assert there["net"] == (True, len(BYTES["net.pt"]), str(path))
+    assert not there["folder"][0]
 
 
 def test_a_failure_is_one_line(shop, tmp_path):

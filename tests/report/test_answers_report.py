@@ -2,8 +2,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmcl.report.answers import _spread, draw, tables
+from mmcl.report.answers import draw, tables
 from mmcl.report.contact_sheet import contact_sheet
+from mmcl.report.plots import short
 
 FOUND = {"bits": 0.4, "interval": [0.2, 0.6], "shuffled": 0.1, "shuffled_95": 0.2, "p": 0.001}
 
@@ -75,10 +76,11 @@ def test_the_picture_has_a_row_a_question(result, tmp_path):
     assert blue.sum() > 200
 
 
-def test_clips_are_spread_evenly():
-    assert _spread(list("abcdefg"), 3) == ["a", "d", "g"]
-    assert _spread(["a"], 3) == ["a"]
-    assert _spread([], 3) == []
+def test_characters_that_no_font_has_are_replaced(result, tmp_path, recwarn):
+    result["questions"][1]["texts"] = [{"text": "a\x13\x07b", "clips": 3}]
+    draw(result, tmp_path / "control.png")
+    assert not [one for one in recwarn if "Glyph" in str(one.message)]
+    assert short("a\x13\x07b", 40) == "a��b"
 
 
 def test_a_contact_sheet_of_named_clips_in_order(stores, tmp_path):

@@ -113,6 +113,21 @@ def stop_in(monkeypatch):
     return stop
 
 
+def test_a_complete_training_whose_result_was_deleted_is_written_again(
+    skeletons, teachers, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MMCL_PLANNED", "{}")  # in a job of the workflow the last state is kept
+    for stage in (
+        lambda: pretrain(skeletons, tmp_path / "teachers"),
+        lambda: distil(skeletons, tmp_path / "students", teachers),
+    ):
+        whole = stage()
+        whole.rename(whole.with_name("whole.pt"))
+        with monkeypatch.context() as patched:
+            patched.setattr(Pairs, "epoch", lambda *_: pytest.fail("an epoch is trained"))
+            assert same(stage(), whole.with_name("whole.pt"))
+
+
 @pytest.mark.parametrize("epoch", [1, 3])
 def test_a_stopped_pre_training_goes_on_to_the_same_bits(skeletons, teachers, tmp_path, stop_in, epoch):
     stop_in(epoch)  # within either stage

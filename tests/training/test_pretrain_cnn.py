@@ -174,6 +174,17 @@ def test_a_run_that_was_stopped_gives_the_same_weights(stores, tmp_path, stop_at
     assert not (tmp_path / "stopped/last.pt").exists()
 
 
+def test_a_complete_training_whose_result_was_deleted_is_written_again(
+    stores, tmp_path, stop_at, monkeypatch
+):
+    monkeypatch.setenv("MMCL_PLANNED", "{}")  # in a job of the workflow the last state is kept
+    about = run(stores, tmp_path / "run")
+    (tmp_path / "run/weights.safetensors").rename(tmp_path / "weights.safetensors")
+    stop_at(0)  # no epoch is trained
+    assert run(stores, tmp_path / "run") == about
+    assert same(tmp_path, tmp_path / "run")
+
+
 def test_other_seeds_and_changes_give_other_weights(stores, tmp_path):
     run(stores, tmp_path / "one", epochs=1)
     run(stores, tmp_path / "seed", epochs=1, seed=1)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 from conftest import PROJECT, Run
 
 from mmcl.naming import slug
@@ -189,20 +190,69 @@ def test_a_shared_gpu_is_counted_in_shares(ntu):
 
 
 def test_slurm_profile_asks_for_what_each_rule_needs(ntu):
-    resources = resources_with(ntu, "--profile", "workflow/profiles/slurm", TARGET)
+    resources = resources_with(ntu, "--workflow-profile", "workflow/profiles/slurm", TARGET)
     for rule in ("crop_people", "answer_question", "train_stream"):
         assert "slurm_partition=gpu" in resources[rule], rule
         assert "gpu=1" in resources[rule], rule
-    assert "runtime=2880" in resources["train_stream"]
-    # of the size of the skeletons, which are not there yet
-    assert 8000 < int(re.search(r"mem_mb=(\d+)", resources["train_stream"])[1]) < 16000
-    assert "mem_mb=16000" in resources["answer_question"]
+        assert "nodes=1" in resources[rule], rule
+    assert "runtime=720" in resources["train_stream"]
+    # of the size of the skeletons, which are not there yet, and 800 for each of two threads
+    assert "mem_mb=5600" in resources["train_stream"]
+    assert "mem_mb=4000" in resources["answer_question"]
     for rule in ("index_clips", "prepare_skeletons", "concatenate_frames"):
         assert "slurm_partition=cpu" in resources[rule], rule
     # the question is frozen where Snakemake runs
     assert re.search(
         r"^localrules:\n    write_question,", (PROJECT / "workflow/rules/answers.smk").read_text(), re.M
     )
+
+
+def test_every_rule_that_runs_on_a_cluster_has_its_request_and_its_measurement():
+    profile = yaml.safe_load((PROJECT / "workflow/profiles/slurm/profile.v9+.yaml").read_text())
+    rules = "".join(file.read_text() for file in (PROJECT / "workflow/rules").glob("*.smk"))
+    local = {
+        name for names in re.findall(r"^localrules:\n((?:    .*\n)+)", rules, re.M) for name in names.split()
+    }
+    bodies = dict(re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", rules, re.M))
+    submitted = {name for name, body in bodies.items() if "script:" in body} - {
+        name.strip(",") for name in local
+    }
+    assert len(submitted) > 15
+    for name in submitted:
+        assert "benchmark:" in bodies[name], name
+        assert re.search(r"mem_mb=(job_memory\(|PLAN\.\w+_memory)", bodies[name]), name  # by attempt
+    gpu = {name for name in submitted if "gpu=" in bodies[name]}
+    assert {
+        name for name, asked in profile["set-resources"].items() if asked.get("slurm_partition") == "gpu"
+    } == gpu
+    # no job asks for more than a day, which is what many partitions allow
+    for asked in [profile["default-resources"], *profile["set-resources"].values()]:
+        assert all(eval(asked["runtime"], {"attempt": attempt}) <= 1440 for attempt in range(1, 5)), asked
+
+
+def test_two_gpus_are_asked_for_without_editing_the_profile(ntu):
+    ntu.edit("    dataset: ntu120\n", "    dataset: ntu120\n    gpus: 2\n")
+    resources = resources_with(ntu, "--workflow-profile", "workflow/profiles/slurm", TARGET)
+    assert "gpu=2" in resources["train_stream"]
+    assert "gpu=1" in resources["score_stream"]
+    # the profile's own number of cores
+    profile = ("--workflow-profile", str(PROJECT / "workflow/profiles/slurm"))
+    command = [part for part in ntu.command("--dry-run", *profile, TARGET) if part not in ("--cores", "2")]
+    planned = subprocess.run(command, cwd=ntu.folder, capture_output=True, text=True, check=True).stdout
+    assert re.search(r"^rule train_stream:\n(?:    .*\n)*    threads: 8\n", planned, re.M)
+    failed = ntu("--dry-run", "--profile", str(PROJECT / "workflow/profiles/slurm"), TARGET, fails=True)
+    assert "gpus: 2: profiles/default lets a job have 1 GPU" in failed
+    assert "--workflow-profile" in failed
+
+
+def test_missing_weights_are_told_before_the_first_job(ntu):
+    said = ntu("--dry-run", TARGET)
+    missing = "weights not found: weights/yolov5m.pt (crop_people)"
+    assert f"This run would stop before its first job: {missing}" in said
+    said = ntu(TARGET, fails=True)
+    assert missing in said
+    assert not list((ntu.folder / "results/index").glob("*"))
+    assert "weights not found" not in ntu("--dry-run", "results/ntu120_xsub_plain/ensemble.json")
 
 
 def test_a_question_that_is_not_the_configured_one_is_refused(ntu):

@@ -59,9 +59,8 @@ def test_answers_are_examined(copy):
     [question] = result(copy, report)["questions"]
     assert question["clips"] + question["without"] == result(copy, report)["clips"] > 8
     assert question["verdict"] in said
-    for picture in ("answers.png", "gallery.png"):
-        with Image.open(copy.folder / "results/tiny/report" / picture) as image:
-            assert image.width > 500
+    with Image.open(copy.folder / "results/tiny/report/answers.png") as image:
+        assert image.width > 500
     assert copy.jobs(report) == {}
 
 
@@ -136,7 +135,7 @@ def test_the_summary_shows_table_reasons_and_pictures(copy):
     for clip in ensemble["left_out"]:
         assert f"{clip['name']}: {clip['reason']}"[:60] in said
     for picture in ("montages", "confusion", "training"):
-        path = f"results/tiny/pictures/{picture}.png"
+        path = f"results/tiny/report/{picture}.png"
         assert path in said
         with Image.open(copy.folder / path) as image:
             assert min(image.size) > 200
@@ -177,3 +176,16 @@ def test_commands_take_a_benchmark_a_run_or_a_file(finished, tmp_path):
     assert json.loads(same.read_text())["clips"] == result(finished)["clips"]
     mmcl("export", "tiny", str(tmp_path / "net.pt2"), "--member", "ctrgcn-hd21-bone")
     assert (tmp_path / "net.pt2").stat().st_size > 10_000
+
+
+def test_at_the_end_it_is_said_where_everything_lies(finished):
+    said = finished.said[finished.said.index(" jobs finished in ") :]
+    top1, clips = (result(finished)[key] for key in ("top1", "clips"))
+    assert said.split("Results:\n")[1].splitlines()[:4] == [
+        f"  results/tiny/ensemble.json (top-1 {top1:.2f} % of {clips} test clips)",
+        "  results/tiny/zero-shot/tiny_target.json",
+        "Report: mmcl report tiny",
+        "Logs: results/logs",
+    ]
+    assert "\x1b" not in finished.said
+    assert "1 of 24 steps" in finished.said

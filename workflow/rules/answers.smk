@@ -6,7 +6,7 @@ Makes: results/questions/<question>.txt, results/answers/<dataset>/<vlm>/<questi
 answers to `vlm.also_ask`, in stores of their own beside it; with `vlm.cache_images`
 results/embeddings/<dataset>/<vlm>/<shard>.h5, from which every question is answered. Where
 `vlm.adapter` is `imported`, the answers come from the folder `vlm.weights` and no picture is needed.
-Also makes results/<benchmark>/report/{answers.json,answers.png,gallery.png}: whether a benchmark's answers tell
+Also makes results/<benchmark>/report/{answers.json,answers.png}: whether a benchmark's answers tell
 anything about the actions.
 """
 
@@ -43,8 +43,8 @@ rule embed_pictures:
         "../../environment.yml"
     threads: PLAN.dataset_threads
     resources:
-        gpu=GPU,
-        mem_mb=8000,
+        gpu=gpu,
+        mem_mb=PLAN.vlm_memory,
     params:
         settings=PLAN.embedding_settings,
         upstream=PLAN.pictures_upstream,
@@ -69,8 +69,8 @@ rule answer_question:
         "../../environment.yml"
     threads: PLAN.dataset_threads
     resources:
-        gpu=GPU,
-        mem_mb=8000,
+        gpu=gpu,
+        mem_mb=PLAN.vlm_memory,
     params:
         settings=PLAN.vlm_settings,
         upstream=PLAN.answers_upstream,
@@ -95,7 +95,7 @@ rule import_answers:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=4000,
+        mem_mb=job_memory(2000),
     params:
         settings=PLAN.vlm_settings,
         upstream=PLAN.import_upstream,
@@ -110,10 +110,17 @@ rule examine_answers:
         unpack(PLAN.examined),
     output:
         paths.ANSWER_REPORT,
-        paths.ANSWER_REPORT.replace(".json", ".png"),
-        paths.ANSWER_REPORT.replace("answers.json", "gallery.png"),
+        report(
+            paths.at(paths.PLOT, benchmark="{benchmark}", part="answers"),
+            caption="../report/answers.rst",
+            category="{benchmark}",
+            subcategory="pictures and answers",
+            labels={"figure": "what the answers tell"},
+        ),
     log:
         paths.log(paths.ANSWER_REPORT, "examine_answers"),
+    benchmark:
+        paths.times(paths.ANSWER_REPORT, "examine_answers")
     conda:
         "../../environment.yml"
     resources:

@@ -27,7 +27,7 @@ rule draw_training_pictures:
         "../../environment.yml"
     threads: 2
     resources:
-        mem_mb=3000,
+        mem_mb=job_memory(3000),
     params:
         settings=CONFIG.demo_weights.dump(),
     script:
@@ -50,8 +50,8 @@ rule train_demo_network:
         "../../environment.yml"
     threads: 1
     resources:
-        gpu=GPU,
-        mem_mb=8000,
+        gpu=gpu,
+        mem_mb=job_memory(6000),
     params:
         settings=CONFIG.demo_weights.dump(),
     script:

@@ -68,12 +68,14 @@ rule zero_shot:
         paths.ZERO_SHOT,
     log:
         paths.log(paths.ZERO_SHOT, "zero_shot"),
+    benchmark:
+        paths.times(paths.ZERO_SHOT, "zero_shot")
     conda:
         "../../environment.yml"
     threads: PLAN.benchmark_threads
     resources:
-        gpu=GPU,
-        mem_mb=job_memory(6000, skeletons=4, answers=PLAN.answer_memory),
+        gpu=gpu,
+        mem_mb=job_memory(4000, skeletons=4, answers=PLAN.answer_memory),
     params:
         settings=PLAN.zero_shot_settings,
         upstream=PLAN.zero_shot_upstream,

@@ -20,7 +20,7 @@ rule crop_people:
         "../../environment.yml"
     threads: PLAN.dataset_threads
     resources:
-        gpu=GPU,
+        gpu=gpu,
         mem_mb=PLAN.crop_memory,
     params:
         settings=PLAN.crop_settings,
@@ -39,10 +39,12 @@ rule concatenate_frames:
         paths.MONTAGES,
     log:
         paths.log(paths.MONTAGES, "concatenate_frames"),
+    benchmark:
+        paths.times(paths.MONTAGES, "concatenate_frames")
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=2000,
+        mem_mb=job_memory(1500),
     params:
         settings=PLAN.montage_settings,
         upstream=PLAN.montage_upstream,
@@ -66,8 +68,8 @@ rule pretrain_cnn:
         "../../environment.yml"
     threads: PLAN.dataset_threads
     resources:
-        gpu=GPU,
-        mem_mb=8000,
+        gpu=gpu,
+        mem_mb=job_memory(6000, of_thread=300),
     params:
         settings=PLAN.pretrain_settings,
         upstream=PLAN.pretrain_upstream,
@@ -90,8 +92,8 @@ rule encode_montages:
         "../../environment.yml"
     threads: PLAN.dataset_threads
     resources:
-        gpu=GPU,
-        mem_mb=6000,
+        gpu=gpu,
+        mem_mb=job_memory(4000),
     params:
         settings=PLAN.cnn_settings,
         upstream=PLAN.rgb_upstream,

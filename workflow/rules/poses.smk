@@ -19,8 +19,8 @@ rule estimate_poses:
         "../../environment.yml"
     threads: PLAN.dataset_threads
     resources:
-        gpu=GPU,
-        mem_mb=6000,
+        gpu=gpu,
+        mem_mb=job_memory(6000),
     params:
         settings=PLAN.pose_settings,
         upstream=PLAN.shard_upstream,

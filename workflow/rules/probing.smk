@@ -26,8 +26,8 @@ rule probe_stream:
         "../../environment.yml"
     threads: PLAN.benchmark_threads
     resources:
-        gpu=GPU,
-        mem_mb=job_memory(6000, skeletons=4),
+        gpu=gpu,
+        mem_mb=job_memory(4000, skeletons=4),
     params:
         settings=PLAN.probe_settings,
         upstream=PLAN.probe_upstream,

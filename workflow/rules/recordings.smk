@@ -17,7 +17,7 @@ rule draw_demo:
         "../../environment.yml"
     threads: 2
     resources:
-        mem_mb=2000,
+        mem_mb=job_memory(1000, of_thread=500),
     params:
         settings=PLAN.drawn_settings,
     script:
@@ -32,8 +32,12 @@ rule index_clips:
         paths.INDEX,
     log:
         paths.log(paths.INDEX, "index_clips"),
+    benchmark:
+        paths.times(paths.INDEX, "index_clips")
     conda:
         "../../environment.yml"
+    resources:
+        mem_mb=job_memory(2000),
     params:
         settings=PLAN.index_settings,
         upstream=PLAN.index_upstream,
@@ -60,7 +64,7 @@ rule prepare_skeletons:
         "../../environment.yml"
     threads: PLAN.dataset_threads
     resources:
-        mem_mb=job_memory(2000, of_thread=300),
+        mem_mb=job_memory(1000, of_thread=300),
     params:
         settings=PLAN.prepare_settings,
         upstream=PLAN.prepare_upstream,

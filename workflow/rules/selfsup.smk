@@ -22,9 +22,9 @@ rule pretrain_streams:
         "../../environment.yml"
     threads: PLAN.benchmark_threads
     resources:
-        gpu=PLAN.training_gpus,
+        gpu=training_gpus,
         processes=PLAN.training_processes,
-        mem_mb=job_memory(8000, skeletons=6),
+        mem_mb=job_memory(4000, skeletons=6),
     params:
         settings=PLAN.pretrain_streams_settings,
         upstream=PLAN.prepared_upstream,
@@ -49,9 +49,9 @@ rule distil_student:
         "../../environment.yml"
     threads: PLAN.benchmark_threads
     resources:
-        gpu=PLAN.training_gpus,
+        gpu=training_gpus,
         processes=PLAN.training_processes,
-        mem_mb=job_memory(8000, skeletons=6),
+        mem_mb=job_memory(4000, skeletons=6),
     params:
         settings=PLAN.student_settings,
         upstream=PLAN.student_upstream,

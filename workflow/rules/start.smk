@@ -11,7 +11,7 @@ from mmcl.config import DEMO
 from mmcl.errors import UserError
 from mmcl.naming import PROJECT
 from mmcl.settings.loading import read_config
-from mmcl.start import check_names, check_project, escape_output, quoted_python
+from mmcl.start import check_names, check_no_result, check_project, escape_output, quoted_python
 from snakemake.exceptions import WorkflowError
 
 escape_output()
@@ -22,6 +22,7 @@ try:
     for folder in (Path(workflow.basedir), PROJECT):
         check_project(folder)
     for file in (Path("config.yaml"), *workflow.overwrite_configfiles):
+        check_no_result(Path(file))
         if file.exists():
             read_config(file)
 except UserError as mistake:

@@ -26,9 +26,9 @@ rule train_stream:
         "../../environment.yml"
     threads: PLAN.training_threads
     resources:
-        gpu=PLAN.training_gpus,
+        gpu=training_gpus,
         processes=PLAN.training_processes,
-        mem_mb=job_memory(8000, of_thread=800, skeletons=4, answer=PLAN.answer_memory),
+        mem_mb=job_memory(4000, of_thread=PLAN.picture_memory, skeletons=4, answer=PLAN.answer_memory),
     params:
         settings=PLAN.stream_settings,
         upstream=PLAN.training_upstream,
@@ -46,12 +46,14 @@ rule score_stream:
         metrics=paths.in_folder(paths.RUN, "metrics.json"),
     log:
         paths.log(paths.RUN, "score_stream"),
+    benchmark:
+        paths.times(paths.RUN, "score_stream")
     conda:
         "../../environment.yml"
     threads: PLAN.training_threads
     resources:
-        gpu=GPU,
-        mem_mb=job_memory(6000, skeletons=2),
+        gpu=gpu,
+        mem_mb=job_memory(4000, skeletons=2),
     params:
         settings=PLAN.score_settings,
         upstream=PLAN.score_upstream,

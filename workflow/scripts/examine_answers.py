@@ -11,6 +11,5 @@ with job_log(snakemake.log[0]):
         *(Path(path) for path in snakemake.output),
         skeletons=Path(snakemake.input.skeletons[0]),
         answers=[Path(path) for path in snakemake.input.answers],
-        montages=[Path(path) for path in snakemake.input.montages],
         settings=Examination.model_validate(snakemake.params.settings),
     )

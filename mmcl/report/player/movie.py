@@ -1,0 +1,155 @@
+"""Clips as a film (MP4), an animated picture (GIF) or a strip of frames (PNG)."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from mmcl.errors import UserError
+from mmcl.files import written
+from mmcl.report.player.film import pictures
+from mmcl.report.player.lines import lines_of, time_x
+from mmcl.report.player.panels import Panel, Video, panels_of
+from mmcl.report.player.sheet import GAP, Sheet, answers_of, notes_of, title_of
+from mmcl.report.player.shown import Shown
+from mmcl.report.player.text import GREY, INK, write
+
+STILL = 2.0
+"""Seconds that a clip without a skeleton is seen."""
+COLOURS = 128
+"""Of a GIF's picture."""
+
+
+def write_film(clips: Sequence[Shown], output: Path, views: tuple[str, ...], side: int) -> int:
+    """Write an MP4 (MPEG-4 Visual, which OpenCV writes everywhere) at the first clip's rate, one clip after another.
+
+    Returns:
+        The number of its frames.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    import cv2
+
+    sheets = [Sheet(clip, views, side) for clip in clips]
+    size = _common(sheets)
+    count = 0
+    with written(output) as temporary:
+        film = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), clips[0].rate, size)
+        if not film.isOpened():
+            raise UserError(f"{output}: OpenCV cannot write a film of {size[0]} × {size[1]} pixels there")
+        for image in _frames(sheets, size):
+            film.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+            count += 1
+        film.release()
+    return count
+
+
+def write_animation(clips: Sequence[Shown], output: Path, views: tuple[str, ...], side: int) -> int:
+    """Write a GIF that repeats for ever, at the first clip's rate; returns the number of its frames.
+
+    A GIF counts in hundredths of a second: single frames are a little longer or shorter, all together are right.
+    """
+    from PIL import Image
+
+    sheets = [Sheet(clip, views, side) for clip in clips]
+    size = _common(sheets)
+    images = [
+        Image.fromarray(image).quantize(COLOURS, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        for image in _frames(sheets, size)
+    ]
+    ends = np.round(100 * np.arange(len(images) + 1) / clips[0].rate).astype(int)
+    durations = (10 * np.maximum(np.diff(ends), 1)).tolist()
+    with written(output) as temporary:
+        images[0].save(
+            temporary,
+            format="GIF",
+            save_all=True,
+            append_images=images[1:],
+            duration=durations,
+            loop=0,
+            disposal=1,
+        )
+    return len(images)
+
+
+def _common(sheets: Sequence[Sheet]) -> tuple[int, int]:
+    """The size that holds all of them."""
+    return max(sheet.size[0] for sheet in sheets), max(sheet.size[1] for sheet in sheets)
+
+
+def _frames(sheets: Sequence[Sheet], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """All frames (H, W, 3), with a bar where it takes long."""
+    from tqdm import tqdm
+
+    counts = [sheet.clip.frames or round(STILL * sheets[0].clip.rate) for sheet in sheets]
+    # None: shown if stderr is a terminal
+    with tqdm(total=sum(counts), unit="frame", desc="drawing", delay=2, disable=None) as bar:
+        for sheet, count in zip(sheets, counts, strict=True):
+            for image in _of_clip(sheet, range(count)):
+                full = np.full((size[1], size[0], 3), 255, np.uint8)
+                full[: image.shape[0], : image.shape[1]] = image
+                yield full
+                bar.update()
+
+
+def _of_clip(sheet: Sheet, frames: range) -> Iterator[np.ndarray]:
+    film, wanted = sheet.clip.film, sheet.picture_size
+    if film is None or wanted is None:
+        yield from (sheet.draw(frame) for frame in frames)
+        return
+    shown = [min(frame, len(film.frame) - 1) for frame in frames]
+    for frame, picture in zip(frames, pictures(film, shown, wanted), strict=True):
+        yield sheet.draw(frame, picture)
+
+
+def write_strip(clips: Sequence[Shown], output: Path, views: tuple[str, ...], side: int, count: int) -> int:
+    """Write a PNG with `count` frames of each clip side by side, evenly over its time; returns how many there are.
+
+    Each clip has a row for its video and one for each view, and its lines of time below.
+    """
+    from PIL import Image
+
+    parts = [_strip(clip, views, side, count) for clip in clips]
+    width = max(part.shape[1] for part in parts)
+    padded = [
+        np.pad(part, ((0, 12), (0, width - part.shape[1]), (0, 0)), constant_values=255) for part in parts
+    ]
+    with written(output) as temporary:
+        Image.fromarray(np.concatenate(padded)).save(temporary, format="PNG", optimize=True)
+    return sum(min(count, clip.frames) for clip in clips)
+
+
+def _strip(clip: Shown, views: tuple[str, ...], side: int, count: int) -> np.ndarray:
+    height = round(side * clip.film.size[1] / clip.film.size[0]) if clip.film else side
+    panels = panels_of(clip, views, side, height)
+    frames = np.unique(np.linspace(0, max(clip.frames - 1, 0), count).round().astype(int)).tolist()
+    cell = max((panel.size[0] for panel in panels), default=side)
+    width = max(len(frames) * (cell + GAP), 760)
+    rows = [title_of(clip, width)]
+    if clip.skeletons:
+        times = np.full((20, width, 3), 255, np.uint8)
+        for number, frame in enumerate(frames):
+            write(times, (number * (cell + GAP) + 2, 2), f"{frame}   {frame / clip.rate:.2f} s", 12, GREY)
+        rows.append(times)
+        rows += [_row(clip, panel, frames, cell, width) for panel in panels]
+        lines = lines_of(clip, width)
+        for frame in frames:
+            x = time_x(frame, clip.frames, width)
+            lines[:, x : x + 1] = INK
+        rows.append(lines)
+    rows += [answers_of(clip, width), notes_of(clip, width)]
+    return np.concatenate(rows)
+
+
+def _row(clip: Shown, panel: Panel, frames: list[int], cell: int, width: int) -> np.ndarray:
+    image = np.full((panel.size[1] + GAP, width, 3), 255, np.uint8)
+    drawn: Iterator[np.ndarray | None] = iter([None] * len(frames))
+    if isinstance(panel, Video):
+        shown = [min(frame, len(panel.film.frame) - 1) for frame in frames]
+        drawn = pictures(panel.film, shown, panel.size)
+    for number, (frame, picture) in enumerate(zip(frames, drawn, strict=True)):
+        part = panel.draw(frame, picture)
+        x = number * (cell + GAP)
+        image[: part.shape[0], x : x + part.shape[1]] = part
+    return image
