@@ -10,7 +10,7 @@ from typing import Any
 from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.coverage import coverage
 from mmcl.datasets.own_table import COLUMNS
-from mmcl.errors import UserError
+from mmcl.errors import UserError, meant
 from mmcl.guess import published, rewrite
 from mmcl.guess.finding import Finding
 from mmcl.guess.inside import read_inside
@@ -118,14 +118,14 @@ def _own(found: Survey, name: str, working: Path) -> Description:
         findings.append(
             Finding("reader", "own", f"OpenPose's files of single frames, joined to clips in {folder.name}/")
         )
-    elif found.ending in (".txt", ".tsv") or (
-        found.ending == ".csv" and rewrite.needs_arrays(folder / clips[0])
+    elif found.endings in ([".txt"], [".tsv"]) or (
+        found.endings == [".csv"] and rewrite.needs_arrays(folder / clips[0])
     ):
         folder = working / f"{name}-skeletons"
         clips = rewrite.as_arrays(found.folder, found.skeletons, folder)
         findings.append(Finding("reader", "own", f"numbers line by line, written as npz in {folder.name}/"))
     elif clips:
-        findings.append(Finding("reader", "own", f"{len(clips)} {found.ending} files"))
+        findings.append(Finding("reader", "own", f"{len(clips)} files {', '.join(found.endings)}"))
     else:
         findings.append(Finding("reader", "own", f"{len(found.videos)} videos and no skeleton file"))
     dataset: dict[str, Any] = {"reader": "own"}
@@ -231,7 +231,10 @@ def _rows(found: Survey, clips: Sequence[str], told: Told) -> list[list[str]]:
             videos.setdefault(PurePosixPath(path).stem.lower(), []).append(path)
         beside = [videos.get(PurePosixPath(path).stem.lower(), []) for path in listed]
         columns["video"] = [paths[0] if len(paths) == 1 else "" for paths in beside]
-    columns |= {key: values for key, values in told.columns.items() if key not in columns}
+    others = {key: values for key, values in told.columns.items() if key not in columns}
+    # a column much like one of ours that is not there would be taken for a slip
+    lacking = [key for key in COLUMNS if key not in columns and any(meant(other, [key]) for other in others)]
+    columns |= {key: [""] * len(listed) for key in lacking} | others
     return [list(columns), *(list(row) for row in zip(*columns.values(), strict=True))]
 
 
@@ -289,7 +292,7 @@ def _split(described: Description, entries: Sequence[ClipEntry], protocols: Sequ
         check = "if one person made several clips, accuracy on new people will be lower: a column subject"
     described.findings.append(Finding("protocol", value, why, check))
     trained = int(found.train.sum())
-    described.train |= {"batch": max(2, min(64, trained // 8))}
+    described.train |= {"batch": max(4, min(64, trained // 8))}
     if max(counts.values()) >= UNEVEN * min(counts.values()):
         described.train["class_weights"] = "balanced"
         why = f"classes have {min(counts.values())} to {max(counts.values())} clips"

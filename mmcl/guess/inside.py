@@ -15,8 +15,7 @@ KEYS = ("label", "subject", "camera", "split")
 def read_inside(folder: Path, clips: Sequence[str]) -> Told:
     """Single texts or numbers of these keys in JSON objects and npz archives; nothing for other files."""
     told = Told()
-    ending = Path(clips[0]).suffix.lower()
-    if ending not in (".json", ".npz") or not _stated(folder / clips[0]):
+    if not _stated(folder / clips[0]):
         return told
     stated = [_stated(folder / path) for path in clips]
     for key in KEYS:
@@ -25,16 +24,17 @@ def read_inside(folder: Path, clips: Sequence[str]) -> Told:
             distinct = sorted({*values} - {""})
             some = ", ".join(distinct[:4]) + (", …" if len(distinct) > 4 else "")
             told.columns[key] = values
-            told.findings.append(Finding(key, f"{len(distinct)} ({some})", f"`{key}` in the {ending} files"))
+            told.findings.append(Finding(key, f"{len(distinct)} ({some})", f"`{key}` in the files"))
     return told
 
 
 def _stated(path: Path) -> dict[str, str]:
     try:
+        found = {}
         if path.suffix.lower() == ".json":
             data = json.loads(path.read_bytes())
             found = data if isinstance(data, dict) else {}
-        else:
+        elif path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 found = {
                     key: archive[key].item() for key in KEYS if key in archive and archive[key].size == 1

@@ -74,6 +74,8 @@ def recognise(found: Survey, rewritten: Path) -> Published | None:
                 numbers = [parts for path in named if (parts := parse_name(PurePosixPath(path).stem.upper()))]
                 if all(parts.action <= 60 for parts in numbers):
                     options["max_action"] = 60
+            if reader == "utd_mhad" and found.videos and all("_depth." in path for path in found.videos):
+                options["modality"] = "depth"
             try:
                 return open_published(reader, options, found.folder, found.videos, why)
             except UserError:

@@ -15,6 +15,7 @@ PACKED = (".pkl", ".pickle", ".h5", ".hdf5")
 """Whole data sets in one file."""
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 TABLES = (".csv", ".tsv", ".txt")
+SHARE = 0.1
 COLUMNS = 12
 """Fewer columns are no skeleton: six joints in a picture."""
 FRAME_FILE = re.compile(r"(?P<clip>.+)_(?P<frame>\d{6,12})_keypoints")
@@ -27,7 +28,7 @@ class Survey:
 
     Attributes:
         folder: that was looked into.
-        skeletons: the files of the ending that most clips have.
+        skeletons: the files of the ending that most clips have, and of others that a tenth as many have.
         videos, tables: files that may be some.
         packed: files that may hold a whole data set.
         others: ending → number of all other files.
@@ -41,9 +42,9 @@ class Survey:
     others: dict[str, int]
 
     @property
-    def ending(self) -> str:
-        """Of the skeleton files, in lower case; "" without."""
-        return PurePosixPath(self.skeletons[0]).suffix.lower() if self.skeletons else ""
+    def endings(self) -> list[str]:
+        """Of the skeleton files, in lower case."""
+        return sorted({PurePosixPath(path).suffix.lower() for path in self.skeletons})
 
     @property
     def frame_files(self) -> bool:
@@ -68,8 +69,11 @@ def survey(folder: Path) -> Survey:
         by_ending[ending] = [path for path in by_ending.get(ending, []) if path not in tables]
     kinds = {ending: by_ending.get(ending, []) for ending in (*READERS, ".txt", ".tsv")}
     most = max(kinds, key=lambda ending: len(kinds[ending]))
-    skeletons = sorted(kinds[most])
-    tables += [path for path in by_ending.get(".json", []) if most != ".json"]
+    many = [paths for ending, paths in kinds.items() if len(paths) >= max(1, SHARE * len(kinds[most]))]
+    skeletons = sorted(
+        kinds[most] if most in (".txt", ".tsv") else (path for paths in many for path in paths)
+    )
+    tables += [path for path in by_ending.get(".json", []) if path not in skeletons]
     videos = sorted(path for ending in VIDEOS for path in by_ending.get(ending, []))
     packed = sorted(path for ending in PACKED for path in by_ending.get(ending, []))
     used = {*skeletons, *videos, *tables, *packed}

@@ -283,3 +283,26 @@ def test_describe_without_a_model():
     assert "1,426,892" in result.stdout
     assert run("describe", "--backbone", "gcn").exit_code == 1
     assert run("describe").exit_code == 2
+
+
+def test_a_data_set_is_recognised_by_its_name_with_its_columns(trained, tmp_path, monkeypatch):
+    """Without labels; further columns of its table stand beside the predictions."""
+    model, store = trained
+    source = SkeletonStore(store)
+    (tmp_path / "clips").mkdir()
+    for name in source.names[:2]:
+        np.savez(tmp_path / "clips" / f"{name}.npz", joints=source.clip(source.names.index(name))[:, 0])
+    (tmp_path / "mine.csv").write_text(f"name,age,score\n{source.names[0]},31,good\n{source.names[1]},,\n")
+    (tmp_path / "config.yaml").write_text(
+        "instruction: what?\nbenchmarks: {}\ndatasets:\n"
+        "  mine: {reader: own, skeletons: clips, options: {layout: utd20, clips: mine.csv}}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    result = run("predict", model, "mine", "--top", "1", "--unchecked")
+    assert result.exit_code == 0, result.output
+    found = rows(result.stdout)
+    assert [(row["name"], row["age"], row["score_"]) for row in found] == [
+        (source.names[0], "31", "good"),
+        (source.names[1], "", ""),
+    ]
+    assert all(0 < float(row["score"]) <= 1 for row in found)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from made_folders import LABELS, PEOPLE, clip, flat, pixels
 
+from mmcl.datasets.own_table import read_table
 from mmcl.errors import UserError
 from mmcl.guess.describe import dataset_name, describe
 
@@ -38,6 +39,20 @@ def test_clips_of_one_name_in_class_folders(tmp_path):
     assert "lift_left__1_01" in names
     assert described.rule.dump() == {"folds": {"k": 5, "of": "clips_per_class"}}
     assert any("column subject" in one.check for one in described.findings)
+
+
+def test_columns_of_the_users_do_not_clash_with_those_of_mmcl(tmp_path):
+    """`phase` and `setups` are kept; the reader would take `setups` for a slip if there were no column setup."""
+    flat(tmp_path / "data", "{label}_{person}_{take}")
+    names = sorted(path.stem for path in (tmp_path / "data").iterdir())
+    lines = "".join(f"{name},{name.split('_')[1]},{i}\n" for i, name in enumerate(names))
+    (tmp_path / "data" / "list.csv").write_text(f"clip,side,setups\n{lines}")
+    described = found(tmp_path / "data", tmp_path)
+    with open(tmp_path / "mine.csv", "w", newline="") as file:
+        csv.writer(file).writerows(described.rows)
+    rows = read_table(tmp_path / "mine.csv")
+    assert dict(rows[3].extra)["setups"] == "3"
+    assert {row.values["setup"] for row in rows} == {""}
 
 
 def test_uneven_classes_are_weighted(tmp_path):

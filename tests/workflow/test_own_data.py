@@ -50,8 +50,37 @@ def bash(folder, command):
     )
 
 
+def test_recordings_are_set_up_in_one_step(folder, blocks):
+    """Up to the skeletons, and the plan of the ensemble and of all folds; what follows is the same as below."""
+    step = next(text for language, text in blocks if language == "bash")
+    ensemble = "results/recordings/ensemble.json"
+    assert ensemble in step
+    run = bash(folder, step.replace(ensemble, "results/skeletons/recordings.h5"))
+    assert run.returncode == 0, run.stderr[-3000:]
+    study = folder / "results" / "study"
+    with h5py.File(study / "results/skeletons/recordings.h5") as h5:
+        assert h5.attrs["layout"] == "ntu25"
+        assert h5["classes/id"].asstr()[:].tolist() == ["cross arms", "squat", "wave"]
+        assert len(h5["names"]) == 18
+    more = study / "more.yaml"
+    more.write_text("benchmarks: {folded: {like: recordings, protocol: leave_one_subject_out}}\n")
+    plan = f"snakemake --configfile config.yaml more.yaml -n --cores 2 {ensemble} results/folded/folds.json"
+    said = bash(study, plan)
+    assert said.returncode == 0, said.stderr[-3000:]
+    jobs = dict(re.findall(r"^(\w+) +(\d+)$", said.stdout, re.M))
+    del jobs["total"]
+    # the protocol `given` and six folds, of two streams each
+    assert jobs == {
+        "ensemble": "1",
+        "fold_ensemble": "6",
+        "folds": "1",
+        "score_stream": "14",
+        "train_stream": "14",
+    }
+
+
 def test_skeletons_become_a_model_that_names_new_clips(folder, blocks):
-    make, train, predict = [text for language, text in blocks if language == "bash"][:3]
+    make, train, predict = [text for language, text in blocks if language == "bash"][1:4]
     assert bash(folder, make).stdout.splitlines()[:2] == ["name,label,subject,split", "wave-1,wave,1,train"]
     run = bash(folder, train)
     assert run.returncode == 0, run.stderr[-3000:]
@@ -67,7 +96,7 @@ def test_skeletons_become_a_model_that_names_new_clips(folder, blocks):
 
 def test_videos_become_skeletons(folder, blocks):
     """Up to the skeletons: what follows is the same as above."""
-    make, train = [text for language, text in blocks if language == "bash"][3:5]
+    make, train = [text for language, text in blocks if language == "bash"][4:6]
     assert bash(folder, make.replace("--videos", "--videos --subjects 1")).returncode == 0
     table = folder / "results/my-videos/clips.csv"
     table.write_text("".join(table.read_text().splitlines(keepends=True)[:3]))
