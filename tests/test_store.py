@@ -308,6 +308,18 @@ for filled in range(0, 96, 3):
 """
 
 
+def test_what_a_full_disk_did_not_take_reads_as_zeros(tmp_path):
+    """Not as whatever the buffer held, which crashes HDF5 by chance."""
+    with store._Output(tmp_path / "x", "w+") as output:
+        output.write(b"kept")
+        output.error = OSError(errno.ENOSPC, "No space left on device")
+        output.write(b"dropped")
+        output.seek(0)
+        buffer = bytearray(b"anything")
+        assert output.readinto(buffer) == 8
+    assert buffer == b"kept\0\0\0\0"
+
+
 def test_a_disk_that_is_full_at_any_place(tmp_path):
     """Of 100 kB in which a store does not fit; HDF5 neither says it in its words nor crashes."""
     mount = f"mount -t tmpfs -o size=100k none {tmp_path} && exec {sys.executable} - {tmp_path}"
