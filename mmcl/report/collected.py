@@ -1,6 +1,6 @@
 """What a report says, as plain values: every number of it is here, and nothing is drawn or written."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,16 @@ PAIRS = 30
 
 CURVES = ("loss", "accuracy", "test_top1")
 """Columns of history.csv that are shown; the last is there with `train.evaluate_every`."""
-WITHOUT = "test clips without a result"
 
 Part = dict[str, Any]
 
 
-def collect(sources: Sources) -> Part:
+def collect(sources: Sources, only: Collection[str] | None = None) -> Part:
     """All parts of a report; a part that does not apply is absent.
 
     Args:
         sources: the files.
+        only: these parts alone.
 
     Returns:
         benchmark, mmcl (version) and, as far as there is something to say: setting, accuracy, confusion, classes, gain,
@@ -40,36 +40,36 @@ def collect(sources: Sources) -> Part:
     Raises:
         UserError: a file is not what it should be, or the baseline has other clips.
     """
-    found: Part = {"benchmark": sources.benchmark, "mmcl": __version__}
-    if finished := sources.finished:
-        result = finished.result
-        found |= {
-            "setting": setting(result, sources),
-            "accuracy": accuracy(result),
-            "confusion": confused(result),
-            "classes": classes(result),
-            "training": training(members_of(finished)),
-            "left_out": left_out(result, sources),
-        }
-        if sources.baseline:
-            found["gain"] = gain(finished.path, sources.baseline)
-        transferred = [read_json(path) for path in sources.zero_shot]
-        if transferred:
-            found["transfer"] = transfer(transferred)
-        if rows := beside(result, transferred)["rows"]:
-            found["paper"] = beside(result, transferred) | {"rows": rows}
-        found |= {"times": times(sources)}
+    makers: dict[str, Callable[[], Any]] = {}
     if sources.ikem:
         probed = read_json(sources.ikem)
-        found["probes"] = probes(probed)
-        if "left_out" not in found and found["probes"]["left_out"]:
-            found["left_out"] = [{"what": WITHOUT, "clips": found["probes"]["left_out"]}]
-        found["pretraining"] = training(_encoders(sources, probed["seeds"]))
-    if sources.answers:
-        found["answers"] = read_json(sources.answers)
-    if sources.cost:
-        found["cost"] = read_json(sources.cost)
-    return {key: part for key, part in found.items() if part}
+        makers |= {
+            "probes": lambda: probes(probed),
+            "pretraining": lambda: training(_encoders(sources, probed["seeds"])),
+            "left_out": lambda: _as_left_out(probes(probed)["left_out"]),
+        }
+    if finished := sources.finished:
+        result = finished.result
+        makers |= {
+            "setting": lambda: setting(result, sources),
+            "accuracy": lambda: accuracy(result),
+            "confusion": lambda: confused(result),
+            "classes": lambda: classes(result),
+            "training": lambda: training(members_of(finished)),
+            "left_out": lambda: left_out(result, sources),
+            "gain": lambda: gain(finished.path, sources.baseline) if sources.baseline else {},
+            "transfer": lambda: transfer([read_json(path) for path in sources.zero_shot]),
+            "paper": lambda: beside(result, [read_json(path) for path in sources.zero_shot]),
+            "times": lambda: times(sources),
+        }
+    makers |= {
+        "answers": lambda: read_json(sources.answers) if sources.answers else {},
+        "cost": lambda: read_json(sources.cost) if sources.cost else {},
+    }
+    found = {part: make() for part, make in makers.items() if only is None or part in only}
+    return {"benchmark": sources.benchmark, "mmcl": __version__} | {
+        part: it for part, it in found.items() if it
+    }
 
 
 def setting(result: Part, sources: Sources) -> Part:
@@ -308,7 +308,7 @@ def _encoders(sources: Sources, seeds: Sequence[int]) -> dict[str, list[Path]]:
 def left_out(result: Part, sources: Sources) -> list[Part]:
     """Clips that take no part, or not with everything: [{what, clips [{name, reason}]}]."""
     test = {one["name"] for one in result["left_out"]}
-    found = [{"what": WITHOUT, "clips": result["left_out"]}]
+    found = _as_left_out(result["left_out"])
     if sources.skeletons:
         failed = SkeletonStore(sources.skeletons).failed
         found.append(
@@ -322,7 +322,11 @@ def left_out(result: Part, sources: Sources) -> list[Part]:
     return [one for one in found if one["clips"]]
 
 
-def _clips(failed: dict[str, str], without: set[str] = frozenset()) -> list[Part]:  # type: ignore[assignment]
+def _as_left_out(clips: list[Part]) -> list[Part]:
+    return [{"what": "test clips without a result", "clips": clips}] if clips else []
+
+
+def _clips(failed: Mapping[str, str], without: Collection[str] = ()) -> list[Part]:
     return [{"name": name, "reason": failed[name]} for name in sorted(failed) if name not in without]
 
 

@@ -72,8 +72,11 @@ def contact_sheet(
     captions = captions or {}
     lines = max(captions.get(name, name).count("\n") for _, _, name in chosen)
     above = LINE * (title.count("\n") + 1) + MARGIN if title else 0
-    pictures = [thumbnail(path, row) for path, row, _ in chosen]
-    width = max(picture.width for picture in pictures)
+    drawn: dict[tuple[str | Path, int], Image.Image] = {}
+    for path in dict.fromkeys(path for path, _, _ in chosen):
+        own = [row for place, row, _ in chosen if place == path]
+        drawn |= dict(zip([(path, row) for row in own], thumbnails(path, own), strict=True))
+    width = max(picture.width for picture in drawn.values())
     across = min(max(1, ACROSS * THUMBNAIL // width), len(chosen))
     down = -(-len(chosen) // across)
     cell = (width + MARGIN, THUMBNAIL + CAPTION + LINE * lines + MARGIN)
@@ -82,9 +85,9 @@ def contact_sheet(
     sheet = Image.new("RGB", size, "white")
     draw = ImageDraw.Draw(sheet)
     draw.multiline_text((MARGIN, MARGIN), title, fill="black", spacing=3)
-    for place, ((_, _, name), picture) in enumerate(zip(chosen, pictures, strict=True)):
+    for place, (path, row, name) in enumerate(chosen):
         x, y = MARGIN + place % across * cell[0], above + MARGIN + place // across * cell[1]
-        sheet.paste(picture, (x, y))
+        sheet.paste(drawn[path, row], (x, y))
         draw.multiline_text((x, y + THUMBNAIL + 2), captions.get(name, name), fill="black", spacing=3)
     Path(output).parent.mkdir(parents=True, exist_ok=True)
     with written(output) as temporary:
@@ -96,33 +99,42 @@ def contact_sheet(
     return len(chosen)
 
 
-def thumbnail(path: str | Path, row: int) -> "Image":
-    """A clip of a store of pictures: its montage, or its crops side by side, each in the middle of a place of its own.
+def thumbnails(path: str | Path, rows: Sequence[int]) -> "list[Image]":
+    """Clips of a store of pictures: the montage of each, or its crops side by side, each in a place of its own.
 
     Args:
         path: of a store `mmcl.crops/1` or `mmcl.montages/1`.
-        row: of the clip.
+        rows: of the clips.
 
     Returns:
-        A PIL picture of 192 pixels' height. A picture that is damaged is left out, which is logged.
+        PIL pictures of 192 pixels' height. A picture that is damaged is left out, which is logged.
     """
+    with opened(path) as h5:  # once for all, as its checksum is checked
+        stored, names = [h5["images"][row] for row in rows], h5["names"].asstr()[:]
+    # several crops a clip are an object array of byte rows, one montage is a byte row
+    return [
+        _side_by_side(
+            list(images) if images.dtype == object else [images], f"{path}: picture of {names[row]}"
+        )
+        for row, images in zip(rows, stored, strict=True)
+    ]
+
+
+def _side_by_side(images: Sequence[np.ndarray], what: str) -> "Image":
     from PIL import Image
 
-    with opened(path) as h5:
-        stored = h5["images"][row]
-        name = h5["names"].asstr()[row]
-    # several crops a clip are an object array of byte rows, one montage is a byte row
-    images = list(stored) if stored.dtype == object else [stored]
-    width = THUMBNAIL if len(images) == 1 else CROP
-    whole = Image.new("RGB", (width * len(images), THUMBNAIL), "white" if len(images) == 1 else GROUND)
+    several = len(images) > 1
+    width = CROP if several else THUMBNAIL
+    whole = Image.new("RGB", (width * len(images), THUMBNAIL), GROUND if several else "white")
     for number, image in enumerate(images):
         try:
             picture = Image.fromarray(jpeg.decode(image))
         except UserError as error:
-            log.warning("%s: picture of %s left out (%s)", path, name, error)
+            log.warning("%s left out (%s)", what, error)
             continue
-        picture.thumbnail((width - 2 * (len(images) > 1), THUMBNAIL))
-        left, top = (width - picture.width) // 2, (THUMBNAIL - picture.height) // 2
+        picture.thumbnail((width - 2 * several, THUMBNAIL))
+        middle = (width - picture.width) // 2, (THUMBNAIL - picture.height) // 2
+        left, top = middle if several else (0, 0)
         whole.paste(picture, (number * width + left, top))
     return whole
 

@@ -15,12 +15,12 @@ from mmcl.datasets.prepare import SkeletonStore
 from mmcl.files import write_json, written
 from mmcl.naming import PROJECT
 from mmcl.report.collected import Part, collect
-from mmcl.report.contact_sheet import thumbnail
+from mmcl.report.contact_sheet import thumbnails
 from mmcl.report.gallery import Answered, gather, spread
 from mmcl.report.pictures import draw_plots
 from mmcl.report.plots import DPI
 from mmcl.report.sources import Sources
-from mmcl.store import Shards
+from mmcl.store import Shards, opened
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -159,13 +159,13 @@ def _clip(one: Answered, pictures: Mapping[str, str]) -> Part:
 
 def _thumbnails(stores: Sequence[Path], names: set[str]) -> dict[str, str]:
     """Clip → its picture as the address of an image."""
-    table = Shards(stores, "mmcl.montages/1" if "montages" in str(stores[0]) else "mmcl.crops/1")
     found = {}
-    for path in table.paths:
-        rows = Shards([path], table.schema).names
-        for row, name in enumerate(rows):
-            if name in names:
-                found[name] = _jpeg(thumbnail(path, row))
+    for path in stores:
+        with opened(path) as h5:
+            there = h5["names"].asstr()[:].tolist()
+        rows = [row for row, name in enumerate(there) if name in names]
+        if rows:
+            found |= dict(zip([there[row] for row in rows], map(_jpeg, thumbnails(path, rows)), strict=True))
     return found
 
 
@@ -181,7 +181,7 @@ def _png(path: Path) -> Part:
 
     with Image.open(path) as picture:
         width = round(picture.width / DPI * SHOWN)
-    return {"address": _address("png", path.read_bytes()), "width": width, "least": round(0.7 * width)}
+    return {"address": _address("png", path.read_bytes()), "width": width, "least": round(0.65 * width)}
 
 
 def _address(kind: str, content: bytes) -> str:

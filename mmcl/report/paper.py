@@ -57,7 +57,7 @@ def beside(
 
     Returns:
         paper, trained (settings of ours that may differ from the paper's) and rows [{table, method, of, clips, seeds,
-        paper {top1, top5}, ours {top1, top5, interval, mean, sd, best_on_test}}]; no rows without a match.
+        paper {top1, top5}, ours {top1, top5, interval, mean, sd, best_on_test}}]; empty without a matching row.
     """
     import yaml
 
@@ -76,7 +76,7 @@ def beside(
         "width": settings["model"]["width"],
         **{key: train[key] for key in ("epochs", "batch", "window")},
     }
-    return {"paper": stated.paper, "trained": trained, "rows": rows}
+    return {"paper": stated.paper, "trained": trained, "rows": rows} if rows else {}
 
 
 def _same(row: Row, ensemble: dict[str, Any]) -> bool:

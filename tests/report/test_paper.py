@@ -43,7 +43,7 @@ def plain(settings: dict) -> dict:
 
 
 def shown(found: dict) -> list[tuple]:
-    return [(row["table"], row["of"], row["paper"]["top1"]) for row in found["rows"]]
+    return [(row["table"], row["of"], row["paper"]["top1"]) for row in found.get("rows", ())]
 
 
 def test_rows_of_the_whole_method(settings):

@@ -12,6 +12,6 @@ def test_pictures_lie_in_the_report(tmp_path, monkeypatch):
     drawn = summary._pictures(find_benchmark(tmp_path / "results/many"))
     assert [file.stem for file in drawn] == ["accuracy", "confusion", "classes", "training"]
     for file in drawn:
-        assert str(file.parent) == paths.at(paths.REPORT, benchmark="many")
+        assert str(file.parent) == paths.at(paths.REPORT, benchmark="b")
         with Image.open(file) as picture:
             assert min(picture.size) > 200

@@ -21,7 +21,6 @@ def test_the_report_of_a_finished_benchmark(copy):
         "measure_cost": 1,
         "write_report": 1,
     }
-    copy(PAGE, "--report", "before.html", fails=True)
     copy(PAGE)
     folder = copy.folder / paths.at(paths.REPORT, benchmark="tiny")
     drawn = {file.name for file in folder.iterdir()}
@@ -63,22 +62,6 @@ def test_the_report_of_a_finished_benchmark(copy):
     report = (copy.folder / "whole.html").read_text()
     assert "Confusion matrix of the first seed" in report
     assert all(name in report for name in ("gallery.jpg", "training.png", "tiny-report.html"))
-
-
-def test_without_pictures_and_answers(copy):
-    """A benchmark whose ensemble alone is there; its answers were never asked for."""
-    ensemble = copy.folder / paths.at(paths.ENSEMBLE, benchmark="tiny")
-    for target in (ensemble.parent / "zero-shot").iterdir():
-        target.unlink()
-    page = paths.at(paths.REPORT_PAGE, benchmark="tiny")
-    assert copy.jobs(page)["draw_plot"] == 4
-    assert "zero_shot" not in copy.jobs(page)
-
-
-def test_a_report_is_asked_for_at_once(copy):
-    """Of a benchmark that was not trained everything is planned."""
-    fresh = paths.at(paths.REPORT_PAGE, benchmark="tiny_plain")
-    assert {"train_stream", "zero_shot", "write_report"} <= set(copy.jobs(fresh))
 
 
 def test_the_command_writes_the_same(copy):

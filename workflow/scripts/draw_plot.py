@@ -9,4 +9,5 @@ from mmcl.report.sources import Sources
 
 with job_log(snakemake.log[0]):
     sources = Sources.of_inputs(snakemake.wildcards.benchmark, dict(snakemake.input.items()))
-    PLOTS[snakemake.wildcards.part](collect(sources), Path(snakemake.output[0]))
+    part = snakemake.wildcards.part
+    PLOTS[part](collect(sources, only=[part]), Path(snakemake.output[0]))
