@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -49,6 +50,8 @@ def pytest_collection_modifyitems(config, items):
 def slurm():
     """The cluster."""
     cluster = LocalSlurm()
+    # so that a `kill`, too, takes the cluster down
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         cluster.start()
         yield cluster

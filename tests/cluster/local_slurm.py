@@ -179,6 +179,7 @@ def _end_with_parent() -> None:
 def main() -> int:
     """Run a command beside a cluster."""
     slurm = LocalSlurm()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         slurm.start()
         return subprocess.run(sys.argv[1:], env=os.environ | slurm.env, check=False).returncode
