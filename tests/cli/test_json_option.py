@@ -193,11 +193,9 @@ def test_what_json_does_not_have_is_null():
 
 def test_inspect_and_predict_say_what_their_tables_say(run):
     [store] = strict(run("inspect", ANSWERS, "--rows", "2", "--json").stdout)["stores"]
-    assert (store["schema"], store["complete"], store["clips"]) == ("mmcl.answers/1", True, 31)
-    states = {array["name"]: array for array in store["arrays"]}["states"]
-    assert (states["shape"][0], states["type"]) == (31, "float32")
-    assert [row["text"] for row in store["rows"]] == ["yes", "yes"]
-    assert store["failed"] == []
+    assert (store["schema"], store["complete"], store["rows"]) == ("mmcl.answers/1", True, 31)
+    assert (store["arrays"]["states"]["shape"][0], store["arrays"]["states"]["type"]) == (31, "float32")
+    assert len(store["clips"]) == 2
     rows = run("predict", "model.pt", "results/skeletons/made.h5", "--top", "2").stdout.splitlines()[1:]
     clips = strict(run(*COMMANDS["predict"], "--json").stdout)["clips"]
     assert [

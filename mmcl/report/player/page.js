@@ -301,6 +301,13 @@ function grid(c, view, skeleton, size, project) {
 const ROW = 24, PLOT = 86;
 let lineLeft = 80, lineRight = 0;
 
+/** A text that is cut with dots where it is wider than so many pixels. */
+function fitted(c, text, most) {
+  if (most === undefined || c.measureText(text).width <= most) return text;
+  while (text && c.measureText(text + "…").width > most) text = text.slice(0, -1);
+  return text + "…";
+}
+
 function drawLines() {
   const clip = current(), canvas = $("line");
   const followed = clip.skeletons.filter((one) => !one.repeated);
@@ -311,7 +318,7 @@ function drawLines() {
   lineLeft = width > 600 ? 80 : 26;
   lineRight = width - side - 4;
   const x = (frame) => lineLeft + (frame * (lineRight - lineLeft)) / Math.max(1, clip.frames - 1);
-  const write = (text, left, y, colour, most) => { c.fillStyle = colour; c.font = "12px system-ui, sans-serif"; c.fillText(text, left, y, most); };
+  const write = (text, left, y, colour, most) => { c.fillStyle = colour; c.font = "12px system-ui, sans-serif"; c.fillText(fitted(c, text, most), left, y); };
   let y = 2;
   for (const skeleton of followed) {
     const { present, speed, full, jumps, said } = skeleton.tracks;

@@ -83,7 +83,7 @@ class View:
         """See `Panel`; a skeleton that is shorter than others stays at its last frame."""
         image = self.empty.copy()
         own = min(frame, len(self.places) - 1)
-        draw_people(image, self.places[own], self.skeleton, own, max(2, self.side // 130))
+        draw_people(image, self.places[own], self.skeleton, own, max(1, round(self.side / 150)))
         return image
 
 
@@ -108,7 +108,7 @@ class Video:
         image = picture.copy()
         if self.film.pixels is not None and frame < len(self.film.pixels):
             places = self.film.pixels[frame] * (np.array(self.size) / np.array(self.film.size))
-            draw_people(image, places, self.skeleton, frame, max(2, self.height // 180), halo=True)
+            draw_people(image, places, self.skeleton, frame, max(1, round(self.size[1] / 180)), halo=True)
         return image
 
 

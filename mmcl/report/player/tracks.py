@@ -48,7 +48,8 @@ class Tracks(NamedTuple):
 
 def tracks_of(skeleton: Skeleton, rate: float) -> Tracks:
     """Follow each person from frame to frame."""
-    joints, known = np.nan_to_num(skeleton.joints.astype(np.float64)), skeleton.known
+    known = skeleton.known
+    joints = np.where(known[..., None], skeleton.joints, 0).astype(np.float64)
     present = np.asarray(known.any(2))
     sure = known.astype(np.float64)
     steps = np.zeros(present.shape)
@@ -79,7 +80,7 @@ def _exchanged(skeleton: Skeleton) -> list[str]:
     if people < 2:
         return []
     weights = skeleton.known.astype(np.float64)
-    slots = follow(np.nan_to_num(skeleton.joints), weights, people, labelled=True).slots
+    slots = follow(skeleton.joints, weights, people, labelled=True).slots
     found = []
     for own in slots.T:
         there = np.flatnonzero(own >= 0)
