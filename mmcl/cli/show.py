@@ -39,7 +39,7 @@ def show(
     clips: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[CLIP]…", help="Names or patterns such as 'a1_*'; without, some evenly over all."
+            metavar="CLIP", help="Names or patterns such as 'a1_*'; without, some evenly over all."
         ),
     ] = None,
     out: Annotated[

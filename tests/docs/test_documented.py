@@ -39,7 +39,7 @@ NOT_HERE = {
         "make test": "this is it",
     },
     "show.md": {
-        "mmcl show results/skeletons/filmed.h5 *": "needs results of own-data.md; tests/report/player has poses"
+        "mmcl show results/skeletons/filmed.h5 *": "needs poses; tests/report/player/test_gather.py makes some",
     },
     "stores.md": {"h5ls *": "HDF5's own tools need not be installed"},
     "tutorial.md": {

@@ -7,6 +7,7 @@ import numpy as np
 
 from mmcl.errors import UserError
 from mmcl.files import written
+from mmcl.progress import progress
 from mmcl.report.player.film import pictures
 from mmcl.report.player.lines import lines_of, time_x
 from mmcl.report.player.panels import Panel, Video, panels_of
@@ -80,17 +81,14 @@ def _common(sheets: Sequence[Sheet]) -> tuple[int, int]:
 
 def _frames(sheets: Sequence[Sheet], size: tuple[int, int]) -> Iterator[np.ndarray]:
     """All frames (H, W, 3), with a bar where it takes long."""
-    from tqdm import tqdm
-
     counts = [sheet.clip.frames or round(STILL * sheets[0].clip.rate) for sheet in sheets]
-    # None: shown if stderr is a terminal
-    with tqdm(total=sum(counts), unit="frame", desc="drawing", delay=2, disable=None) as bar:
+    with progress("drawing", sum(counts), "frames") as step:
         for sheet, count in zip(sheets, counts, strict=True):
             for image in _of_clip(sheet, range(count)):
                 full = np.full((size[1], size[0], 3), 255, np.uint8)
                 full[: image.shape[0], : image.shape[1]] = image
                 yield full
-                bar.update()
+                step.advance()
 
 
 def _of_clip(sheet: Sheet, frames: range) -> Iterator[np.ndarray]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mmcl.errors import UserError
+from mmcl.progress import tracked
 from mmcl.report.player.gather import Examine, Wanted, gather
 from mmcl.report.player.movie import write_animation, write_film, write_strip
 from mmcl.report.player.page import write_page
@@ -82,7 +83,7 @@ def show_clips(
     wanted = Wanted(
         look.layouts, _beside(request, compare), look.rate, look.video, _recogniser(model, member), examine
     )
-    found = _with_bar(gather(source, clips, wanted), len(clips))
+    found = tracked(gather(source, clips, wanted), "reading", "clips", len(clips))
     if kind == PAGE:
         page = write_page(found, out, f"{source.title}: {len(clips)} clips" if len(clips) > 1 else clips[0])
         yield f"{out}: {len(page.clips)} {'clip' if len(page.clips) == 1 else 'clips'}, {_size(page.size)}"
@@ -134,10 +135,3 @@ def _recogniser(model: Path | None, member: str | None) -> "tuple[Recogniser, st
     found = find_models(model, member)
     named = f"{model} {member}" if member else str(model)
     return Recogniser.load(found.paths, found.weights, pick_device(), normalise=found.normalise), named
-
-
-def _with_bar(clips: Iterator[Shown], count: int) -> Iterator[Shown]:
-    from tqdm import tqdm
-
-    # None: shown if stderr is a terminal
-    return iter(tqdm(clips, total=count, unit="clip", desc="reading", delay=2, disable=None))
