@@ -76,9 +76,8 @@ def configuration(folder: Path) -> None:
     page = (PROJECT / "docs/tutorial.md").read_text()
     yamls = [text for _, language, text in BLOCK.findall(page) if language == "yaml"]
     for name, text in zip(("tutorial.yaml", "mine.yaml"), yamls, strict=True):
-        (folder / name).write_text(text)
-    folds = {f"sysu_setting1_{k}": {"like": "sysu_setting1"} for k in range(1, 31)}
-    (folder / "folds.yaml").write_text(yaml.safe_dump({"benchmarks": folds}))
+        # the folds of protocols.md are planned with it, too
+        (folder / name).write_text(text.replace("protocol: given", "protocol: folds5"))
 
 
 def recordings(folder: Path) -> None:
