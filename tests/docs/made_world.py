@@ -84,8 +84,10 @@ def recordings(folder: Path) -> None:
     """Of NTU (in clips/), NW-UCLA and UTD-MHAD, with depth videos."""
     for name in ("all_sqe", "Skeleton", "Depth-video"):
         (folder / name).mkdir()
+    (folder / "data").mkdir()
+    (folder / "data/all_sqe").symlink_to("../all_sqe")
     for action in (1, 2):
-        for subject in (1, 2):
+        for subject in (1, 2, 3, 4):
             joints = body(10 * action + subject)[:, 0]
             for view in (1, 3):
                 name = f"a{action:02d}_s{subject:02d}_e00_v{view:02d}"
