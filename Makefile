@@ -32,9 +32,9 @@ lint: .venv/ready
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 
-# the documentation as a site that needs no network: site/index.html
+# the documentation as a site that needs no network: site/index.html. --quiet would hide what --strict counts
 docs: .venv/ready
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 	@echo "site/index.html"
 
 # for maintainers: resolve the pins anew, into both forms

@@ -31,6 +31,9 @@ FINISHED = (
     *("demo_xsub", "demo_xsub_no_fam", "demo_joint", "demo_joint_plain"),
 )
 """Benchmarks that the pages take as finished."""
+CLIPS = [*NAMES, "S003C001P011R001A050"]
+"""Of the data set `demo`."""
+QUESTION = "whether-the-people-are-302e3a4e"
 PROBED = ("a", "b")
 DATASETS = ("ntu60", "ntu120")
 SMALL = """
@@ -73,17 +76,18 @@ def configuration(folder: Path) -> None:
     page = (PROJECT / "docs/tutorial.md").read_text()
     yamls = [text for _, language, text in BLOCK.findall(page) if language == "yaml"]
     for name, text in zip(("tutorial.yaml", "mine.yaml"), yamls, strict=True):
-        (folder / name).write_text(text)
-    folds = {f"sysu_setting1_{k}": {"like": "sysu_setting1"} for k in range(1, 31)}
-    (folder / "folds.yaml").write_text(yaml.safe_dump({"benchmarks": folds}))
+        # the folds of protocols.md are planned with it, too
+        (folder / name).write_text(text.replace("protocol: given", "protocol: folds5"))
 
 
 def recordings(folder: Path) -> None:
     """Of NTU (in clips/), NW-UCLA and UTD-MHAD, with depth videos."""
     for name in ("all_sqe", "Skeleton", "Depth-video"):
         (folder / name).mkdir()
+    (folder / "data").mkdir()
+    (folder / "data/all_sqe").symlink_to("../all_sqe")
     for action in (1, 2):
-        for subject in (1, 2):
+        for subject in (1, 2, 3, 4):
             joints = body(10 * action + subject)[:, 0]
             for view in (1, 3):
                 name = f"a{action:02d}_s{subject:02d}_e00_v{view:02d}"
@@ -104,55 +108,53 @@ def video(path: Path, frames: int) -> None:
 
 def stores(folder: Path) -> None:
     """Skeletons, montages and answers where the workflow keeps them."""
-    made = make_store(folder / "made", NAMES)
-    (folder / "made/raw").rename(folder / "clips")
-    other = make_stores(folder / "made")
-    sources = {**dict.fromkeys(DATASETS, made), **dict.fromkeys(("utd_mhad", "nw_ucla"), other["skeletons"])}
-    for name, source in sources.items():
+    ntu = make_store(folder / "made/ntu", NAMES)
+    demo = make_store(folder / "made/demo", CLIPS)
+    other = make_stores(folder / "made")["skeletons"]
+    kept = {**dict.fromkeys(DATASETS, ntu), "demo": demo}
+    for name, source in (kept | dict.fromkeys(("demo_target", "nw_ucla", "utd_mhad"), other)).items():
         place(source, folder / f"results/skeletons/{name}.h5")
-    question = "whether-the-people-are-302e3a4e"
-    place(other["skeletons"], folder / "results/skeletons/demo_target.h5")
-    shutil.copytree(folder / "Skeleton", folder / "results/demo/raw/demo_target/skeletons")
+    (folder / "made/ntu/raw").rename(folder / "clips")
     for kind in ("skeletons", "videos"):
-        shutil.copytree(folder / "clips", folder / "results/demo/raw/demo" / kind)
-    place(other["montages"], folder / "results/montages/demo/000-of-001.h5")
-    place(other["answers"], folder / f"results/answers/demo/demo-blip/{question}/000-of-001.h5")
-    place(other["skeletons"], folder / "results/skeletons/demo.h5")
-    answers(folder / f"results/answers/ntu120/blip/{question}/007-of-032.h5")
-    montages(folder / "results/montages/ntu120/007-of-032.h5")
+        shutil.copytree(folder / "made/demo/raw", folder / "results/demo/raw/demo" / kind)
+    shutil.copytree(folder / "Skeleton", folder / "results/demo/raw/demo_target/skeletons")
+    for place_of, names in (("ntu120/blip", NAMES), ("demo/demo-blip", CLIPS)):
+        dataset = place_of.split("/")[0]
+        answers(folder / f"results/answers/{place_of}/{QUESTION}/007-of-032.h5", names)
+        montages(folder / f"results/montages/{dataset}/007-of-032.h5", names)
 
 
-def answers(path: Path) -> None:
-    """To a question about all clips of NTU: yes or no by the action, with a state that tells nothing."""
-    yes = np.array([name.endswith("A001") for name in NAMES])
+def answers(path: Path, names: list[str]) -> None:
+    """To a question about clips of NTU: yes or no by the action, with a state that tells nothing."""
+    yes = np.array([name.endswith("A001") for name in names])
     columns = {
-        "states": (store.Column("float32", (1, 2)), np.ones((len(NAMES), 1, 2))),
-        "mask": (store.Column("bool", (1,)), np.ones((len(NAMES), 1))),
+        "states": (store.Column("float32", (1, 2)), np.ones((len(names), 1, 2))),
+        "mask": (store.Column("bool", (1,)), np.ones((len(names), 1))),
         "ids": (store.Column("int64", (1,)), yes[:, None]),
         "text": (store.Column("text"), ["yes" if one else "no" for one in yes]),
         "p_yes": (store.Column("float32"), yes * 0.8 + 0.1),
     }
-    write(path, "mmcl.answers/1", columns)
+    write(path, "mmcl.answers/1", columns, names)
 
 
-def montages(path: Path) -> None:
-    """Grey pictures of all clips of NTU."""
+def montages(path: Path, names: list[str]) -> None:
+    """Grey pictures."""
     grey = jpeg.encode(np.full((16, 16, 3), 99, np.uint8), 95)
-    write(path, "mmcl.montages/1", {"images": (store.Column("bytes"), [grey] * len(NAMES))})
+    write(path, "mmcl.montages/1", {"images": (store.Column("bytes"), [grey] * len(names))}, names)
 
 
-def write(path: Path, schema: str, columns: dict) -> None:
-    """A store with a row for each clip of NTU."""
+def write(path: Path, schema: str, columns: dict, names: list[str]) -> None:
+    """A store with a row for each clip."""
     path.parent.mkdir(parents=True)
     rows = {key: values for key, (_, values) in columns.items()}
     store.write(
         path,
         schema=schema,
         settings={},
-        names=NAMES,
+        names=names,
         columns={key: column for key, (column, _) in columns.items()},
-        batch_size=len(NAMES),
-        work=lambda names: store.Batch(names, rows, {}),
+        batch_size=len(names),
+        work=lambda part: store.Batch(part, rows, {}),
     )
 
 
