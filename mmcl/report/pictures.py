@@ -9,7 +9,6 @@ import numpy as np
 from mmcl import paths
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.progress import tracked
-from mmcl.report.collected import Part
 from mmcl.report.contact_sheet import contact_sheet
 from mmcl.report.gallery import draw_gallery, gather
 from mmcl.report.intervals import Dot, plot_intervals
