@@ -146,6 +146,8 @@ def finished(tmp_path_factory) -> Run:
     paths = [str(watch), *filter(None, [os.environ.get("PYTHONPATH")])]
     # what the Makefile sets is not set here: the code itself has to be quiet
     env = {"PYTHONPATH": os.pathsep.join(paths), "MMCL_WATCH": str(run.attempts)}
+    # where Slurm is installed and not set up, its programs look for a configuration in the DNS
+    env["SLURM_CONF"] = "/nowhere/slurm.conf"
     prefix = ("unshare", "-rn") if can_unshare() else ()
     run.calls = watch / "calls" if can_trace() else None
     if run.calls:
