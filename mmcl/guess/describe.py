@@ -146,6 +146,8 @@ def _own(found: Survey, name: str, working: Path) -> Description:
     if found.videos:
         dataset["videos"] = str(found.folder.resolve())
     described.findings += _video_findings(found)
+    for fault in found.unreadable:
+        described.findings.append(Finding("table", "", fault, "put right, it may tell labels"))
     dataset["threads"] = 2
     options = _options(described, shapes, name)
     if not clips:
@@ -195,8 +197,10 @@ def _told(found: Survey, folder: Path, clips: Sequence[str]) -> Told:
         read_paths(clips),
     ]
     for told in sources:
+        # what a table lacks beside label and subject is taken for not known
+        wanted = ("label", "subject") if together.columns else tuple(told.columns)
         for column, values in told.columns.items():
-            if column not in together.columns:
+            if column not in together.columns and column in wanted:
                 together.columns[column] = values
                 together.findings += [one for one in told.findings if one.what == column]
         together.findings += [

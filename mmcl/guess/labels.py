@@ -18,7 +18,7 @@ from mmcl.naming import PROJECT
 ROLES = {
     "subject": "s p u sub subj subject person participant performer actor user player patient id",
     "label": "a act action activity class cls label gesture g exercise ex motion",
-    "camera": "c cam camera v view k kinect",
+    "camera": "c cam camera v view kinect",
     "setup": "setup scene session env environment day room",
 }
 """What is counted → the letters before its number."""

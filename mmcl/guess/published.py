@@ -17,6 +17,7 @@ from mmcl.exchange.arrays import open_npz
 from mmcl.exchange.convert import convert
 from mmcl.guess.finding import Finding
 from mmcl.guess.survey import Survey
+from mmcl.layouts import names
 
 FILE_NAMES = {
     "ntu": re.compile(NTU_NAME.pattern + r"\.skeleton", re.IGNORECASE),
@@ -80,7 +81,8 @@ def recognise(found: Survey, rewritten: Path) -> Published | None:
                 return open_published(reader, options, found.folder, found.videos, why)
             except UserError:
                 continue
-    files = [*found.packed, *(path for path in found.skeletons if path.lower().endswith(".npz"))]
+    packed = found.packed if len(found.skeletons) <= len(found.packed) else []
+    files = [*packed, *(path for path in found.skeletons if path.lower().endswith(".npz"))]
     for path in files[:TRIED]:
         if exchange := exchange_reader(found.folder / path):
             return open_exchange(exchange, found.folder / path, rewritten)
@@ -90,8 +92,20 @@ def recognise(found: Survey, rewritten: Path) -> Published | None:
         if PurePosixPath(path).name.lower() in ("train_label.pkl", "val_label.pkl")
     ]
     if labels:
-        return open_published("crosclr", {}, (found.folder / labels[0]).parent, [], "it holds …_label.pkl")
+        return _open_crosclr((found.folder / labels[0]).parent)
     return None
+
+
+def _open_crosclr(folder: Path) -> Published:
+    """A folder of another tool's arrays, with the first layout that has as many joints."""
+    faults = []
+    for layout in ("", *names()):
+        options = {"layout": layout} if layout else {}
+        try:
+            return open_published("crosclr", options, folder, [], "it holds …_label.pkl")
+        except UserError as error:
+            faults.append(error)
+    raise faults[0]
 
 
 def exchange_reader(file: Path) -> str | None:

@@ -4,17 +4,20 @@ import csv
 import re
 from collections import Counter
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from mmcl.datasets.files import walk
 from mmcl.datasets.own import VIDEOS
 from mmcl.datasets.own_files import READERS
+from mmcl.datasets.text import text_lines
 from mmcl.errors import UserError
 
 PACKED = (".pkl", ".pickle", ".h5", ".hdf5")
 """Whole data sets in one file."""
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 TABLES = (".csv", ".tsv", ".txt")
+MOST_BYTES = 64 << 20
 SHARE = 0.1
 COLUMNS = 12
 """Fewer columns are no skeleton: six joints in a picture."""
@@ -32,6 +35,7 @@ class Survey:
         videos, tables: files that may be some.
         packed: files that may hold a whole data set.
         others: ending → number of all other files.
+        unreadable: messages about text files that may be tables.
     """
 
     folder: Path
@@ -40,6 +44,7 @@ class Survey:
     tables: list[str]
     packed: list[str]
     others: dict[str, int]
+    unreadable: tuple[str, ...] = ()
 
     @property
     def endings(self) -> list[str]:
@@ -64,9 +69,11 @@ def survey(folder: Path) -> Survey:
     for path in walk(folder):
         if not any(part.startswith(".") for part in PurePosixPath(path).parts):
             by_ending.setdefault(PurePosixPath(path).suffix.lower(), []).append(path)
-    tables = [path for ending in TABLES for path in by_ending.get(ending, []) if is_table(folder / path)]
+    texts = [path for ending in TABLES for path in by_ending.get(ending, [])]
+    faults = {path: fault for path in texts if (fault := _fault(folder / path))}
+    tables = [path for path in texts if path not in faults and is_table(folder / path)]
     for ending in TABLES:
-        by_ending[ending] = [path for path in by_ending.get(ending, []) if path not in tables]
+        by_ending[ending] = [path for path in by_ending.get(ending, []) if path not in {*tables, *faults}]
     kinds = {ending: by_ending.get(ending, []) for ending in (*READERS, ".txt", ".tsv")}
     most = max(kinds, key=lambda ending: len(kinds[ending]))
     many = [paths for ending, paths in kinds.items() if len(paths) >= max(1, SHARE * len(kinds[most]))]
@@ -83,7 +90,16 @@ def survey(folder: Path) -> Survey:
         remedy = f"unpack the {archives[0]} files first" if archives else "name the folder of the recordings"
         found = ", ".join(f"{count} {ending or 'without ending'}" for ending, count in left.most_common(5))
         raise UserError(f"{folder}: holds no skeleton file and no video ({found or 'no file'}); {remedy}")
-    return Survey(folder, skeletons, videos, sorted(tables), packed, dict(left))
+    return Survey(folder, skeletons, videos, sorted(tables), packed, dict(left), tuple(faults.values()))
+
+
+def _fault(path: Path) -> str:
+    """Why a text file cannot be read; "" if it can."""
+    try:
+        next(text_lines(path, MOST_BYTES), "")
+        return ""
+    except UserError as error:
+        return str(error)
 
 
 def is_table(path: Path) -> bool:
@@ -102,10 +118,12 @@ def is_table(path: Path) -> bool:
 def first_rows(path: Path, count: int = 20) -> list[list[str]]:
     """The first lines of a delimited text file, cut into fields; none where it is no such file."""
     try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            lines = [line for line in (file.readline(100_000) for _ in range(count)) if line.strip()]
-    except (OSError, UnicodeDecodeError):
+        lines = [line for line in islice(text_lines(path, MOST_BYTES), count + 1) if line.strip()]
+    except UserError:
         return []
+    if lines and re.fullmatch(r'"?sep=.[",;\s]*', lines[0]):
+        lines = lines[1:]
+    lines = [line for line in "".join(lines).splitlines() if line.strip()][:count]
     if not lines:
         return []
     marks = [(len(lines[-1].split(mark)), mark) for mark in ",;\t "]
