@@ -237,6 +237,14 @@ def _with_dataset(source: Source, request: Request) -> Source:
                     f"{known(source.dataset, settings.datasets)}"
                 )
             return source
+        dataset = settings.datasets[source.dataset]
+        folder = dataset.skeletons or dataset.videos
+        if not asked and not (folder and (source.root / folder).exists()):
+            if folder:
+                log.warning(
+                    "%s: shown without recordings and videos: no %s", source.title, source.root / folder
+                )
+            return source
         listed = _listed(settings, source.dataset, source.root, request.videos)
     except UserError as error:
         if asked:
