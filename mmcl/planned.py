@@ -16,6 +16,8 @@ from mmcl.stages import VERSIONS
 
 VARIABLE = "MMCL_PLANNED"
 """Environment variable of a run's jobs: top-level key of the configuration → 8 hex digits of its content's sha256."""
+TENSORBOARD = "MMCL_TENSORBOARD"
+"""Environment variable: `on` has trainings write event files."""
 PACKAGE = "mmcl/stages.py"
 """Stands for the versions of the stages among the keys."""
 
@@ -23,6 +25,11 @@ PACKAGE = "mmcl/stages.py"
 def announce(config: Mapping[str, Any]) -> None:
     """Let the jobs of this run know the configuration it is planned with; called by the main process."""
     os.environ[VARIABLE] = json.dumps(_digests(config))
+
+
+def want_event_files() -> None:
+    """Let the jobs of this run write event files; no params, which would make results anew."""
+    os.environ[TENSORBOARD] = "on"
 
 
 def check(config: Mapping[str, Any]) -> None:

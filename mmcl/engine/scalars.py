@@ -12,8 +12,8 @@ from pathlib import Path
 from mmcl.engine.history import Row
 from mmcl.engine.processes import Processes
 from mmcl.errors import UserError
+from mmcl.planned import TENSORBOARD
 
-VARIABLE = "MMCL_TENSORBOARD"
 FILES = "events.out.tfevents.*"
 """As TensorBoard names them."""
 
@@ -38,14 +38,14 @@ def scalars(folder: Path, history: Sequence[Row], processes: Processes) -> Itera
     """
     for earlier in folder.glob(FILES) if processes.first else ():
         earlier.unlink()
-    if os.environ.get(VARIABLE) != "on" or not processes.first:
+    if os.environ.get(TENSORBOARD) != "on" or not processes.first:
         yield lambda row: None
         return
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
         raise UserError(
-            f"{VARIABLE}=on: the package tensorboard is missing; install the extra: pip install 'mmcl[tensorboard]'"
+            f"{TENSORBOARD}=on: the package tensorboard is missing; install the extra: pip install 'mmcl[tensorboard]'"
         ) from None
     with SummaryWriter(folder) as writer:
 

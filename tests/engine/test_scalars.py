@@ -12,8 +12,9 @@ from mmcl.config import Config
 from mmcl.engine.loop import fit
 from mmcl.engine.processes import Processes
 from mmcl.engine.resume import Mark
-from mmcl.engine.scalars import FILES, VARIABLE
+from mmcl.engine.scalars import FILES
 from mmcl.errors import UserError
+from mmcl.planned import TENSORBOARD
 
 
 def read(folder):
@@ -42,7 +43,7 @@ def same(found, history):
 
 
 def test_a_stream_writes_its_history(stores, tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, "on")
+    monkeypatch.setenv(TENSORBOARD, "on")
     train(stores, tmp_path / "run", changed(SETTINGS, train__epochs=2, train__evaluate_every=2))
     with (tmp_path / "run/history.csv").open() as file:
         history = list(csv.DictReader(file))
@@ -51,7 +52,7 @@ def test_a_stream_writes_its_history(stores, tmp_path, monkeypatch):
 
 
 def test_a_resumed_run_has_every_epoch_once(tmp_path, monkeypatch):
-    monkeypatch.setenv(VARIABLE, "on")
+    monkeypatch.setenv(TENSORBOARD, "on")
     with pytest.raises(Stopped):
         fitted(Fitting(stop=(3, 1)), tmp_path)
     assert [step for step, _ in read(tmp_path)["loss"]] == [1, 2, 3]
@@ -65,7 +66,7 @@ def test_a_resumed_run_has_every_epoch_once(tmp_path, monkeypatch):
 
 
 def test_without_it_nothing_is_written(tmp_path, monkeypatch):
-    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.delenv(TENSORBOARD, raising=False)
     (tmp_path / "events.out.tfevents.1").touch()  # of another training in this folder
     fitted(Fitting(), tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -82,7 +83,7 @@ def test_a_missing_package_is_told_when_planning(tmp_path, monkeypatch):
     with pytest.raises(UserError, match=r"tensorboard: .* pip install 'mmcl\[tensorboard\]'"):
         Config(raw | {"tensorboard": True})
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    monkeypatch.setenv(VARIABLE, "on")
+    monkeypatch.setenv(TENSORBOARD, "on")
     with pytest.raises(UserError, match="the package tensorboard is missing"):
         fitted(Fitting(), tmp_path)
 

@@ -47,7 +47,7 @@ def large(tmp_path_factory) -> Path:
     arguments = ["--baseline", str(folder / "results/plain")]
     arguments += ["--markdown", str(folder / "page.md"), "--json", str(folder / "page.json")]
     said = report(folder, str(folder / "results/many"), *arguments)
-    assert said == f"report of many written to {folder / 'page.html'}\n"
+    assert said == f"mmcl: report of many written to {folder / 'page.html'}\n"
     return folder
 
 

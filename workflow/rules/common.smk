@@ -1,7 +1,6 @@
 """What all rules share: the checked configuration, what follows from it, and what wildcards may be."""
 
 import atexit
-import os
 import sys
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from mmcl.errors import UserError
 from mmcl.job_memory import job_memory
 from mmcl.leftovers import discard
 from mmcl.plan import HAS_GPU, Plan
-from mmcl.planned import announce, check
+from mmcl.planned import announce, check, want_event_files
 from mmcl.provenance import keep_records, settle
 from mmcl.running import hold
 from mmcl.slurm import keep_asking
@@ -32,7 +31,7 @@ except UserError as mistake:
 PLAN = Plan(CONFIG)
 
 if CONFIG.tensorboard:
-    os.environ["MMCL_TENSORBOARD"] = "on"  # no params, which would make results anew; jobs inherit it
+    want_event_files()
 
 if workflow.is_main_process:
     settle(Path("results"), Path(".snakemake"))
