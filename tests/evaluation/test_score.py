@@ -15,7 +15,7 @@ from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError
 from mmcl.evaluation.score import predict, refine, score_stream
-from mmcl.inspect import inspect
+from mmcl.inspect import examine
 from mmcl.settings.jobs import Scoring
 from mmcl.store import Shards, opened
 from mmcl.training.data import training_rows
@@ -113,7 +113,7 @@ def test_a_fit_model_is_scored_on_the_subjects_it_has_not_seen(trained, stores):
     assert sorted(scores.names) == [f"a{a}_s1" for a in range(4)]
     assert metrics["clips"] == 4
     # four clips of four classes: the counts are no row of a clip
-    assert "    confusion" not in inspect(scores.paths[0])
+    assert "confusion" not in examine(scores.paths[0])["clips"][0]  # whose rows are no clips
 
 
 def test_the_best_epoch_on_the_test_clips_stands_beside_the_last_one(trained, stores):

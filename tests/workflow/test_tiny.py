@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from system_calls import asked_for, need_trace
 
+from mmcl.inspect import inspect
 from mmcl.naming import slug
 
 INSTRUCTION = "whether the people are holding objects?"
@@ -144,11 +145,14 @@ def test_the_summary_shows_table_reasons_and_pictures(copy):
 def test_inspect_opens_every_store_of_the_run(copy):
     stores = sorted(str(path) for path in (copy.folder / "results").rglob("*.h5"))
     assert len(stores) >= 10
-    said = subprocess.run(
-        [sys.executable, "-m", "mmcl", "inspect", *stores], capture_output=True, text=True, check=True
-    ).stdout
-    assert said.count("complete     yes") == len(stores)
-    assert "Q: whether the people are holding objects?" in said
+    command = [sys.executable, "-m", "mmcl", "inspect", *stores, "--json"]
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert [one["path"] for one in found] == stores
+    for one in found:
+        assert one["complete"]
+        assert all(array["description"] and array["unit"] for array in one["arrays"].values()), one["path"]
+        assert max(map(len, inspect(one["path"]).splitlines()[1:])) <= 80
+    assert "whether the people are holding objects?" in {one["attributes"].get("question") for one in found}
     assert copy.jobs("results/tiny/ensemble.json") == {}
 
 
