@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from mmcl.naming import PROJECT, slug
+from mmcl.report.results import interval
 from mmcl.settings.base import Items, Pair, Section, Text
 
 TABLES = PROJECT / "resources/papers/mmcl-tables.yaml"
@@ -70,6 +71,7 @@ def beside(
         ours = _transferred(row, zero_shot) if row.target else _trained(row, ensemble)
         if ours:
             about = {"table": row.table, "method": row.method, "of": row.of, "target": row.target}
+            ours["ours"]["interval"] = interval(ours["ours"]["top1"], ours["clips"])
             rows.append(about | {"paper": {"top1": row.top1, "top5": row.top5}, **ours})
     train = settings["train"]
     trained = {

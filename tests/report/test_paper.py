@@ -61,6 +61,7 @@ def test_rows_of_the_whole_method(settings):
         "mean": 81.0,
         "sd": 0.5,
         "best_on_test": None,
+        "interval": [71.12, 86.66],
     }
     assert (found["rows"][1]["clips"], found["rows"][1]["seeds"]) == (100, 2)
     assert found["trained"] == {"width": 1.0, "epochs": 110, "batch": 200, "window": 64}
