@@ -24,8 +24,9 @@ from mmcl.training.train import train_stream
 
 PROJECT = Path(__file__).resolve().parent.parent
 
+CARRIED = ("Snakefile", "config.yaml", "environment.yml", "profiles", "resources", "workflow")
 SOURCES = (
-    *("mmcl", "Snakefile", "config.yaml", "environment.yml", "profiles", "resources", "workflow"),
+    *("mmcl", *CARRIED),
     *("pyproject.toml", "setup.py", "MANIFEST.in", "README.md", "LICENSE", "NOTICE"),
 )
 
@@ -140,11 +141,10 @@ def study(tmp_path_factory, installed) -> Path:
     return folder / "here"
 
 
-def carried(folder: Path) -> set[str]:
-    """What the wheel carries of the repository's top level."""
-    tops = ("Snakefile", "config.yaml", "environment.yml", "profiles", "resources", "workflow")
-    files = (file for top in tops for file in (folder / top, *(folder / top).rglob("*")) if file.is_file())
-    return {file.relative_to(folder).as_posix() for file in files if "__pycache__" not in file.parts}
+def below(*tops: str) -> set[str]:
+    """The files of the repository with or below these names."""
+    files = (file for top in tops for file in (PROJECT / top, *(PROJECT / top).rglob("*")) if file.is_file())
+    return {file.relative_to(PROJECT).as_posix() for file in files if "__pycache__" not in file.parts}
 
 
 def test_both_distributions_hold_all_that_is_needed(built):
@@ -156,13 +156,14 @@ def test_both_distributions_hold_all_that_is_needed(built):
     )
     names = zipfile.ZipFile(wheel).namelist()
     assert len(names) == len(set(names))
-    modules = {file.relative_to(PROJECT).as_posix() for file in (PROJECT / "mmcl").rglob("*.py")}
-    data = {f"mmcl/_project/{name}" for name in carried(PROJECT)}
-    assert {name for name in names if name.startswith("mmcl/")} == modules | data | {"mmcl/py.typed"}
+    modules = below("mmcl")
+    carried = below(*CARRIED)
+    data = {f"mmcl/_project/{name}" for name in carried}
+    assert {name for name in names if name.startswith("mmcl/")} == modules | data
     assert {name.split("/")[0] for name in names} == {"mmcl", f"mmcl-{__version__}.dist-info"}
     with tarfile.open(sdist) as archive:
         source = {name.partition("/")[2] for name in archive.getnames()}
-    assert modules | carried(PROJECT) | {"setup.py", "LICENSE", "NOTICE", "README.md"} <= source
+    assert modules | carried | {"setup.py", "LICENSE", "NOTICE", "README.md"} <= source
     assert not any("__pycache__" in name or name.startswith("tests/") for name in source)
 
 
@@ -211,6 +212,9 @@ def test_every_command_runs_from_an_empty_folder(installed, tmp_path):
         "fetch": (["--check"], 0, "yolov5m"),
         "init": (["here"], 0, "here/Snakefile"),
         "inspect": ([skeletons], 0, "mmcl.skeletons"),
+        "report": (["nothing"], 1, "no finished benchmark"),
+        "show": ([skeletons, "a2_s2", "--out", "strip.png"], 0, "strip.png"),
+        "usage": ([], 1, "no finished job"),
         "predict": ([str(model), skeletons, "--names", "a2_s2", "--top", "1"], 0, "a2_s2"),
     }
     commands = list(typer.main.get_command(app).commands)
@@ -227,7 +231,8 @@ def test_every_command_runs_from_an_empty_folder(installed, tmp_path):
     ):
         assert ended == status, f"{name}: {out}{error}"
         assert text in out + error, f"{name}: {out}{error}"
-    assert {path.name for path in empty.iterdir()} == {"made.npz", "found.json", "joint.pt2", "here"}
+    left = {"made.npz", "found.json", "joint.pt2", "here", "strip.png"}
+    assert {path.name for path in empty.iterdir()} == left
 
 
 def test_the_demo_is_planned(installed, study):
