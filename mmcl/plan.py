@@ -641,10 +641,11 @@ class Plan:
         vlm = run.training.vlm
         imported = name == "answer" and vlm is not None and self._is_imported(vlm.name)
         if name in ("picture", "answer") and not imported and not self.config.dataset(dataset).videos:
-            raise UserError(
-                f"datasets.{dataset}.videos: no folder is given, and benchmarks.{run.benchmark} trains with FAM or FRM,"
-                " which need videos; without them set `model: {fam: {enabled: false}, frm: {enabled: false}}`"
-            )
+            try:
+                self._require(dataset, "videos")
+            except UserError as missing:
+                off = "model: {fam: {enabled: false}, frm: {enabled: false}}"
+                raise UserError(f"{missing}; to train benchmarks.{run.benchmark} without: {off}") from None
         if name == "picture":
             cnn = run.training.model.fam.cnn
             if cnn.frozen:

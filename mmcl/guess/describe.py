@@ -153,7 +153,13 @@ def _own(found: Survey, name: str, working: Path) -> Description:
     if not clips:
         _poses(described, working)
     told = _told(found, folder, clips or found.videos)
+    if any(one.what == "frame rate" for one in told.findings):
+        described.findings = [one for one in described.findings if one.what != "frame rate"]
     described.findings += told.findings
+    if counted := _from_one(told.columns.get("subject", [])):
+        told.columns["subject"] = counted
+        why = "they are numbered from 0, which is no known subject in mmcl"
+        described.findings.append(Finding("subject numbers", "one more", why))
     described.rows = _rows(found, clips, told)
     options["clips"] = f"{name}.csv"
     dataset["options"] = options
@@ -167,6 +173,15 @@ def _own(found: Survey, name: str, working: Path) -> Description:
         described.train["rotation"] = 0.0
     _split(described, _entries(described.rows), ("given",) if "split" in told.columns else ())
     return described
+
+
+def _from_one(subjects: Sequence[str]) -> list[str]:
+    """Subjects that are numbered from 0, counted from 1; none where they are not."""
+    numbers = [re.fullmatch(r"([A-Za-z]*[ _-]?)(\d+)", one) for one in subjects if one]
+    counts = [(match[1], int(match[2])) for match in numbers if match]
+    if len(counts) < len(numbers) or len({text for text, _ in counts}) != 1 or all(n for _, n in counts):
+        return []
+    return [one and str(int(re.sub(r"\D", "", one)) + 1) for one in subjects]
 
 
 def _options(described: Description, shapes: Shapes | None, name: str) -> dict[str, Any]:

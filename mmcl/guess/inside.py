@@ -10,6 +10,7 @@ from mmcl.guess.finding import Finding
 from mmcl.guess.labels import Told
 
 KEYS = ("label", "subject", "camera", "split")
+RATES = ("fps", "frame_rate", "framerate")
 
 
 def read_inside(folder: Path, clips: Sequence[str]) -> Told:
@@ -25,6 +26,11 @@ def read_inside(folder: Path, clips: Sequence[str]) -> Told:
             some = ", ".join(distinct[:4]) + (", …" if len(distinct) > 4 else "")
             told.columns[key] = values
             told.findings.append(Finding(key, f"{len(distinct)} ({some})", f"`{key}` in the files"))
+    rates = sorted({one[key] for one in stated for key in RATES if key in one})
+    if rates:
+        told.findings.append(
+            Finding("frame rate", ", ".join(rates[:4]), "in the files; nothing here needs it")
+        )
     return told
 
 
@@ -37,8 +43,10 @@ def _stated(path: Path) -> dict[str, str]:
         elif path.suffix.lower() == ".npz":
             with np.load(path, allow_pickle=False) as archive:
                 found = {
-                    key: archive[key].item() for key in KEYS if key in archive and archive[key].size == 1
+                    key: archive[key].item()
+                    for key in (*KEYS, *RATES)
+                    if key in archive and archive[key].size == 1
                 }
     except (OSError, ValueError):
         return {}
-    return {key: str(found[key]) for key in KEYS if isinstance(found.get(key), str | int | float)}
+    return {key: str(found[key]) for key in (*KEYS, *RATES) if isinstance(found.get(key), str | int | float)}

@@ -104,7 +104,7 @@ def _take(told: Told, role: str, what: str, values: list[str]) -> None:
     told.columns[role] = values
     some = ", ".join(distinct[:4]) + (", …" if len(distinct) > 4 else "")
     check = ""
-    if role == "label" and what.startswith("name") and not _familiar(values):
+    if role == "label" and what.startswith("name") and not (_familiar(values) or _counts(values)):
         check = "none of these is an action that mmcl knows"
     told.findings.append(Finding(role, f"{len(distinct)} ({some})", what, check))
 

@@ -55,6 +55,17 @@ def test_columns_of_the_users_do_not_clash_with_those_of_mmcl(tmp_path):
     assert {row.values["setup"] for row in rows} == {""}
 
 
+def test_labels_and_frame_rate_in_the_files(tmp_path):
+    for number in range(6):
+        path = tmp_path / f"{number:03d}.npz"
+        label = LABELS[number % 2]
+        np.savez(path, joints=clip("ntu25", number % 2, number), label=label, subject=number // 2, fps=30)
+    described = found(tmp_path)
+    assert column(described, "label") == [LABELS[0], LABELS[1]] * 3
+    assert column(described, "subject") == ["1", "1", "2", "2", "3", "3"]  # 0 is no known subject
+    assert [one.value for one in described.findings if one.what == "frame rate"] == ["30"]
+
+
 def test_uneven_classes_are_weighted(tmp_path):
     flat(tmp_path, "{label}/{n}_{take}")
     for path in sorted((tmp_path / "lift_both").iterdir())[2:]:
