@@ -1306,19 +1306,29 @@ class Plan:
 
     def report_upstream(self, wildcards: Wildcards) -> str:
         """What a report follows from."""
-        found, name = self.reported(wildcards), wildcards.benchmark
-        parts: list[Any] = (
-            [self.ikem_upstream(wildcards), self.ikem_settings(wildcards)] if "ikem" in found else []
-        )
-        for other in (found.get("ensemble", []), found.get("baseline", [])):
-            for file in other:
-                of = _Of(benchmark=Path(file).parent.name)
-                parts += [self.ensemble_settings(of), self.ensemble_upstream(of)]
+        return self._reported_from(wildcards.benchmark, self.reported(wildcards))
+
+    def plot_upstream(self, wildcards: Wildcards) -> str:
+        """What a picture of a report follows from."""
+        return self._reported_from(wildcards.benchmark, self.plotted(wildcards))
+
+    def sheet_upstream(self, wildcards: Wildcards) -> str:
+        """What a report's contact sheets and cost follow from."""
+        ensemble = paths.at(paths.ENSEMBLE, benchmark=wildcards.benchmark)
+        return self._reported_from(wildcards.benchmark, {"ensemble": [ensemble]})
+
+    def _reported_from(self, name: str, found: dict[str, list[str]]) -> str:
+        own, parts = _Of(benchmark=name), list[Any]()
+        if "ikem" in found:
+            parts += [self.ikem_upstream(own), self.ikem_settings(own)]
+        for file in found.get("ensemble", []) + found.get("baseline", []):
+            of = _Of(benchmark=Path(file).parent.name)
+            parts += [self.ensemble_settings(of), self.ensemble_upstream(of)]
         for file in found.get("zero_shot", []):
             of = _Of(benchmark=name, target=Path(file).stem)
             parts += [self.zero_shot_settings(of), self.zero_shot_upstream(of)]
         if found.get("answers"):
-            parts += [self.examination_settings(wildcards), self.examination_upstream(wildcards)]
+            parts += [self.examination_settings(own), self.examination_upstream(own)]
         return digest(*parts)
 
     def demo_network_before(self, wildcards: Wildcards) -> list[str]:

@@ -63,7 +63,8 @@ def test_a_finished_benchmark_gets_what_there_is(raw):
     assert plan.reported(DEMO) == {"ensemble": [ENSEMBLE], "zero_shot": [], "answers": [], "baseline": []}
     assert names(plan.plots(DEMO)) == ["accuracy.png", "confusion.png", "classes.png"]
     assert plan.sheets(DEMO) == []
-    before = plan.report_upstream(DEMO)
+    accuracy = at(benchmark="demo_xsub", part="accuracy")
+    before, drawn = plan.report_upstream(DEMO), (plan.plot_upstream(accuracy), plan.sheet_upstream(DEMO))
     crops = plan.pictured("crops")(DEMO)
     touch(
         TARGET, *crops, *plan.pictured("montages")(DEMO), *plan.member_files("history.csv", "seeds")(DEMO)[:1]
@@ -72,6 +73,8 @@ def test_a_finished_benchmark_gets_what_there_is(raw):
     assert names(plan.plots(DEMO))[3:] == ["transfer.png", "training.png"]
     assert names(plan.sheets(DEMO)) == ["crops.jpg", "gallery.jpg"]
     assert plan.report_upstream(DEMO) != before
+    # what is new makes the page anew, and not the pictures of other parts
+    assert (plan.plot_upstream(accuracy), plan.sheet_upstream(DEMO)) == drawn
     # without FRM there is no gallery of answers
     touch(paths.at(paths.ENSEMBLE, benchmark="demo_xsub_plain"))
     assert names(plan.sheets(at(benchmark="demo_xsub_plain"))) == ["crops.jpg"]

@@ -1,4 +1,4 @@
-"""The pictures of a report, each from its part of what is collected."""
+"""The pictures of a report, each from its part of what is collected. Imports no torch: each is a job."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,15 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from mmcl import paths
-from mmcl.datasets.prepare import SkeletonStore
 from mmcl.progress import tracked
-from mmcl.report.contact_sheet import contact_sheet
-from mmcl.report.gallery import draw_gallery, gather
 from mmcl.report.intervals import Dot, plot_intervals
-from mmcl.report.plots import plot_confusion, short
+from mmcl.report.plots import plot_confusion
 from mmcl.report.results import Part
-from mmcl.report.sources import Sources
 from mmcl.report.training_plot import plot_training
 
 ROWS = 30
@@ -121,19 +116,3 @@ def draw_plots(found: Part, folder: Path) -> dict[str, Path]:
         drawn[name] = folder / f"{name}.png"
         PLOTS[name](found, drawn[name])
     return drawn
-
-
-def crops(sources: Sources, output: Path) -> None:
-    """A sheet of some clips' crops, with their classes."""
-    assert sources.skeletons
-    source = SkeletonStore(sources.skeletons)
-    classes = dict(zip(source.names, source.labels, strict=True))
-    captions = {name: f"{short(source.class_names[label], 50)}\n{name}" for name, label in classes.items()}
-    contact_sheet(sources.stores(paths.CROPS), output, captions=captions)
-
-
-def gallery(sources: Sources, output: Path) -> None:
-    """A sheet of pictures and answers."""
-    request = sources.questions
-    assert request
-    draw_gallery(gather(request), output)

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mmcl import paths
 from mmcl.errors import UserError
-from mmcl.evaluation.answers import Asked, Request
 from mmcl.evaluation.finished import FinishedBenchmark, find_benchmark
 from mmcl.settings.protocol import SelectionSettings
+
+if TYPE_CHECKING:
+    from mmcl.evaluation.answers import Request
 
 
 @dataclass(frozen=True)
@@ -66,10 +69,12 @@ class Sources:
         return tuple(sorted(self.root.glob(paths.at(pattern, dataset=dataset, shard="*"))))
 
     @property
-    def questions(self) -> Request | None:
+    def questions(self) -> "Request | None":
         """All answers about the data set, those that the benchmark is trained with first; None if it is with none."""
         if not self.finished or not self.skeletons:
             return None
+        from mmcl.evaluation.answers import Asked, Request  # which needs torch
+
         made = self.finished.result["settings"]
         own = made.get("vlm", {}).get("name", ""), self.finished.result["question"]
         named = {"dataset": made["dataset"], "vlm": "*", "question": "*", "shard": "*"}

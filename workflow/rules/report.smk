@@ -38,7 +38,7 @@ rule draw_plot:
         mem_mb=2000,
     params:
         settings=PLAN.report_settings,
-        upstream=PLAN.report_upstream,
+        upstream=PLAN.plot_upstream,
     script:
         "../scripts/draw_plot.py"
 
@@ -64,7 +64,7 @@ rule draw_crops:
         mem_mb=2000,
     params:
         settings=PLAN.report_settings,
-        upstream=PLAN.report_upstream,
+        upstream=PLAN.sheet_upstream,
     script:
         "../scripts/draw_sheet.py"
 
@@ -91,7 +91,7 @@ rule draw_gallery:
         mem_mb=job_memory(2000, answers=2),
     params:
         settings=PLAN.report_settings,
-        upstream=PLAN.report_upstream,
+        upstream=PLAN.sheet_upstream,
     script:
         "../scripts/draw_sheet.py"
 
@@ -111,7 +111,7 @@ rule measure_cost:
         mem_mb=3000,
     params:
         settings=PLAN.report_settings,
-        upstream=PLAN.report_upstream,
+        upstream=PLAN.sheet_upstream,
     script:
         "../scripts/measure_cost.py"
 
