@@ -69,7 +69,8 @@ def test_the_whole_workflow_gives_the_weights_of_a_local_run(out_of_time, local,
     (tmp_path / "run").mkdir()
     run = ClusterRun(tmp_path / "run", slurm)
     shutil.copy(local.config, run.config)
-    run("results/tiny/ensemble.json", seconds=400)
+    # with two threads drawing would wait until the training beside has run out of time
+    run("results/tiny/ensemble.json", seconds=400, options=("--set-threads", "draw_demo=1"))
     models = sorted(path.relative_to(run.folder) for path in run.folder.glob("results/streams/**/model.pt"))
     assert len(models) == 4
     for model in models:
