@@ -67,7 +67,8 @@ def _log(device: str) -> None:
     name = f" ({torch.cuda.get_device_name(device)})" if device.startswith("cuda") else ""
     job = os.environ.get("SLURM_JOB_ID")
     where = f", Slurm job {job} on {socket.gethostname()}" if job else ""
-    log.info("device: %s%s%s", device, name, where)
+    given = os.environ.get(GIVEN[0])
+    log.info("device: %s%s%s%s", device, name, where, f", {GIVEN[0]}={given}" if given else "")
 
 
 def _pick() -> "torch.device":

@@ -84,9 +84,12 @@ def test_a_job_that_was_given_none_works_on_the_cpu(given, nothing):
 
 def test_the_log_names_the_device_once(given, caplog):
     given("SLURM_JOB_ID", "17")
+    given("CUDA_VISIBLE_DEVICES", "0,1")
+    given("MMCL_DEVICE", "cpu")
     device._log.cache_clear()
     with caplog.at_level(logging.INFO):
         pick_device()
         pick_device()
     [said] = caplog.messages
     assert said.startswith("device: cpu, Slurm job 17 on ")
+    assert said.endswith(", CUDA_VISIBLE_DEVICES=0,1")
