@@ -13,9 +13,10 @@ from mmcl.logs import job_log
 @pytest.fixture(autouse=True)
 def restored():
     """Leave pytest's own logging as it was."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+    root, own = logging.getLogger(), logging.getLogger("mmcl")
+    handlers, level, own_level = root.handlers[:], root.level, own.level
     yield
+    own.setLevel(own_level)
     root.handlers[:] = handlers
     root.setLevel(level)
     logging.captureWarnings(False)

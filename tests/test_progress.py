@@ -13,6 +13,12 @@ class Terminal(io.StringIO):
         return True
 
 
+@pytest.fixture(autouse=True)
+def no_job(caplog):
+    """As in a command: only a job logs what is below INFO."""
+    caplog.set_level(logging.WARNING, "mmcl")
+
+
 @pytest.fixture
 def clock(monkeypatch):
     """Seconds that a test sets."""
