@@ -26,6 +26,7 @@ NOT_HERE = {
     "README.md": {
         "git clone *": "there is no public address yet",
         "make demo": "five minutes; tests/workflow runs the same rules on smaller data",
+        "make test": "this is it",
         "mmcl export *": "ten seconds; tests/evaluation/test_recognise.py exports to ONNX",
         "mmcl fetch yolov5m": "downloads; tests/fetch does it from a server of its own",
     },
