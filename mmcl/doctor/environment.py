@@ -37,7 +37,9 @@ def packages() -> Iterator[Finding]:
     declared, source = _declared()
     if not declared:
         yield warn(
-            "packages", "mmcl declares none: it is not installed", "pip install mmcl, or pip install -e ."
+            "packages",
+            "mmcl declares none: it is not installed",
+            "pip install -e . in the clone, or a wheel (docs/install.md)",
         )
         return
     wrong: list[Finding] = []
