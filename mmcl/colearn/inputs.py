@@ -159,7 +159,8 @@ def answer_features(shards: Shards, names: Sequence[str], kind: str, seed: int) 
     Raises:
         UserError: the answers do not have it.
     """
-    kind, shuffled = read_of(kind)
+    asked = kind
+    kind, shuffled = read_of(asked)
     if shuffled:
         found = [name for name in names if name in shards]
         order = np.random.default_rng(seed).permutation(len(found))
@@ -180,7 +181,7 @@ def answer_features(shards: Shards, names: Sequence[str], kind: str, seed: int) 
 
     if not shards.shape("states")[1]:
         raise UserError(
-            f"{shards.paths[0]}: frm.input {kind} needs hidden states, and these answers have none"
+            f"{shards.paths[0]}: frm.input {asked} needs hidden states, and these answers have none"
         )
 
     return _spread(shards, names, lambda found: _states(shards, found, kind), shards.shape("states")[1:])

@@ -105,6 +105,8 @@ rule measure_cost:
         paths.COST,
     log:
         paths.log(paths.COST, "measure_cost"),
+    benchmark:
+        paths.times(paths.COST, "measure_cost")
     conda:
         "../../environment.yml"
     resources:
