@@ -110,7 +110,7 @@ rule measure_cost:
     conda:
         "../../environment.yml"
     resources:
-        mem_mb=3000,
+        mem_mb=job_memory(3000),
     params:
         settings=PLAN.report_settings,
         upstream=PLAN.sheet_upstream,
