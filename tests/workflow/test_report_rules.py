@@ -72,5 +72,5 @@ def test_the_command_writes_the_same(copy):
     command = [sys.executable, "-m", "mmcl", "report", "tiny", "--output", "mine.html", "--no-cost"]
     done = subprocess.run(command, cwd=copy.folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert (done.stdout, done.stderr) == ("", "report of tiny written to mine.html\n")
+    assert (done.stdout, done.stderr) == ("", "mmcl: report of tiny written to mine.html\n")
     assert "<h1>tiny</h1>" in (copy.folder / "mine.html").read_text()

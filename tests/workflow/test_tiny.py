@@ -146,7 +146,7 @@ def test_inspect_opens_every_store_of_the_run(copy):
     stores = sorted(str(path) for path in (copy.folder / "results").rglob("*.h5"))
     assert len(stores) >= 10
     command = [sys.executable, "-m", "mmcl", "inspect", *stores, "--json"]
-    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["stores"]
     assert [one["path"] for one in found] == stores
     for one in found:
         assert one["complete"]
