@@ -1,6 +1,6 @@
 """How far a step is, and how long it still takes: a bar on a terminal, a line now and then in a job's log.
 
-A job of the workflow shows no bar, as several run at once: the workflow's own line (`mmcl.workflow_line`) reads the
+A job of the workflow shows no bar, as several run at once: the workflow's own line (`mmcl.watch`) reads the
 lines in the jobs' logs. Where there is neither a terminal nor a log, nothing is shown.
 """
 

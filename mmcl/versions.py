@@ -10,12 +10,15 @@ def versions(*packages: str) -> dict[str, str]:
     return {package: _version(package) for package in packages}
 
 
-def _version(package: str) -> str:
-    if package == "mmcl":
-        return __version__
+def installed(package: str) -> str:
+    """The version of a package; "" if it is not installed."""
     try:
         return version(package) or "unknown"
     except PackageNotFoundError:
-        return "not installed"
+        return ""
     except Exception:  # a damaged installation: no result is lost for the want of a version
         return "unknown"
+
+
+def _version(package: str) -> str:
+    return __version__ if package == "mmcl" else installed(package) or "not installed"

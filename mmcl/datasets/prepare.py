@@ -109,12 +109,11 @@ def prepare_skeletons(
     subjects = subject_names(entries.values())
     if len(subjects) > MOST:
         raise UserError(f"{index}: has {len(subjects)} subjects, more than {MOST}")
+    numbers = {name: number for number, name in enumerate(["", *subjects])}
 
     def number_of(subject: int | str) -> int:
         """What the store holds for a subject: texts are numbered from 1 in their order, 0 is unknown."""
-        if isinstance(subject, int):
-            return subject
-        return subjects.index(subject) + 1 if subject else 0
+        return subject if isinstance(subject, int) else numbers[subject]
 
     def finish(h5: h5py.File) -> None:
         _number_rows(h5, classes, reader.class_names())

@@ -12,6 +12,7 @@ from typing import Any
 
 from mmcl.doctor.finding import Finding, fail, ok, warn
 from mmcl.naming import PACKAGE, PROJECT
+from mmcl.versions import installed
 
 PATIENCE = 60.0
 """Seconds. Importing torch takes two, from a cold network file system a minute."""
@@ -190,21 +191,12 @@ def probe() -> None:
         "cuda": torch.version.cuda or "",
         "hip": torch.version.hip or "",
         "why": why,
-        "triton": _version("triton"),
+        "triton": installed("triton"),
         "refused": _refused(),
         "devices": [_computed(name) for name in names],
         **_nms(),
     }
     print(json.dumps(said))
-
-
-def _version(package: str) -> str:
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return ""
 
 
 def _refused() -> str:
@@ -260,7 +252,7 @@ def _nms() -> dict[str, str]:
         return {"torchvision": torchvision.__version__, "nms": "works" if works else f"nms keeps {kept}"}
     except Exception as error:
         first = (str(error) or type(error).__name__).strip().splitlines()[0]
-        return {"torchvision": _version("torchvision") or "not installed", "nms": first}
+        return {"torchvision": installed("torchvision") or "not installed", "nms": first}
 
 
 def probe_video() -> None:

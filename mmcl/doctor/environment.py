@@ -15,6 +15,7 @@ from mmcl.doctor.finding import Finding, fail, ok, warn
 from mmcl.errors import UserError
 from mmcl.naming import PACKAGE, PROJECT
 from mmcl.start import check_names
+from mmcl.versions import installed
 
 OLDEST = (3, 11)
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -124,20 +125,16 @@ def _differences(lock: Path, names: Sequence[str]) -> list[str]:
         return []
     found = []
     for name in dict.fromkeys(names):
-        try:
-            installed = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-        if pins.get(name, installed).split("+")[0] != installed.split("+")[0]:
-            found.append(f"{name} {installed} ({pins[name]})")
+        there = installed(name)
+        if there and pins.get(name, there).split("+")[0] != there.split("+")[0]:
+            found.append(f"{name} {there} ({pins[name]})")
     return found
 
 
 def snakemake() -> Iterator[Finding]:
     """Whether Snakemake runs by this Python, and finds the workflow and its profile here."""
-    try:
-        version = metadata.version("snakemake")
-    except metadata.PackageNotFoundError:
+    version = installed("snakemake")
+    if not version:
         yield fail("Snakemake", "not installed", "pip install 'snakemake>=9.19,<10'")
         return
     program = Path(sys.executable).with_name("snakemake")

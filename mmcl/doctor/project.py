@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmcl.doctor.finding import Finding, fail, ok, warn
 from mmcl.errors import UserError
+from mmcl.versions import installed
 
 if TYPE_CHECKING:
     from mmcl.config import Config
@@ -189,11 +190,8 @@ def cluster() -> Iterator[Finding]:
             "Slurm", f"sbatch is here, {', '.join(missing)} not", "add the folder of Slurm's commands to PATH"
         )
         return
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        plugin = version("snakemake-executor-plugin-slurm")
-    except PackageNotFoundError:
+    plugin = installed("snakemake-executor-plugin-slurm")
+    if not plugin:
         yield warn("Slurm", "Snakemake's plug-in is not installed", "pip install 'mmcl[slurm]'")
         return
     try:
@@ -218,4 +216,4 @@ def cluster() -> Iterator[Finding]:
     }
     if unknown := sorted(named - set(there)):
         detail = f"{PROFILE} names the partitions {', '.join(unknown)}, which are not here"
-        yield warn("profile", detail, "edit it before the first `snakemake --profile`")
+        yield warn("profile", detail, "edit it before the first `snakemake --workflow-profile`")
