@@ -19,7 +19,7 @@ demo: .venv/ready
 	@$(BIN)/python -m mmcl.report.summary demo_ikem demo_xsub
 
 test: .venv/ready
-	$(BIN)/python -m pytest -m "not slow and not cluster" -n $(CORES) --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not cluster" -n $(CORES) --dist loadfile --no-loadscope-reorder
 
 # the tiny workflow on a Slurm of one node that runs for as long (docs/cluster.md)
 test-cluster: .venv/ready

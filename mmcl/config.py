@@ -4,9 +4,9 @@ Light to import: the Snakefile is parsed anew by every cluster job.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
@@ -318,28 +318,33 @@ def with_demo(raw: Plain) -> Plain:
     return merge(yaml.safe_load(DEMO.read_text(encoding="utf-8")), raw)
 
 
-def load(path: str | Path) -> Config:
-    """Read and check a config file outside Snakemake."""
-    return Config(with_demo(read_config(path)))
+def load(*paths: str | Path) -> Config:
+    """Read and check config files outside Snakemake, each on top of those before it."""
+    return Config(with_demo(reduce(merge, map(read_config, paths))))
 
 
-def find_dataset(name: str, file: Path) -> DatasetSettings | None:
-    """The data set of this name in a config file; None where it has none, whatever else is wrong with it."""
-    if name not in (read_config(file).get("datasets") or {}):
+def find_dataset(name: str, files: Sequence[Path]) -> DatasetSettings | None:
+    """The data set of this name in config files; None where they have none, whatever else is wrong with them."""
+    if not any(name in (read_config(file).get("datasets") or {}) for file in files):
         return None
-    return load(file).dataset(name)
+    return load(*files).dataset(name)
 
 
-def config_file(path: Path | None = None) -> Path:
-    """The file of a command's `--config`; by default config.yaml in the working directory, or else the project's.
+def config_files(given: Sequence[Path] | None = None, folder: Path = Path()) -> list[Path]:
+    """The files of a command's configuration, each on top of those before it, as with Snakemake's `--configfile`.
+
+    Args:
+        given: of `--config`.
+        folder: the working directory. Its config.yaml is the first of them; the project's where there is no other.
 
     Raises:
         UserError: there is no such file.
     """
-    path = path or next(p for p in (Path("config.yaml"), PROJECT / "config.yaml") if p.is_file())
-    if not path.is_file():
-        raise UserError(f"{path}: no such config file")
-    return path
+    own = folder / "config.yaml"
+    files = [*([own] if own.is_file() else ()), *(given or ())] or [PROJECT / "config.yaml"]
+    if missing := [file for file in files if not file.is_file()]:
+        raise UserError(f"{missing[0]}: no such config file")
+    return files
 
 
 def _check_recipe(name: object, key: str) -> None:

@@ -30,6 +30,11 @@ if not torch.cuda.is_available():
 PROJECT = Path(__file__).resolve().parent.parent
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of whole workflows first: each takes minutes, and the last of them would run with one core idle."""
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 @pytest.fixture
 def interpreted():
     """Kernels run on CPU tensors, by Triton's interpreter."""

@@ -5,8 +5,9 @@ import re
 import pytest
 import yaml
 
-from mmcl.config import Config, with_demo
-from mmcl.naming import slug
+from mmcl.config import Config, config_files, find_dataset, load, with_demo
+from mmcl.errors import UserError
+from mmcl.naming import PROJECT, slug
 from mmcl.settings.explain import ConfigError
 from mmcl.settings.merging import merge
 
@@ -417,3 +418,18 @@ def test_merge_replaces_lists_and_merges_dicts():
     base = {"a": {"b": 1, "c": [1, 2]}, "d": 3}
     assert merge(base, {"a": {"c": [9]}}) == {"a": {"b": 1, "c": [9]}, "d": 3}
     assert base["a"]["c"] == [1, 2]
+
+
+def test_files_of_a_command_go_on_top_of_the_working_directorys(tmp_path):
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("benchmarks: {b: {dataset: d, protocol: given}}")
+    (tmp_path / "config.yaml").write_text("instruction: what?\ndatasets: {d: {reader: ntu, skeletons: s}}")
+    assert config_files([mine], tmp_path) == [tmp_path / "config.yaml", mine]
+    assert load(*config_files([mine], tmp_path)).benchmarks["b"].dataset == "d"
+    assert find_dataset("d", config_files([mine], tmp_path)).reader == "ntu"
+    assert find_dataset("e", config_files([mine], tmp_path)) is None
+    alone = tmp_path / "other"
+    assert config_files([mine], alone) == [mine]
+    assert config_files(None, alone) == [PROJECT / "config.yaml"]
+    with pytest.raises(UserError, match=r"no\.yaml: no such config file"):
+        config_files([tmp_path / "no.yaml"], tmp_path)

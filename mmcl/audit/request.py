@@ -1,5 +1,6 @@
 """Which clips a user wants audited: a data set of config.yaml, a store, or a reader and a folder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +34,7 @@ def open_request(
     reader: str | None = None,
     options: dict[str, Any] | None = None,
     protocol: str | None = None,
-    config: Path | None = None,
+    config: Sequence[Path] = (),
 ) -> Request:
     """Find the clips to audit.
 
@@ -42,15 +43,15 @@ def open_request(
         skeletons, videos: folders, instead of those in the config.
         reader, options: instead of those in the config; options are key → value.
         protocol: whose training and test clips are compared.
-        config: the configuration; if None, config.yaml in the working directory, or the project's.
+        config: files on top of config.yaml, see `mmcl.config.config_files`.
 
     Raises:
         UserError: no such data set, no folder, a wrong option, or a config that cannot be used.
     """
-    from mmcl.config import config_file, load
+    from mmcl.config import config_files, load
 
-    path = config_file(config)
-    settings = load(path)
+    files = config_files(config)
+    settings = load(*files)
     rule = settings.own_rule(protocol) if protocol else None
     if dataset.lower().endswith((".h5", ".hdf5")):
         return Request(open_store(Path(dataset)), protocol, rule)
@@ -62,9 +63,9 @@ def open_request(
             protocol = used.pop()
             rule = settings.own_rule(protocol)
     elif name not in READERS:
-        keys = ", ".join(settings.datasets)
+        keys, where = ", ".join(settings.datasets), ", ".join(map(str, files))
         raise UserError(
-            f"{dataset}: no data set in {path} ({keys}), no store (….h5), no reader ({', '.join(READERS)})"
+            f"{dataset}: no data set in {where} ({keys}), no store (….h5), no reader ({', '.join(READERS)})"
             f"{meant(dataset, [*settings.datasets, *READERS])}"
         )
     if known and not options and name == known.reader:

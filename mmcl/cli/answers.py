@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from mmcl.cli.app import app
-from mmcl.cli.common import message, reported, require_parent, table_console
+from mmcl.cli.common import Configs, message, reported, require_parent, table_console
 from mmcl.cli.json_option import Json, check_json, give
 
 
@@ -27,7 +27,7 @@ def answers(
         Literal["train", "test", "all"], typer.Option(help="Which clips of the protocol to look at.")
     ] = "train",
     protocol: Annotated[str | None, typer.Option(help="Another protocol than the benchmark's.")] = None,
-    config: Annotated[Path | None, typer.Option(help="Another config.yaml.")] = None,
+    config: Configs = None,
     skeletons: Annotated[
         Path | None,
         typer.Option(
@@ -59,7 +59,7 @@ def answers(
     for path, hint in ((picture, "--picture"), (gallery, "--gallery")):
         require_parent(path, hint)
     with reported():
-        request = find_answers(named, config, protocol, skeletons)
+        request = find_answers(named, config or (), protocol, skeletons)
         result = examine(request, clips, shuffles)
 
     def show() -> None:

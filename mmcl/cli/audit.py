@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mmcl.cli.app import app
-from mmcl.cli.common import reader_options, reported, require_parent, table_console
+from mmcl.cli.common import Configs, reader_options, reported, require_parent, table_console
 from mmcl.cli.json_option import Json, check_json, give
 
 
@@ -35,7 +35,7 @@ def audit(
             help="Look for training clips among the test clips; by default as the config's benchmarks do."
         ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Another config.yaml.")] = None,
+    config: Configs = None,
     names: Annotated[
         Path | None, typer.Option(help="A list of names, one a line, to compare with the data set's.")
     ] = None,
@@ -66,7 +66,7 @@ def audit(
     require_parent(exclude, "--exclude")
     options = reader_options(option)
     with reported(2):
-        asked = open_request(dataset, skeletons, videos, reader, options, protocol, config)
+        asked = open_request(dataset, skeletons, videos, reader, options, protocol, config or ())
         if exclude and asked.protocol is None:
             raise typer.BadParameter("needs --protocol", param_hint="--exclude")
         sides = audits.part(asked.source, asked.protocol, asked.rule) if asked.protocol else None

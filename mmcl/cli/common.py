@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,13 @@ from mmcl.files import FULL
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+Configs = Annotated[
+    list[Path] | None,
+    typer.Option("--config", help="Goes on top of config.yaml, as Snakemake's --configfile; repeatable."),
+]
+"""The option of every command that reads the configuration."""
 
 
 @contextmanager

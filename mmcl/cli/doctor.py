@@ -1,18 +1,15 @@
 """`mmcl doctor`."""
 
-from pathlib import Path
-from typing import Annotated
-
 import typer
 
 from mmcl.cli.app import app
-from mmcl.cli.common import table_console
+from mmcl.cli.common import Configs, table_console
 from mmcl.cli.json_option import Json, check_json, give
 
 
 @app.command(epilog="Examples: mmcl doctor; mmcl doctor --config mine.yaml --json")
 def doctor(
-    config: Annotated[Path | None, typer.Option(help="Another config.yaml.")] = None,
+    config: Configs = None,
     json: Json = None,
 ) -> None:
     """Check environment, GPUs, storage, data folders and weights; each line is ok, warn or fail, with its remedy.
@@ -23,7 +20,7 @@ def doctor(
     from mmcl.doctor.run import as_json, diagnose
 
     check_json(json)
-    found = diagnose(config)
+    found = diagnose(config or ())
     result = as_json(found)
 
     def show() -> None:

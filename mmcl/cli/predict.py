@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from mmcl.cli.app import app
-from mmcl.cli.common import message, reader_options, reported, require_parent
+from mmcl.cli.common import Configs, message, reader_options, reported, require_parent
 from mmcl.cli.json_option import Json, check_json, give
 
 
@@ -37,6 +37,7 @@ def predict_classes(
         list[str] | None,
         typer.Option(help="An option of the reader, such as person2=duplicated; repeatable."),
     ] = None,
+    config: Configs = None,
     member: Annotated[
         str | None, typer.Option(help="This member of a benchmark alone, such as ctrgcn-natural-joint.")
     ] = None,
@@ -65,7 +66,7 @@ def predict_classes(
     import io
     import sys
 
-    from mmcl.config import config_file, find_dataset
+    from mmcl.config import config_files, find_dataset
     from mmcl.device import pick_device
     from mmcl.evaluation import recognise as recognising
     from mmcl.evaluation.finished import find_models
@@ -83,7 +84,7 @@ def predict_classes(
     output = io.StringIO() if csv else sys.stdout
     with reported():
         device = pick_device()
-        dataset = None if reader or skeletons.exists() else find_dataset(str(skeletons), config_file())
+        dataset = None if reader or skeletons.exists() else find_dataset(str(skeletons), config_files(config))
         if dataset:
             recordings = open_dataset(str(skeletons), dataset, names or ())
         else:

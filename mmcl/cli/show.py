@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mmcl.cli.app import app
-from mmcl.cli.common import message, reader_options, reported, require_parent
+from mmcl.cli.common import Configs, message, reader_options, reported, require_parent
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,10 +56,7 @@ def show(
         typer.Option(help="An option of the reader, such as modality=depth; repeatable."),
     ] = None,
     videos: Annotated[Path | None, typer.Option(help="Folder of videos, instead of the config's.")] = None,
-    config: Annotated[
-        list[Path] | None,
-        typer.Option(help="Another config.yaml; repeatable, each on top of those before it."),
-    ] = None,
+    config: Configs = None,
     model: Annotated[
         Path | None,
         typer.Option(

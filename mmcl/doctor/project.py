@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,22 +23,21 @@ HASHED = 300_000_000
 """Bytes of a file whose digest is compared here."""
 
 
-def configuration(path: Path | None) -> Iterator[Finding]:
+def configuration(given: Sequence[Path]) -> Iterator[Finding]:
     """The configuration, and what it names."""
-    from mmcl.config import config_file, load
+    from mmcl.config import config_files, load
 
     try:
-        file = config_file(path)
-        config = load(file)
-    except (UserError, StopIteration) as error:
-        yield fail("configuration", str(error) or "there is no config.yaml", "correct the key that it names")
+        files = config_files(given)
+        config = load(*files)
+    except UserError as error:
+        yield fail("configuration", str(error), "correct the key that it names")
         return
-    yield ok(
-        "configuration", f"{file}: {len(config.datasets)} data sets, {len(config.benchmarks)} benchmarks"
-    )
-    given = {name for name, one in config.datasets.items() if one.drawn or one.skeletons or one.videos}
-    yield from _datasets(config, given)
-    yield from _weights(config, given)
+    counts = f"{len(config.datasets)} data sets, {len(config.benchmarks)} benchmarks"
+    yield ok("configuration", f"{', '.join(map(str, files))}: {counts}")
+    there = {name for name, one in config.datasets.items() if one.drawn or one.skeletons or one.videos}
+    yield from _datasets(config, there)
+    yield from _weights(config, there)
 
 
 def _datasets(config: "Config", given: set[str]) -> Iterator[Finding]:

@@ -1,6 +1,6 @@
 """All checks, one after the other; the slow ones at the same time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -12,7 +12,7 @@ from mmcl.doctor.finding import FAIL, OK, WARN, Check, Finding, fail
 REPORT = "report it with this line"
 
 
-def sections(config: Path | None = None) -> dict[str, tuple[Check, ...]]:
+def sections(config: Sequence[Path] = ()) -> dict[str, tuple[Check, ...]]:
     """Headings and their checks."""
     return {
         "Environment": (
@@ -28,7 +28,7 @@ def sections(config: Path | None = None) -> dict[str, tuple[Check, ...]]:
     }
 
 
-def diagnose(config: Path | None = None) -> dict[str, list[Finding]]:
+def diagnose(config: Sequence[Path] = ()) -> dict[str, list[Finding]]:
     """Heading → what its checks found. No check raises: one that fails is a finding."""
     checks = sections(config)
     with ThreadPoolExecutor(max_workers=8) as pool:

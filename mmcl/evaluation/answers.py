@@ -17,7 +17,7 @@ import numpy as np
 
 from mmcl import paths
 from mmcl.colearn.inputs import answer_features
-from mmcl.config import config_file, load
+from mmcl.config import config_files, load
 from mmcl.datasets.exclusion import plan_exclusion
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.datasets.protocols import find_rule, is_known
@@ -92,14 +92,14 @@ class Request:
 
 
 def find_answers(
-    named: Path, config: Path | None = None, protocol: str | None = None, skeletons: Path | None = None
+    named: Path, config: Sequence[Path] = (), protocol: str | None = None, skeletons: Path | None = None
 ) -> Request:
     """The answers that a user names.
 
     Args:
         named: a benchmark of the configuration, of whose data set all answers are examined; a finished benchmark (name,
             folder or ensemble.json); or a folder of answer stores.
-        config: the configuration; see `mmcl.config.config_file`.
+        config: files on top of config.yaml, see `mmcl.config.config_files`.
         protocol: whose clips are looked at; by default the benchmark's, for a folder that of the benchmarks of the data
             set, if they have one in common.
         skeletons: store of the data set; by default results/skeletons/<dataset>.h5.
@@ -107,7 +107,7 @@ def find_answers(
     Raises:
         UserError: it names none of these, there are no answers, or no skeletons.
     """
-    settings = load(config_file(config))
+    settings = load(*config_files(config))
 
     def chosen(protocol: str, exclude: Any = None) -> SelectionSettings:
         find_rule(protocol, settings.protocols)

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -102,6 +102,9 @@ def _published(known: published.Published, name: str, found: Survey | None = Non
     dataset |= {"threads": 2, **({"options": known.options} if known.options else {})}
     described = Description(name, dataset, findings=known.findings)
     described.findings += _video_findings(found)
+    if found:
+        used = [known.file] if known.file else [*found.skeletons, *found.packed, *found.videos]
+        described.findings += _unused(found, used)
     _split(described, known.entries, known.protocols)
     return described
 
@@ -153,6 +156,7 @@ def _own(found: Survey, name: str, working: Path) -> Description:
     if not clips:
         _poses(described, working)
     told = _told(found, folder, clips or found.videos)
+    described.findings += _unused(found, [*found.skeletons, *found.videos, told.table])
     if any(one.what == "frame rate" for one in told.findings):
         described.findings = [one for one in described.findings if one.what != "frame rate"]
     described.findings += told.findings
@@ -205,9 +209,10 @@ def _poses(described: Description, working: Path) -> None:
 
 def _told(found: Survey, folder: Path, clips: Sequence[str]) -> Told:
     """Labels and the like of a table; what it lacks of the files themselves, then of their paths."""
-    together = Told()
+    table = read_tables(found.folder, found.tables, clips)
+    together = Told(table=table.table)
     sources = [
-        read_tables(found.folder, found.tables, clips),
+        table,
         read_inside(folder, clips) if found.skeletons else Told(),
         read_paths(clips),
     ]
@@ -222,6 +227,17 @@ def _told(found: Survey, folder: Path, clips: Sequence[str]) -> Told:
             one for one in told.findings if one.what not in COLUMNS and one not in together.findings
         ]
     return together
+
+
+def _unused(found: Survey, used: Collection[str]) -> list[Finding]:
+    """What else lies in the folder, so that nobody takes it for read."""
+    left = found.unused(used)
+    if not left:
+        return []
+    counts = ", ".join(f"{count} {ending or 'without ending'}" for ending, count in left.most_common(6))
+    tables = [table for table in found.tables if table not in used]
+    unmatched = f"no column of {tables[0]} names the clips" if tables else ""
+    return [Finding("files not used", counts, "other files in the folder", unmatched)]
 
 
 def _rows(found: Survey, clips: Sequence[str], told: Told) -> list[list[str]]:

@@ -44,10 +44,12 @@ class Told:
         columns: `label`, `subject`, `camera`, `setup`, `split`, `skeleton`, `video` and others of the user's →
             a text for each clip.
         findings: why.
+        table: the file that told it; "" where there is none.
     """
 
     columns: dict[str, list[str]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    table: str = ""
 
 
 @cache

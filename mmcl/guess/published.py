@@ -47,6 +47,7 @@ class Published(NamedTuple):
         entries: the clips.
         protocols: that may split them.
         findings: why.
+        file: the only file of the folder that is read; "" if all are.
     """
 
     reader: str
@@ -55,6 +56,7 @@ class Published(NamedTuple):
     entries: list[ClipEntry]
     protocols: tuple[str, ...]
     findings: list[Finding]
+    file: str = ""
 
 
 def recognise(found: Survey, rewritten: Path) -> Published | None:
@@ -85,7 +87,7 @@ def recognise(found: Survey, rewritten: Path) -> Published | None:
     files = [*packed, *(path for path in found.skeletons if path.lower().endswith(".npz"))]
     for path in files[:TRIED]:
         if exchange := exchange_reader(found.folder / path):
-            return open_exchange(exchange, found.folder / path, rewritten)
+            return open_exchange(exchange, found.folder / path, rewritten)._replace(file=path)
     labels = [
         path
         for path in found.packed

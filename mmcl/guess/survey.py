@@ -3,6 +3,7 @@
 import csv
 import re
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -31,7 +32,8 @@ class Survey:
 
     Attributes:
         folder: that was looked into.
-        skeletons: the files of the ending that most clips have, and of others that a tenth as many have.
+        skeletons: the files of the ending that most clips have, and of others that a tenth as many have; of a clip
+            that is there in several forms only the first.
         videos, tables: files that may be some.
         packed: files that may hold a whole data set.
         others: ending → number of all other files.
@@ -45,6 +47,12 @@ class Survey:
     packed: list[str]
     others: dict[str, int]
     unreadable: tuple[str, ...] = ()
+
+    def unused(self, used: Collection[str]) -> Counter[str]:
+        """Ending → number of the files that are not among those used."""
+        own = (*self.skeletons, *self.videos, *self.tables, *self.packed)
+        left = Counter(PurePosixPath(path).suffix.lower() for path in {*own} - {*used})
+        return left + Counter(self.others)
 
     @property
     def endings(self) -> list[str]:
@@ -76,11 +84,15 @@ def survey(folder: Path) -> Survey:
         by_ending[ending] = [path for path in by_ending.get(ending, []) if path not in {*tables, *faults}]
     kinds = {ending: by_ending.get(ending, []) for ending in (*READERS, ".txt", ".tsv")}
     most = max(kinds, key=lambda ending: len(kinds[ending]))
-    many = [paths for ending, paths in kinds.items() if len(paths) >= max(1, SHARE * len(kinds[most]))]
-    skeletons = sorted(
-        kinds[most] if most in (".txt", ".tsv") else (path for paths in many for path in paths)
-    )
-    tables += [path for path in by_ending.get(".json", []) if path not in skeletons]
+    many = [paths for paths in kinds.values() if len(paths) >= max(1, SHARE * len(kinds[most]))]
+    many.sort(key=len, reverse=True)
+    clips: dict[str, str] = {}
+    for path in (path for paths in ([kinds[most]] if most in (".txt", ".tsv") else many) for path in paths):
+        clips.setdefault(str(PurePosixPath(path).with_suffix("")), path)
+    skeletons = sorted(clips.values())
+    tables += [
+        path for path in by_ending.get(".json", []) if str(PurePosixPath(path).with_suffix("")) not in clips
+    ]
     videos = sorted(path for ending in VIDEOS for path in by_ending.get(ending, []))
     packed = sorted(path for ending in PACKED for path in by_ending.get(ending, []))
     used = {*skeletons, *videos, *tables, *packed}

@@ -82,7 +82,7 @@ def _forms(clip: str) -> list[str]:
 def _told(
     table: str, head: list[str], column: int, found: dict[str, list[str]], clips: Sequence[str]
 ) -> Told:
-    told = Told()
+    told = Told(table=table)
     texts = {
         name: [found[clip][i] if clip in found else "" for clip in clips]
         for i, name in enumerate(head)

@@ -1,5 +1,5 @@
 """Every command of README.md and docs/ is run here on made files, planned by Snakemake, run by another test, or named
-below as run by hand. A new one that is none of these fails."""
+below with the reason why it is none of these. A new one that is not fails."""
 
 import contextlib
 import os
@@ -67,9 +67,9 @@ NOT_HERE = {
         "python3 -m venv env && *": "tests/test_wheel.py makes an environment",
         "pip install *": "tests/test_wheel.py installs what is built there",
         "cd study": "the next line is planned here",
-        "uv *": "downloads gigabytes; by hand",
-        "conda *": "downloads gigabytes; by hand",
-        "docker *": "needs Docker; by hand",
+        "uv *": "downloads gigabytes; was run by hand",
+        "conda *": "needs conda, which was not to be had: run by nobody yet",
+        "docker *": "needs Docker, which was not to be had: run by nobody yet",
         "mkdir study && *": "for Docker",
         "snakedeploy *": "needs a public repository",
     },

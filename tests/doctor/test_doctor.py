@@ -221,7 +221,7 @@ def test_data_folders_and_weights(tmp_path, monkeypatch):
         },
     }
     Path("mine.yaml").write_text(yaml.safe_dump(config))
-    found = list(project.configuration(Path("mine.yaml")))
+    found = list(project.configuration([Path("mine.yaml")]))
     by_name = {one.name: one for one in found}
     assert by_name["data there"].detail == "2 clips in ntu"
     assert (by_name["data gone"].state, by_name["data later"].state) == ("fail", "ok")
@@ -232,13 +232,13 @@ def test_data_folders_and_weights(tmp_path, monkeypatch):
     assert weights["weights/other"].state == "ok"  # no data set that is given needs it
     Path("weights").mkdir()
     Path("weights/yolov5m.pt").write_bytes(b"short")
-    [other] = [one for one in project.configuration(Path("mine.yaml")) if "yolov5m.pt" in one.detail]
+    [other] = [one for one in project.configuration([Path("mine.yaml")]) if "yolov5m.pt" in one.detail]
     assert (other.state, "5 bytes" in other.detail) == ("fail", True)
 
 
 def test_a_configuration_that_is_wrong(tmp_path):
     (tmp_path / "mine.yaml").write_text("instruction: what?\nbenchmarks: {a: {datset: x}}")
-    [found] = project.configuration(tmp_path / "mine.yaml")
+    [found] = project.configuration([tmp_path / "mine.yaml"])
     assert (found.name, found.state) == ("configuration", "fail")
     assert "benchmarks.a" in found.detail
 

@@ -133,3 +133,17 @@ def test_a_folder_of_nothing_of_use(tmp_path, file, message):
 def test_a_name_for_a_folder(tmp_path):
     assert dataset_name(tmp_path / "My Recordings (2026)") == "my_recordings_2026"
     assert dataset_name(tmp_path / "2026-01") == "data_2026_01"
+
+
+def test_clips_that_are_there_in_several_forms_count_once_and_the_rest_is_named(tmp_path):
+    for path in sorted(flat(tmp_path).glob("*.npy")):
+        path.with_suffix(".json").write_text(json.dumps(np.load(path).tolist()))
+    next(tmp_path.glob("*.json")).unlink()
+    (tmp_path / "notes.pdf").write_bytes(b"x")
+    (tmp_path / "rooms.csv").write_text("room,size\nhall,large\nlab,small\n")
+    described = found(tmp_path)
+    assert {path[-4:] for path in column(described, "skeleton")} == {".npy"}
+    assert len(described.rows) == 1 + 2 * len(LABELS) * len(PEOPLE)
+    [unused] = [one for one in described.findings if one.what == "files not used"]
+    assert unused.value == f"{2 * len(LABELS) * len(PEOPLE) - 1} .json, 1 .csv, 1 .pdf"
+    assert "rooms.csv" in unused.check

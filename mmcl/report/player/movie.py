@@ -1,6 +1,8 @@
 """Clips as a film (MP4), an animated picture (GIF) or a strip of frames (PNG)."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +19,13 @@ from mmcl.report.player.text import GREY, INK, write
 
 STILL = 2.0
 """Seconds that a clip without a skeleton is seen."""
+H264, MPEG4 = "H.264", "MPEG-4 Visual"
 COLOURS = 128
 """Of a GIF's picture."""
 
 
 def write_film(clips: Sequence[Shown], output: Path, views: tuple[str, ...], side: int) -> int:
-    """Write an MP4 (MPEG-4 Visual, which OpenCV writes everywhere) at the first clip's rate, one clip after another.
+    """Write an MP4 at the first clip's rate, one clip after another; its codec is that of `codec`.
 
     Returns:
         The number of its frames.
@@ -30,19 +33,46 @@ def write_film(clips: Sequence[Shown], output: Path, views: tuple[str, ...], sid
     Raises:
         UserError: it cannot be written.
     """
-    import cv2
-
     sheets = [Sheet(clip, views, side) for clip in clips]
     size = _common(sheets)
-    count = 0
+    encode = _encode_h264 if codec() == H264 else _encode_mpeg4
     with written(output) as temporary:
-        film = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*"mp4v"), clips[0].rate, size)
-        if not film.isOpened():
-            raise UserError(f"{output}: OpenCV cannot write a film of {size[0]} × {size[1]} pixels there")
-        for image in _frames(sheets, size):
-            film.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        return encode(_frames(sheets, size), Path(temporary), clips[0].rate, size)
+
+
+def codec() -> str:
+    """What films are written in: H.264, which all players and browsers play, with PyAV (extra `film`); else MPEG-4."""
+    return H264 if find_spec("av") else MPEG4
+
+
+def _encode_h264(images: Iterable[np.ndarray], output: Path, rate: float, size: tuple[int, int]) -> int:
+    import av
+
+    count = 0
+    # the table of frames in front: a browser begins to play before it has the whole file
+    with av.open(str(output), "w", format="mp4", options={"movflags": "faststart"}) as film:
+        stream = film.add_stream("libx264", rate=Fraction(rate).limit_denominator(1000))
+        stream.width, stream.height = size
+        stream.pix_fmt = "yuv420p"
+        stream.options = {"crf": "20"}
+        for image in images:
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
             count += 1
-        film.release()
+        film.mux(stream.encode(None))
+    return count
+
+
+def _encode_mpeg4(images: Iterable[np.ndarray], output: Path, rate: float, size: tuple[int, int]) -> int:
+    import cv2
+
+    count = 0
+    film = cv2.VideoWriter(str(output), cv2.VideoWriter.fourcc(*"mp4v"), rate, size)
+    if not film.isOpened():
+        raise UserError(f"{output}: OpenCV cannot write a film of {size[0]} × {size[1]} pixels there")
+    for image in images:
+        film.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        count += 1
+    film.release()
     return count
 
 

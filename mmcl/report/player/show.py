@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mmcl.errors import UserError
 from mmcl.progress import tracked
 from mmcl.report.player.gather import Examine, Wanted, gather
-from mmcl.report.player.movie import write_animation, write_film, write_strip
+from mmcl.report.player.movie import MPEG4, codec, write_animation, write_film, write_strip
 from mmcl.report.player.page import write_page
 from mmcl.report.player.shown import Shown
 from mmcl.report.player.source import Request, Source, open_source
@@ -104,9 +104,14 @@ def _write(clips: list[Shown], out: Path, look: Look) -> str:
     views = look.views or ("front", "side", "top")
     write = write_film if kind == FILM else write_animation
     count = write(clips, out, views, side)
-    return (
+    said = (
         f"{out}: {count} frames of {_named(clips)}, {clips[0].rate:g} a second, {_size(out.stat().st_size)}"
     )
+    if kind == FILM:
+        said += f", {codec()}"
+        if codec() == MPEG4:
+            said += ', which browsers do not play; pip install "mmcl[film]" for H.264'
+    return said
 
 
 def _size(count: int) -> str:

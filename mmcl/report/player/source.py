@@ -4,14 +4,13 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from mmcl import paths, store
-from mmcl.config import Config, config_file, with_demo
+from mmcl.config import Config, config_files, load
 from mmcl.datasets import ClipEntry, EstimatedPoses, Reader, open_reader
 from mmcl.datasets.listing import list_clips, read_recording
 from mmcl.datasets.posed import LAYOUT, PoseStores
@@ -20,8 +19,6 @@ from mmcl.datasets.prepare import SCHEMA as SKELETONS
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError, known, meant
 from mmcl.evaluation.recordings import Recordings, open_recordings
-from mmcl.settings.loading import read_config
-from mmcl.settings.merging import merge
 
 log = logging.getLogger(__name__)
 
@@ -94,8 +91,8 @@ class Request(NamedTuple):
         what: a store, a data set of the configuration, or with a reader a folder of recordings or one of them.
         reader, options: of recordings.
         videos: folder of the videos, instead of the configuration's.
-        config: the configuration's files, each on top of those before it; if there are none, config.yaml beside the
-            results, in the working directory, or the project's.
+        config: files on top of the config.yaml beside the results or in the working directory, see
+            `mmcl.config.config_files`.
         raw: whether people are shown as they were recorded, before the reader's cleaning.
     """
 
@@ -199,7 +196,7 @@ def _of_poses(path: Path, root: Path, request: Request) -> Source:
 
 
 def _of_dataset(request: Request) -> Source:
-    settings = _settings(request.config)
+    settings = load(*config_files(request.config))
     if request.what not in settings.datasets:
         raise UserError(
             f"{request.what}: no such file, and no data set of the configuration"
@@ -225,11 +222,9 @@ def _of_dataset(request: Request) -> Source:
 def _with_dataset(source: Source, request: Request) -> Source:
     """A store's clips with what the configuration's data set of that name knows of them, if it can be read."""
     assert source.dataset is not None
-    beside = source.root / "config.yaml"
-    given = request.config or ((beside,) if beside.is_file() else ())
     asked = request.config or request.videos or request.raw
     try:
-        settings = _settings(given)
+        settings = load(*config_files(request.config, source.root))
         if source.dataset not in settings.datasets:
             if asked:
                 raise UserError(
@@ -252,11 +247,6 @@ def _with_dataset(source: Source, request: Request) -> Source:
         log.warning("%s: shown without its recordings and videos: %s", source.title, error)
         return source
     return _with_reader(source, listed)
-
-
-def _settings(given: Sequence[Path]) -> Config:
-    files = [config_file(path) for path in given] or [config_file()]
-    return Config(with_demo(reduce(merge, map(read_config, files))))
 
 
 def _listed(settings: Config, name: str, root: Path, videos: Path | None) -> Listed:

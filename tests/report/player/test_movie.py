@@ -6,6 +6,7 @@ import pytest
 from made_bodies import body
 from PIL import Image
 
+from mmcl.report.player import movie
 from mmcl.report.player.colours import PEOPLE, rgb
 from mmcl.report.player.movie import write_animation, write_film, write_strip
 from mmcl.report.player.panels import View, panels_of
@@ -36,7 +37,10 @@ def clip():
     return shown
 
 
-def test_a_film_plays(clip, tmp_path):
+@pytest.mark.parametrize(("codec", "mark"), [(movie.H264, b"avc1"), (movie.MPEG4, b"mp4v")])
+def test_a_film_plays(clip, tmp_path, monkeypatch, codec, mark):
+    assert movie.codec() == movie.H264  # it is installed
+    monkeypatch.setattr(movie, "codec", lambda: codec)
     assert write_film([clip], tmp_path / "clip.mp4", VIEWS, 150) == 22
     film = Recording(tmp_path / "clip.mp4")
     pictures = list(film.stream())
@@ -49,7 +53,11 @@ def test_a_film_plays(clip, tmp_path):
         assert lost < 6  # of 255, by compression
         others = np.abs(pictures[frame].astype(int) - sheet.draw((frame + 9) % 22)).mean()
         assert lost < others
-    assert not (tmp_path / "clip.tmp.mp4").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+    written = (tmp_path / "clip.mp4").read_bytes()
+    assert mark in written
+    # for a browser that has only the beginning
+    assert codec == movie.MPEG4 or written.index(b"moov") < written.index(b"mdat")
 
 
 def test_the_sheet_shows_joints_where_they_are(clip):
