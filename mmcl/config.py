@@ -319,15 +319,18 @@ def with_demo(raw: Plain) -> Plain:
 
 
 def load(*paths: str | Path) -> Config:
-    """Read and check config files outside Snakemake, each on top of those before it."""
-    return Config(with_demo(reduce(merge, map(read_config, paths))))
+    """Read and check config files outside Snakemake, each on top of those before it, and all on top of the demo's."""
+    return Config(_read(paths))
 
 
 def find_dataset(name: str, files: Sequence[Path]) -> DatasetSettings | None:
     """The data set of this name in config files; None where they have none, whatever else is wrong with them."""
-    if not any(name in (read_config(file).get("datasets") or {}) for file in files):
-        return None
-    return load(*files).dataset(name)
+    raw = _read(files)
+    return Config(raw).dataset(name) if name in (raw.get("datasets") or {}) else None
+
+
+def _read(paths: Sequence[str | Path]) -> Plain:
+    return with_demo(reduce(merge, map(read_config, paths)))
 
 
 def config_files(given: Sequence[Path] | None = None, folder: Path = Path()) -> list[Path]:

@@ -428,6 +428,7 @@ def test_files_of_a_command_go_on_top_of_the_working_directorys(tmp_path):
     assert load(*config_files([mine], tmp_path)).benchmarks["b"].dataset == "d"
     assert find_dataset("d", config_files([mine], tmp_path)).reader == "ntu"
     assert find_dataset("e", config_files([mine], tmp_path)) is None
+    assert find_dataset("demo", config_files([mine], tmp_path)).drawn
     alone = tmp_path / "other"
     assert config_files([mine], alone) == [mine]
     assert config_files(None, alone) == [PROJECT / "config.yaml"]

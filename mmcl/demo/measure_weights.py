@@ -128,7 +128,8 @@ def measure_pose(
 
     Returns:
         `people` and how many of them are `found` (IoU ≥ 0.5); `keypoints` of these, how many are `near`
-        (within 5 % of the height of the person's box) and the `median_px` and `mean_px` of their errors.
+        (within 5 % of the height of the person's box), the `median_px` and `mean_px` of their errors, and the
+        largest of the 17 keypoints' medians, `worst_median_px`.
     """
     estimator = open_estimator(pose_settings(weights, settings), pick_device())
     people = 0
@@ -144,10 +145,11 @@ def measure_pose(
                 if not overlaps or max(overlaps) < ENOUGH:
                     continue
                 inside = ((true > 0) & (true < image.shape[1::-1])).all(1)
-                apart = np.linalg.norm(poses[int(np.argmax(overlaps)), :, :2] - true, axis=1)[inside]
-                errors.append(apart)
-                parts.append(apart / (box[3] - box[1]))
-    apart = np.concatenate(errors)
+                apart = np.linalg.norm(poses[int(np.argmax(overlaps)), :, :2] - true, axis=1)
+                errors.append(np.where(inside, apart, np.nan))
+                parts.append(apart[inside] / (box[3] - box[1]))
+    each = np.stack(errors)
+    apart = each[np.isfinite(each)]
     return {
         "people": people,
         "found": len(errors),
@@ -155,6 +157,7 @@ def measure_pose(
         "near": int((np.concatenate(parts) < NEAR).sum()),
         "median_px": round(float(np.median(apart)), 2),
         "mean_px": round(float(apart.mean()), 2),
+        "worst_median_px": round(float(np.nanmedian(each, axis=0).max()), 2),
     }
 
 

@@ -18,6 +18,8 @@ PATIENCE = 60.0
 """Seconds. Importing torch takes two, from a cold network file system a minute."""
 REINSTALL = "uv pip install --torch-backend auto --reinstall torch torchvision"
 """Takes the builds that fit the driver."""
+SYSTEM_LIBRARIES = "apt-get install libgl1 libglib2.0-0, or pip install opencv-python-headless in its place"
+"""What OpenCV's wheel expects of the system."""
 
 
 def devices() -> Iterator[Finding]:
@@ -79,8 +81,8 @@ def _tried(name: str, code: str) -> dict[str, Any] | Finding:
         return found
     except (ValueError, LookupError):
         said = done.stderr.strip().splitlines() or [f"ended with status {done.returncode}"]
-        libgl = "libGL" in said[-1]
-        return fail(name, said[-1], "pip install opencv-python-headless in its place" if libgl else remedy)
+        lacks = name == "OpenCV" and "cannot open shared object file" in said[-1]
+        return fail(name, said[-1], SYSTEM_LIBRARIES if lacks else remedy)
 
 
 def _driver() -> dict[str, str] | None:

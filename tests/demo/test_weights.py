@@ -58,8 +58,9 @@ def test_the_figures_reach_the_goals(card):
         assert share(card["detector"][measured], "both", "pairs") >= 0.95
     pose = card["pose"]["held_out"]
     assert share(pose, "found", "people") >= 0.98
-    assert share(pose, "near", "keypoints") >= 0.7
+    assert share(pose, "near", "keypoints") >= 0.75
     assert pose["median_px"] < 6
+    assert pose["worst_median_px"] < 15
 
 
 def test_the_vlm_answers_a_handful_of_clips(clips):
@@ -102,6 +103,7 @@ def test_the_pose_estimator_finds_a_handful_of_joints():
     assert figures["found"] >= figures["people"] - 1
     assert figures["near"] >= 0.6 * figures["keypoints"]
     assert figures["median_px"] < 8
+    assert figures["worst_median_px"] < 25  # none of the 17 keypoints lies elsewhere altogether
 
 
 def test_the_detector_finds_a_handful_of_people(clips):

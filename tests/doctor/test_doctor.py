@@ -121,6 +121,13 @@ def test_the_drivers_version_is_read(tmp_path, monkeypatch):
     assert devices._driver() == {"error": "Failed to initialize NVML: Driver/library version mismatch"}
 
 
+def test_a_system_library_that_opencv_lacks():
+    lacks = devices._tried("OpenCV", 'raise ImportError("libxcb.so.1: cannot open shared object file")')
+    assert (lacks.state, lacks.remedy) == ("fail", devices.SYSTEM_LIBRARIES)
+    other = devices._tried("OpenCV", 'raise ImportError("no cv2")')
+    assert other.remedy == "pip install --force-reinstall opencv-python"
+
+
 def test_a_probe_that_ends_early_or_hangs_is_a_finding(monkeypatch):
     ended = devices._tried("torch", "import os; os._exit(139)")
     assert (ended.state, ended.detail) == ("fail", "ended with status 139")
