@@ -7,7 +7,7 @@ that most often holds words of known actions is the label; one whose values occu
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import PurePosixPath
@@ -73,7 +73,7 @@ def read_paths(paths: Sequence[str]) -> Told:
             told.findings.append(Finding("split", ", ".join(sorted(sides)), f"{what}"))
             del columns[what]
     columns = {what: values for what, values in columns.items() if len(set(values)) > 1}
-    counted = {role: what for what in columns if (role := _counts(columns[what]))}
+    counted = _counted(columns)
     words = {
         what: values
         for what, values in columns.items()
@@ -95,6 +95,18 @@ def read_paths(paths: Sequence[str]) -> Told:
         if role in counted:
             _take(told, role, counted[role], columns[counted[role]])
     return told
+
+
+def _counted(columns: Mapping[str, list[str]]) -> dict[str, str]:
+    """Role → the first column that counts it. Beside performers P, S counts setups, as in NTU's names."""
+    lettered = {what: letters for what, values in columns.items() if (letters := _letters(values))}
+    performers = "p" in lettered.values()
+    counted: dict[str, str] = {}
+    for what, letters in lettered.items():
+        role = "setup" if performers and letters == "s" else _role(letters)
+        if role:
+            counted.setdefault(role, what)
+    return counted
 
 
 def _take(told: Told, role: str, what: str, values: list[str]) -> None:
@@ -173,9 +185,14 @@ def _role(letters: str) -> str:
 
 def _counts(values: list[str]) -> str:
     """What a column of letters and a number counts; "" for another column."""
+    return _role(_letters(values))
+
+
+def _letters(values: list[str]) -> str:
+    """The letters before the numbers of a column, in lower case; "" where they are not the same."""
     matches = [LETTERED.fullmatch(re.sub(r"[_\- ]", "", value)) for value in values]
     letters = {match[1].lower() for match in matches if match}
-    return _role(letters.pop()) if all(matches) and len(letters) == 1 else ""
+    return letters.pop() if all(matches) and len(letters) == 1 else ""
 
 
 def _are_words(values: list[str], clips: int) -> bool:

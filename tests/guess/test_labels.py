@@ -47,6 +47,20 @@ def test_letters_and_numbers_say_what_they_count():
     assert found["camera"] == ["001", "002"] * 4
 
 
+def test_beside_performers_s_counts_setups():
+    names = [
+        f"{label}/S00{s}C00{c}P00{p}.avi"
+        for label in ("drink", "squat")
+        for s in (1, 2)
+        for c in (1, 2)
+        for p in (3, 4)
+    ]
+    told = columns(*names)
+    assert told["subject"] == ["P003", "P004"] * 8
+    assert told["setup"] == (["001"] * 4 + ["002"] * 4) * 2
+    assert told["camera"] == ["001", "001", "002", "002"] * 4
+
+
 def test_folders_of_sides():
     found = columns(
         *(f"{side}/{label}/{n}.npy" for side in ("train", "val") for label in ("wave", "run") for n in (1, 2))
