@@ -89,12 +89,16 @@ def _of_job(job: Failed) -> list[str]:
 
 
 def _accuracy(file: str) -> str:
-    """What an ensemble.json says in short; "" for other files."""
-    if Path(file).name != Path(paths.ENSEMBLE).name:
+    """What an ensemble.json or folds.json says in short; "" for other files."""
+    if (name := Path(file).name) not in (Path(paths.ENSEMBLE).name, Path(paths.FOLDS).name):
         return ""
     try:
         result = json.loads(Path(file).read_bytes())
-        return f" (top-1 {result['top1']:.2f} % of {result['clips']} test clips)"
+        if name == Path(paths.ENSEMBLE).name:
+            return f" (top-1 {result['top1']:.2f} % of {result['clips']} test clips)"
+        low, high = result["interval"]["top1"]
+        mean = f"top-1 {result['mean']['top1']:.2f} %, 95 % interval [{low:.2f}, {high:.2f}]"
+        return f" ({mean}, over {len(result['folds'])} folds)"
     except (OSError, ValueError, LookupError, TypeError):
         return ""
 

@@ -20,10 +20,17 @@ def test_at_the_end_it_is_said_where_everything_lies(jobs, tmp_path):
     (result.parent / "report").mkdir(parents=True)
     result.write_text(json.dumps({"top1": 87.5, "clips": 96}))
     (result.parent / "report/answers.png").touch()
-    targets = ["results/demo_xsub/ensemble.json", "results/skeletons/demo.h5"]
+    folds = {"folds": [{}, {}, {}], "mean": {"top1": 90.25}, "interval": {"top1": [80.5, 100.0]}}
+    (result.parent / "folds.json").write_text(json.dumps(folds))
+    targets = [
+        "results/demo_xsub/ensemble.json",
+        "results/demo_xsub/folds.json",
+        "results/skeletons/demo.h5",
+    ]
     assert ending.finished(jobs, targets, {"demo_xsub"}).splitlines() == [
         "3 jobs finished in 2 min. Results:",
         "  results/demo_xsub/ensemble.json (top-1 87.50 % of 96 test clips)",
+        "  results/demo_xsub/folds.json (top-1 90.25 %, 95 % interval [80.50, 100.00], over 3 folds)",
         "  results/skeletons/demo.h5",
         "Report: mmcl report demo_xsub",
         "Pictures: results/demo_xsub/report",
