@@ -22,7 +22,7 @@ COPY resources /opt/mmcl/resources
 COPY workflow /opt/mmcl/workflow
 RUN uv pip install --no-cache --python /opt/env/bin/python --no-deps --no-build-isolation /opt/mmcl
 
-# whoever runs it may have no home there
-ENV PATH=/opt/env/bin:$PATH HOME=/tmp
+# whoever runs it may have neither home nor name there; Snakemake asks for a name
+ENV PATH=/opt/env/bin:$PATH HOME=/tmp USER=mmcl
 WORKDIR /work
 CMD ["mmcl", "--help"]

@@ -1,5 +1,6 @@
 """Python, packages, Snakemake, and what the environment says."""
 
+import getpass
 import os
 import platform
 import re
@@ -162,7 +163,12 @@ def snakemake() -> Iterator[Finding]:
 
 
 def variables() -> Iterator[Finding]:
-    """Locale and the variables that matter."""
+    """The user's name, locale and the variables that matter."""
+    try:
+        getpass.getuser()
+    except (OSError, KeyError):  # by the version of Python
+        found = f"number {os.getuid()} has no name here, which Snakemake asks for"
+        yield fail("user", found, "export USER=me")
     try:
         check_names()
         yield ok("locale", f"names of files are {sys.getfilesystemencoding()}")

@@ -69,7 +69,7 @@ NOT_HERE = {
         "cd study": "the next line is planned here",
         "uv *": "downloads gigabytes; was run by hand",
         "conda *": "needs conda, which was not to be had: run by nobody yet",
-        "docker *": "needs Docker, which was not to be had: run by nobody yet",
+        "docker *": "needs Docker, which was not to be had; buildah ran the Dockerfile",
         "mkdir study && *": "for Docker",
         "snakedeploy *": "needs a public repository",
     },

@@ -121,6 +121,16 @@ def test_the_drivers_version_is_read(tmp_path, monkeypatch):
     assert devices._driver() == {"error": "Failed to initialize NVML: Driver/library version mismatch"}
 
 
+def test_a_user_without_a_name(monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda number: {}[number])
+    [found] = [one for one in environment.variables() if one.name == "user"]
+    assert (found.state, found.remedy) == ("fail", "export USER=me")
+    monkeypatch.setenv("USER", "me")
+    assert "user" not in {one.name for one in environment.variables()}
+
+
 def test_a_system_library_that_opencv_lacks():
     lacks = devices._tried("OpenCV", 'raise ImportError("libxcb.so.1: cannot open shared object file")')
     assert (lacks.state, lacks.remedy) == ("fail", devices.SYSTEM_LIBRARIES)
