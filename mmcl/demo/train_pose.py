@@ -22,9 +22,9 @@ from mmcl.video.weights import read_weights
 HEAD = ".cv4."
 """Part of the names of the keypoint head's weights."""
 TOLERANCE = 0.1
-"""σ of all keypoints, in parts of a person's size, in place of COCO's, 0.025 to 0.107. The loss 1 − exp(−d² / (8 σ² s²))
-is flat where d is many times σ s: with an eye's 0.025 one that a network without pre-training has first placed at a hand
-stays there."""
+"""σ of all keypoints, in parts of a person's size, in place of COCO's, 0.025 to 0.107. The loss
+1 − exp(−d² / (8 σ² s²)) is flat where d is many times σ s. With an eye's 0.025, one that a network without pre-training
+has first placed at a hand stays there."""
 
 
 def train_pose(
