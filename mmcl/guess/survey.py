@@ -17,6 +17,8 @@ from mmcl.errors import UserError
 PACKED = (".pkl", ".pickle", ".h5", ".hdf5")
 """Whole data sets in one file."""
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+FORMS = (".npz", ".npy", ".mat", ".skeleton", ".csv", ".json")
+"""Of a clip that is there in several forms the first of these is taken: a json file may tell something else of it."""
 TABLES = (".csv", ".tsv", ".txt")
 MOST_BYTES = 64 << 20
 SHARE = 0.1
@@ -33,7 +35,7 @@ class Survey:
     Attributes:
         folder: that was looked into.
         skeletons: the files of the ending that most clips have, and of others that a tenth as many have; of a clip
-            that is there in several forms only the first.
+            that is there in several forms only the first of FORMS.
         videos, tables: files that may be some.
         packed: files that may hold a whole data set.
         others: ending → number of all other files.
@@ -82,10 +84,10 @@ def survey(folder: Path) -> Survey:
     tables = [path for path in texts if path not in faults and is_table(folder / path)]
     for ending in TABLES:
         by_ending[ending] = [path for path in by_ending.get(ending, []) if path not in {*tables, *faults}]
-    kinds = {ending: by_ending.get(ending, []) for ending in (*READERS, ".txt", ".tsv")}
+    forms = sorted(READERS, key=lambda ending: FORMS.index(ending) if ending in FORMS else len(FORMS))
+    kinds = {ending: by_ending.get(ending, []) for ending in (*forms, ".txt", ".tsv")}
     most = max(kinds, key=lambda ending: len(kinds[ending]))
     many = [paths for paths in kinds.values() if len(paths) >= max(1, SHARE * len(kinds[most]))]
-    many.sort(key=len, reverse=True)
     clips: dict[str, str] = {}
     for path in (path for paths in ([kinds[most]] if most in (".txt", ".tsv") else many) for path in paths):
         clips.setdefault(str(PurePosixPath(path).with_suffix("")), path)

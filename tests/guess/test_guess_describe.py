@@ -138,7 +138,9 @@ def test_a_name_for_a_folder(tmp_path):
 def test_clips_that_are_there_in_several_forms_count_once_and_the_rest_is_named(tmp_path):
     for path in sorted(flat(tmp_path).glob("*.npy")):
         path.with_suffix(".json").write_text(json.dumps(np.load(path).tolist()))
-    next(tmp_path.glob("*.json")).unlink()
+    sorted(tmp_path.glob("*.json"))[-1].unlink()
+    first = sorted(tmp_path.glob("*.npy"))[0]
+    first.with_suffix(".json").write_text('{"device": "Kinect"}')  # what else may be told of a clip
     (tmp_path / "notes.pdf").write_bytes(b"x")
     (tmp_path / "rooms.csv").write_text("room,size\nhall,large\nlab,small\n")
     described = found(tmp_path)

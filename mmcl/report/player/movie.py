@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +40,15 @@ def write_film(clips: Sequence[Shown], output: Path, views: tuple[str, ...], sid
 
 
 def codec() -> str:
-    """What films are written in: H.264, which all players and browsers play, with PyAV (extra `film`); else MPEG-4."""
-    return H264 if find_spec("av") else MPEG4
+    """What films are written in: H.264, which all players and browsers play, with PyAV (extra `film`); else MPEG-4.
+
+    A PyAV whose ffmpeg was built without x264, as a distribution's may be, cannot.
+    """
+    try:
+        import av
+    except ImportError:
+        return MPEG4
+    return H264 if "libx264" in av.codecs_available else MPEG4
 
 
 def _encode_h264(images: Iterable[np.ndarray], output: Path, rate: float, size: tuple[int, int]) -> int:
