@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from mmcl.errors import UserError, one_line
-from mmcl.schemas import content_of, description_of, settings_of
+from mmcl.schemas import arrays_of, content_of, description_of, settings_of, type_of
 from mmcl.settings.merging import flat
 from mmcl.store import batch_files, damage_named, open_any, read_plan
 
@@ -79,7 +79,7 @@ def examine(path: str | Path, rows: int = 3) -> dict[str, Any]:
             "attributes": {
                 key: value for key, value in attributes.items() if key not in ("settings", "description")
             },
-            "arrays": {name: _array(file, name) for name in _names(file)},
+            "arrays": {name: _array(file, name) for name in arrays_of(file)},
             "classes": _classes(file),
             "texts": {name: _texts(file[name].asstr()[:].tolist()) for name in _texts_of_clips(file)},
             "failed": dict(zip(names, reasons, strict=True)),
@@ -103,25 +103,13 @@ def _in_progress(part: Path) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ what is told
 
 
-def _names(file: h5py.File) -> list[str]:
-    found: list[str] = []
-    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
-    return found
-
-
 def _array(file: h5py.File, name: str) -> dict[str, Any]:
     said = description_of(file, name)
     return {
         "shape": [*file[name].shape],
-        "type": _type(file[name]),
+        "type": type_of(file[name]),
         **(said._asdict() if said else {"description": "", "unit": "", "axes": ""}),
     }
-
-
-def _type(dataset: h5py.Dataset) -> str:
-    if h5py.check_string_dtype(dataset.dtype):
-        return "text"
-    return "bytes" if h5py.check_vlen_dtype(dataset.dtype) else str(dataset.dtype)
 
 
 def _of_clips(file: h5py.File) -> list[str]:
@@ -135,7 +123,7 @@ def _of_clips(file: h5py.File) -> list[str]:
 
 
 def _texts_of_clips(file: h5py.File) -> list[str]:
-    return ["names", *(key for key in _of_clips(file) if _type(file[key]) == "text")]
+    return ["names", *(key for key in _of_clips(file) if type_of(file[key]) == "text")]
 
 
 def _texts(texts: Sequence[str]) -> dict[str, Any]:
@@ -175,7 +163,7 @@ def _value(dataset: h5py.Dataset, row: int) -> Any:
     value = dataset[row]
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    if _type(dataset) == "bytes":
+    if type_of(dataset) == "bytes":
         return {"bytes": [len(item) for item in value] if dataset.ndim > 1 else [len(value)]}
     array = np.asarray(value)
     # JSON has no NaN

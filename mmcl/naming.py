@@ -50,6 +50,11 @@ def parse_shard(name: str) -> tuple[int, int]:
     return int(index), int(count)
 
 
+def member_name(backbone: str, graph: str, stream: str) -> str:
+    """A stream's name in paths and tables, such as ctrgcn-natural-joint."""
+    return f"{backbone}-{graph}-{stream}"
+
+
 def members(names: Sequence[str], shard: tuple[int, int]) -> list[str]:
     """The names in shard (i, n): every n-th of the sorted list, from the i-th."""
     index, count = shard

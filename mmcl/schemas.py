@@ -433,6 +433,19 @@ def description_of(file: h5py.File, path: str) -> Description | None:
     return Description(column.description, column.unit, column.axes) if column else None
 
 
+def arrays_of(file: h5py.File) -> list[str]:
+    """Paths of all arrays of a store that was checked."""
+    found: list[str] = []
+    file.visititems(lambda path, item: found.append(path) if isinstance(item, h5py.Dataset) else None)
+    return found
+
+
+def type_of(array: h5py.Dataset) -> str:
+    """What an array holds: `text`, `bytes`, or a NumPy dtype name."""
+    kind = _kind(array.dtype)
+    return kind if kind in ("text", "bytes") else str(array.dtype)
+
+
 def _said(attributes: h5py.AttributeManager, key: str) -> str:
     """An attribute that is one text; empty for anything else."""
     if key not in attributes:

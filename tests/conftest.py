@@ -17,10 +17,13 @@ os.environ["ORT_DISABLE_TELEMETRY"] = "1"
 
 import pytest
 import torch
+import yaml
 from made_stores import SETTINGS, changed, make_stores
 from seeds import shifted
 
+from mmcl.config import with_demo
 from mmcl.models import kernels
+from mmcl.settings.merging import Plain
 
 # Triton's own functions are interpreted only if it is in the environment before anything imports Triton, as torch may
 if not torch.cuda.is_available():
@@ -62,6 +65,12 @@ def random_numbers() -> None:
 def project() -> Path:
     """The folder of Snakefile and mmcl/."""
     return PROJECT
+
+
+@pytest.fixture
+def raw(project: Path) -> Plain:
+    """The project's configuration, with the demo's."""
+    return with_demo(yaml.safe_load((project / "config.yaml").read_text()))
 
 
 @pytest.fixture

@@ -5,16 +5,11 @@ import re
 import pytest
 import yaml
 
-from mmcl.config import Config, config_files, find_dataset, load, with_demo
+from mmcl.config import Config, config_files, find_dataset, load
 from mmcl.errors import UserError
 from mmcl.naming import PROJECT, slug
 from mmcl.settings.explain import ConfigError
 from mmcl.settings.merging import merge
-
-
-@pytest.fixture
-def raw(project):
-    return with_demo(yaml.safe_load((project / "config.yaml").read_text()))
 
 
 def test_the_shipped_config_holds_every_benchmark_and_data_set(raw):

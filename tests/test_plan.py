@@ -6,7 +6,7 @@ import pytest
 import yaml
 from planned import at, stream
 
-from mmcl.config import Config, with_demo
+from mmcl.config import Config
 from mmcl.datasets.clip import ClipEntry
 from mmcl.datasets.index import write_index
 from mmcl.errors import UserError
@@ -23,11 +23,6 @@ QUESTION = slug("whether the people are holding objects?")
 def elsewhere(tmp_path, monkeypatch):
     """Plans look at results/ of the working directory: these tests have an empty one."""
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def raw(project):
-    return with_demo(yaml.safe_load((project / "config.yaml").read_text()))
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """What probes, fine-tuning and distillation need and are given."""
 
 import pytest
-import yaml
 from planned import at, stream
 
-from mmcl.config import Config, with_demo
+from mmcl.config import Config
 from mmcl.errors import UserError
 from mmcl.plan import Plan
 from mmcl.settings.benchmark import Member
@@ -12,11 +11,6 @@ from mmcl.settings.merging import merge
 from mmcl.stages import VERSIONS
 
 TUNED = "stgcn16-natural-joint"
-
-
-@pytest.fixture
-def raw(project):
-    return with_demo(yaml.safe_load((project / "config.yaml").read_text()))
 
 
 def test_encoders_are_those_of_the_same_seed(raw):

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-import yaml
 from planned import at
 
 from mmcl import paths
-from mmcl.config import Config, ConfigError, with_demo
+from mmcl.config import Config, ConfigError
 from mmcl.errors import UserError
 from mmcl.plan import Plan
 
@@ -16,11 +15,6 @@ from mmcl.plan import Plan
 def elsewhere(tmp_path, monkeypatch):
     """Plans look at results/ of the working directory: these tests have an empty one."""
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture
-def raw(project):
-    return with_demo(yaml.safe_load((project / "config.yaml").read_text()))
 
 
 def touch(*files: str) -> None:

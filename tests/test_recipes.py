@@ -4,20 +4,14 @@ import copy
 from types import SimpleNamespace
 
 import pytest
-import yaml
 from planned import stream
 
 from mmcl import recipes
-from mmcl.config import Config, with_demo
+from mmcl.config import Config
 from mmcl.plan import Plan
 from mmcl.recipes import names, open_recipe
 from mmcl.settings.explain import ConfigError
 from mmcl.settings.merging import flat, merge
-
-
-@pytest.fixture
-def raw(project):
-    return with_demo(yaml.safe_load((project / "config.yaml").read_text()))
 
 
 def planned(raw, benchmark, dataset):

@@ -19,6 +19,7 @@ TIERS = [
         "device",
         "logs",
         "job_memory",
+        "job_times",
         "running",
         "slurm",
         "stages",

@@ -18,6 +18,7 @@ from mmcl.evaluation.recordings import open_recordings
 from mmcl.evaluation.score import features
 from mmcl.layouts import get_layout
 from mmcl.models.export import FORMATS
+from mmcl.naming import member_name
 from mmcl.skeleton.mapping import map_joints
 from mmcl.skeleton.statistics import Difference
 
@@ -108,7 +109,8 @@ class Model:
         self.classes, self.class_names = first.classes, first.class_names
         self.layout, self.persons = first.layout, first.persons
         self.joints = get_layout(first.layout).joints
-        self.members = [_member(one.settings) for one in recogniser.models]
+        trained = [one.settings for one in recogniser.models]
+        self.members = [member_name(one.model.backbone, one.model.graph, one.stream) for one in trained]
         self.weights = list(recogniser.weights)
         self.device = first.device
 
@@ -288,10 +290,6 @@ def _device(named: str | torch.device | None) -> torch.device:
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise UserError(f"device: {device} is not there, this process sees {torch.cuda.device_count()} GPUs")
     return device
-
-
-def _member(settings: Any) -> str:
-    return f"{settings.model.backbone}-{settings.model.graph}-{settings.stream}"
 
 
 def _messages(differing: Iterable[tuple[str, list[Difference]]]) -> dict[str, list[str]]:

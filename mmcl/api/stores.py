@@ -66,7 +66,7 @@ class Store:
                 if key not in ("settings", "description", "schema")
             }
             self.attributes: dict[str, Any] = kept
-            self.arrays = {path: _array(file, path) for path in _paths(file)}
+            self.arrays = {path: _array(file, path) for path in schemas.arrays_of(file)}
             tables: list[list[str]] = [file[key].asstr()[:].tolist() if key in file else [] for key in TABLES]
         self.classes, self.class_names, self._joints = tables
         self._shards = shards = Shards(paths, self.schema)
@@ -189,14 +189,6 @@ def open_store(path: str | PathLike[str]) -> Store:
     return Store(stores_of(Path(path).expanduser()))
 
 
-def _paths(file: h5py.File) -> list[str]:
-    found: list[str] = []
-    file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
-    return found
-
-
 def _array(file: h5py.File, path: str) -> Array:
     array, said = file[path], schemas.description_of(file, path)
-    text = h5py.check_string_dtype(array.dtype)
-    dtype = "text" if text else "bytes" if h5py.check_vlen_dtype(array.dtype) else str(array.dtype)
-    return Array(array.shape, dtype, *(said or ("", "", "")))
+    return Array(array.shape, schemas.type_of(array), *(said or ("", "", "")))

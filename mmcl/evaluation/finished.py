@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from mmcl import paths
 from mmcl.errors import UserError, known
+from mmcl.naming import member_name
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _read(path: Path) -> FinishedBenchmark:
         result = json.loads(path.read_text(encoding="utf-8"))
         members = tuple(
             FinishedMember(
-                f"{one['backbone']}-{one['graph']}-{one['stream']}",
+                member_name(one["backbone"], one["graph"], one["stream"]),
                 root / one["run"],
                 float(one["weight"]),
                 float(one["top1"]),

@@ -57,7 +57,7 @@ def open_recordings(
         UserError: nothing to read there, or no clip of a name.
     """
     recordings = (
-        _of_store(path)
+        of_store(SkeletonStore(path))
         if reader is None
         else _of_folder(path, reader_settings(reader, options or {}), videos)
     )
@@ -84,7 +84,7 @@ def open_dataset(name: str, settings: DatasetSettings, names: Sequence[str] = ()
     reader = open_reader(settings, settings.skeletons, settings.videos, poses)
     source = "video" if settings.poses else "skeleton"
     entries = [entry for entry in list_clips(reader) if getattr(entry, source)]
-    return _only(_of_reader(reader, entries), names, name)
+    return _only(of_reader(reader, entries), names, name)
 
 
 def _only(recordings: Recordings, names: Sequence[str], place: str | Path) -> Recordings:
@@ -97,7 +97,8 @@ def _only(recordings: Recordings, names: Sequence[str], place: str | Path) -> Re
     return recordings
 
 
-def _of_reader(reader: Reader, entries: Sequence[ClipEntry]) -> Recordings:
+def of_reader(reader: Reader, entries: Sequence[ClipEntry]) -> Recordings:
+    """Clips as their data set's reader gives them."""
     by_name = {entry.name: entry for entry in entries}
     return Recordings(
         reader.layout,
@@ -109,14 +110,14 @@ def _of_reader(reader: Reader, entries: Sequence[ClipEntry]) -> Recordings:
     )
 
 
-def _of_store(path: Path) -> Recordings:
-    store = SkeletonStore(path)
+def of_store(store: SkeletonStore) -> Recordings:
+    """The clips of a store, read one by one, and those that failed."""
     rows = {name: row for row, name in enumerate(store.names)}
 
     def read(name: str) -> np.ndarray:
         if name in store.failed:
             raise UserError(store.failed[name])
-        return store.clip(rows[name])
+        return next(store.read_clips([rows[name]]))
 
     return Recordings(store.layout, [*store.names, *store.failed], read)
 
@@ -133,4 +134,4 @@ def _of_folder(path: Path, settings: ReaderSettings, videos: Path | None) -> Rec
         entries = [entry for entry in entries if folder / entry.skeleton == path]
         if not entries:
             raise UserError(f"{path}: no recording for the reader {settings.reader}. {reader.what_belongs}")
-    return _of_reader(reader, entries)
+    return of_reader(reader, entries)

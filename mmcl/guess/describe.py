@@ -101,7 +101,7 @@ def _published(known: published.Published, name: str, found: Survey | None = Non
         dataset["videos"] = str(found.folder.resolve())
     dataset |= {"threads": 2, **({"options": known.options} if known.options else {})}
     described = Description(name, dataset, findings=known.findings)
-    described.findings += _video_findings(found)
+    described.findings += _video_findings(found, _picture(found) if found else None)
     if found:
         used = [known.file] if known.file else [*found.skeletons, *found.packed, *found.videos]
         described.findings += _unused(found, used)
@@ -133,10 +133,9 @@ def _own(found: Survey, name: str, working: Path) -> Description:
         findings.append(Finding("reader", "own", f"{len(found.videos)} videos and no skeleton file"))
     dataset: dict[str, Any] = {"reader": "own"}
     described = Description(name, dataset, findings=findings)
-    shapes = None
+    shapes, picture = None, _picture(found)
     if clips:
         samples = read_samples(folder, clips)
-        picture = _picture(found)
         shapes = guess_shapes(samples, picture[0] if picture else None)
         described.findings += shapes.findings
         if samples.unreadable:
@@ -148,7 +147,7 @@ def _own(found: Survey, name: str, working: Path) -> Description:
         dataset["skeletons"] = str(folder.resolve())
     if found.videos:
         dataset["videos"] = str(found.folder.resolve())
-    described.findings += _video_findings(found)
+    described.findings += _video_findings(found, picture)
     for fault in found.unreadable:
         described.findings.append(Finding("table", "", fault, "put right, it may tell labels"))
     dataset["threads"] = 2
@@ -354,8 +353,7 @@ def _picture(found: Survey) -> tuple[int, float] | None:
     return None
 
 
-def _video_findings(found: Survey | None) -> list[Finding]:
-    picture = _picture(found) if found and found.videos else None
+def _video_findings(found: Survey | None, picture: tuple[int, float] | None) -> list[Finding]:
     if not picture or found is None:
         return [Finding("frame rate", "", "skeleton files state none; nothing here needs it")]
     return [

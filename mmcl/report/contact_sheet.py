@@ -9,6 +9,7 @@ import numpy as np
 
 from mmcl.errors import UserError
 from mmcl.files import written
+from mmcl.report.spread import spread
 from mmcl.store import opened
 from mmcl.video import jpeg
 
@@ -60,8 +61,7 @@ def contact_sheet(
     if not rows:
         raise UserError(f"no clip to draw in {', '.join(map(str, paths))}")
     if names is None:
-        even = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
-        chosen = [rows[i] for i in np.unique(even)]
+        chosen = spread(rows, count)
     else:
         places = {row[2]: row for row in rows}
         chosen = [places[name] for name in names if name in places]

@@ -1,9 +1,7 @@
 """Pictures beside what vision-language models answered about them."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -12,12 +10,11 @@ from mmcl.errors import UserError
 from mmcl.evaluation.answers import SCHEMA, Part, Request, clips_of
 from mmcl.report.contact_sheet import ACROSS, contact_sheet
 from mmcl.report.plots import short
+from mmcl.report.spread import spread
 from mmcl.store import Shards
 
 FEW = 12
 """Classes up to which three clips of each are shown; with more, one."""
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -156,9 +153,3 @@ def said(answer: tuple[str, float] | None) -> str:
         return "not asked"
     text = f'"{short(answer[0], 22)}"'
     return text if np.isnan(answer[1]) else f"{text}  p(yes) {answer[1]:.3f}"
-
-
-def spread(values: Sequence[T], count: int) -> list[T]:
-    """At most `count` of the values, evenly chosen, the first and the last among them."""
-    places = np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int)
-    return [values[i] for i in np.unique(places)]

@@ -16,11 +16,12 @@ from mmcl.files import write_json, written
 from mmcl.naming import PROJECT
 from mmcl.report.collected import collect
 from mmcl.report.contact_sheet import thumbnails
-from mmcl.report.gallery import Answered, gather, spread
+from mmcl.report.gallery import Answered, gather
 from mmcl.report.pictures import draw_plots
 from mmcl.report.plots import DPI
 from mmcl.report.results import Part
 from mmcl.report.sources import Sources
+from mmcl.report.spread import spread
 from mmcl.store import Shards, opened
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ import numpy as np
 from mmcl import paths
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.evaluation.finished import FinishedBenchmark
+from mmcl.job_times import seconds_of
 from mmcl.report.results import Part
 from mmcl.report.sources import Sources
 from mmcl.store import Shards
@@ -102,7 +103,9 @@ def times(sources: Sources) -> list[Part]:
     ):
         files = sorted(sources.root.glob(paths.at(paths.times(pattern, rule), **names)))
         if files:
-            found.append({"stage": stage, "jobs": len(files), "seconds": round(sum(map(_job, files)), 1)})
+            found.append(
+                {"stage": stage, "jobs": len(files), "seconds": round(sum(map(seconds_of, files)), 1)}
+            )
     return found
 
 
@@ -114,8 +117,3 @@ def _epochs(history: Path) -> float | None:
         return None
     read = pd.read_csv(history)
     return float(read["seconds"].sum()) if "seconds" in read else None
-
-
-def _job(times: Path) -> float:
-    """Seconds of a job, from the file that Snakemake's `benchmark` writes."""
-    return float(times.read_text().splitlines()[-1].split("\t")[0])

@@ -8,6 +8,7 @@ import numpy as np
 
 from mmcl.evaluation.compare import compare
 from mmcl.evaluation.metrics import FIGURES, percent, wilson
+from mmcl.naming import member_name
 
 PAIRS = 30
 """Most confused pairs of classes that are listed."""
@@ -27,7 +28,7 @@ def accuracy(result: Part) -> Part:
     clips, total = result["clips"], sum(member["weight"] for member in result["members"]) or 1.0
     rows = [
         {
-            "name": f"{one['backbone']}-{one['graph']}-{one['stream']}",
+            "name": member_name(one["backbone"], one["graph"], one["stream"]),
             "share": round(one["weight"] / total, 4),
             "interval": interval(one["top1"], clips),
             **{key: one[key] for key in ("weight", "top1", "top5", "mean", "sd")},

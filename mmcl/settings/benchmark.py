@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from mmcl.naming import member_name
 from mmcl.settings.base import OFF, AtLeastZero, Count, Items, Name, Place, Question, Section, Seed, Text
 from mmcl.settings.choices import Backbone, Graph, Stream
 from mmcl.settings.dataset import Threads
@@ -34,8 +35,8 @@ class Member(Section):
 
     @property
     def name(self) -> str:
-        """Its name in paths and tables, such as ctrgcn-natural-joint."""
-        return f"{self.backbone}-{self.graph}-{self.stream}"
+        """See `member_name`."""
+        return member_name(self.backbone, self.graph, self.stream)
 
 
 class PresetWeight(Section):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmcl import paths
+from mmcl.job_times import seconds_of
 from mmcl.progress import log as progress_log
 
 SHORT = 5.0
@@ -216,6 +217,6 @@ def _seconds(files: Iterable[Path]) -> Iterator[float]:
     """The first column of Snakemake's benchmark files."""
     for path in files:
         try:
-            yield float(path.read_text().splitlines()[1].split("\t")[0])
+            yield seconds_of(path)
         except (OSError, LookupError, ValueError):
             continue

@@ -15,6 +15,7 @@ from mmcl.report.player.panels import Panel, Video, panels_of
 from mmcl.report.player.sheet import GAP, Sheet, answers_of, notes_of, title_of
 from mmcl.report.player.shown import Shown
 from mmcl.report.player.text import GREY, INK, write
+from mmcl.report.spread import spread
 
 STILL = 2.0
 """Seconds that a clip without a skeleton is seen."""
@@ -157,7 +158,7 @@ def write_strip(clips: Sequence[Shown], output: Path, views: tuple[str, ...], si
 def _strip(clip: Shown, views: tuple[str, ...], side: int, count: int) -> np.ndarray:
     height = round(side * clip.film.size[1] / clip.film.size[0]) if clip.film else side
     panels = panels_of(clip, views, side, height)
-    frames = np.unique(np.linspace(0, max(clip.frames - 1, 0), count).round().astype(int)).tolist()
+    frames = spread(range(max(clip.frames, 1)), count)
     cell = max((panel.size[0] for panel in panels), default=side)
     width = max(len(frames) * (cell + GAP), 760)
     rows = [title_of(clip, width)]

@@ -18,6 +18,7 @@ from mmcl.report.player.film import pictures
 from mmcl.report.player.shown import Film, Recognition, Shown, Skeleton
 from mmcl.report.player.tracks import tracks_of
 from mmcl.report.player.views import Space, space_of, step_of, ticks
+from mmcl.report.spread import spread
 from mmcl.video import jpeg
 
 MOST_BYTES = 48 << 20
@@ -160,9 +161,7 @@ def _recognition(found: Recognition) -> dict[str, Any]:
 
 
 def _film(film: Film) -> dict[str, Any]:
-    numbers = np.unique(film.frame)
-    if len(numbers) > MOST_PICTURES:
-        numbers = numbers[np.linspace(0, len(numbers) - 1, MOST_PICTURES).round().astype(int)]
+    numbers = spread(np.unique(film.frame).tolist(), MOST_PICTURES)
     image = np.searchsorted(numbers, film.frame, "right") - 1
     # a frame of the skeleton that shows each picture
     frames = [int(np.searchsorted(film.frame, number)) for number in numbers]

@@ -18,7 +18,8 @@ from mmcl.datasets.posed import SCHEMA as POSES
 from mmcl.datasets.prepare import SCHEMA as SKELETONS
 from mmcl.datasets.prepare import SkeletonStore
 from mmcl.errors import UserError, known, meant
-from mmcl.evaluation.recordings import Recordings, open_recordings
+from mmcl.evaluation.recordings import Recordings, of_reader, of_store, open_recordings
+from mmcl.report.spread import spread
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +68,7 @@ class Source:
         names = self.recordings.names
         if not patterns:
             usable = [name for name in names if name not in self.left_out] or names
-            return [
-                usable[i]
-                for i in np.unique(
-                    np.linspace(0, len(usable) - 1, min(count, len(usable))).round().astype(int)
-                )
-            ]
+            return spread(usable, count)
         found: dict[str, None] = {}
         for pattern in patterns:
             own = [pattern] if pattern in names else [name for name in names if fnmatchcase(name, pattern)]
@@ -153,17 +149,10 @@ def _of_store(path: Path, request: Request) -> Source:
     if schema != SKELETONS:
         raise UserError(f"{path}: holds {schema}; skeletons are in stores of {SKELETONS} or {POSES}")
     skeletons = SkeletonStore(path)
-    rows = {name: row for row, name in enumerate(skeletons.names)}
-
-    def read(name: str) -> np.ndarray:
-        if name in skeletons.failed:
-            raise UserError(skeletons.failed[name])
-        return next(skeletons.read_clips([rows[name]]))
-
     labels = [_label(*of) for of in zip(skeletons.class_ids, skeletons.class_names, strict=True)]
     source = Source(
         path.stem,
-        Recordings(skeletons.layout, [*skeletons.names, *skeletons.failed], read),
+        of_store(skeletons),
         {name: labels[label] for name, label in zip(skeletons.names, skeletons.labels.tolist(), strict=True)},
         dataset=path.stem,
         root=root,
@@ -206,16 +195,9 @@ def _of_dataset(request: Request) -> Source:
     if prepared.is_file():
         return _of_store(prepared, request)
     listed = _listed(settings, request.what, Path(), request.videos)
-    names = [
-        name
-        for name, entry in listed.entries.items()
-        if entry.skeleton or settings.datasets[request.what].poses
-    ]
-    recordings = Recordings(
-        listed.reader.layout,
-        names,
-        lambda name: read_recording(listed.reader.read_clip, listed.entries[name]),
-    )
+    posed = settings.datasets[request.what].poses
+    entries = [entry for entry in listed.entries.values() if entry.skeleton or posed]
+    recordings = of_reader(listed.reader, entries)
     return _with_reader(Source(request.what, recordings, dataset=request.what), listed)
 
 
